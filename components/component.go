@@ -1,0 +1,133 @@
+package components
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+)
+
+// Env is the surroundings a component is made in.
+type Env struct {
+	// AppID is the id of the application beside us; may be "".
+	AppID string
+	// DataDir is the folder in which embedded backends keep their files by
+	// default. A component that uses it creates it.
+	DataDir string
+	// Log is for the component; it carries the component's kind, name and type.
+	Log *slog.Logger
+}
+
+// Config is what one component is made from.
+type Config struct {
+	// Name is the component's name: the key in the configuration.
+	Name string
+	// Type is the name of the backend, as in the table.
+	Type string
+	// Path is where the component stands in the configuration, for messages:
+	// `runtime.state.orders`.
+	Path string
+	// Metadata is the component's `metadata` section, environment expanded and
+	// secrets filled in; nil when there is none. It must not be changed.
+	Metadata map[string]any
+	// Rest holds the component's other keys, for kinds that have more than
+	// `type` and `metadata` (hellos: `hello`); nil when there are none.
+	Rest map[string]any
+	// Warn takes the warnings (unknown keys) found while decoding; may be nil.
+	Warn func(decode.Problem)
+}
+
+// Decode fills dst, a pointer to a struct that holds the defaults, from
+// Metadata. Unknown keys are warned of, anything else that is wrong is an error
+// of type decode.Problems.
+func (c Config) Decode(dst any) error {
+	warnings, err := decode.Into(dst, c.Metadata, c.Path+".metadata")
+	if c.Warn != nil {
+		for _, w := range warnings {
+			c.Warn(w)
+		}
+	}
+	return err
+}
+
+// Checker is an optional ability of a component: to tell whether it can serve
+// right now. Check must return before ctx ends, and be safe for concurrent use.
+// The runtime calls it every few seconds and reports the result as health.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// Factory makes a ready component or returns an error, having closed what it
+// had opened. ctx bounds the making only, not the component's life.
+type Factory[T any] func(ctx context.Context, env Env, cfg Config) (T, error)
+
+// Row is one type of component in a table.
+type Row[T any] struct {
+	// Type is the name by which a configuration asks for it.
+	Type string
+	// Doc says in one line what it is, for help and documentation.
+	Doc string
+	// Metadata is a pointer to the struct that the metadata is decoded into,
+	// holding the defaults; it is only read, for the schema. nil: no keys.
+	Metadata any
+	// New makes one.
+	New Factory[T]
+}
+
+// Table lists the types of one kind of component. It is not changed after it
+// was made, and safe for concurrent use.
+type Table[T any] struct {
+	kind string
+	rows map[string]Row[T]
+}
+
+// NewTable makes a table. A type that is listed twice is an error.
+func NewTable[T any](kind string, rows ...Row[T]) (*Table[T], error) {
+	t := &Table[T]{kind: kind, rows: make(map[string]Row[T], len(rows))}
+	for _, r := range rows {
+		if _, dup := t.rows[r.Type]; dup {
+			return nil, fmt.Errorf("components: %s type %q is listed twice", kind, r.Type)
+		}
+		t.rows[r.Type] = r
+	}
+	return t, nil
+}
+
+// Kind returns the name of the kind: "state".
+func (t *Table[T]) Kind() string { return t.kind }
+
+// Types returns the names of all types, sorted.
+func (t *Table[T]) Types() []string { return slices.Sorted(maps.Keys(t.rows)) }
+
+// Row returns the row of a type.
+func (t *Table[T]) Row(typ string) (Row[T], bool) {
+	r, ok := t.rows[typ]
+	return r, ok
+}
+
+// New makes the component that cfg describes. The error names the component,
+// its type and the cause; for an unknown type it lists the known ones.
+func (t *Table[T]) New(ctx context.Context, env Env, cfg Config) (T, error) {
+	var none T
+	row, ok := t.rows[cfg.Type]
+	if !ok {
+		p := decode.Problem{
+			Path:    cfg.Path + ".type",
+			Message: fmt.Sprintf("unknown %s type %q", t.kind, cfg.Type),
+			Remedy:  "known types: " + strings.Join(t.Types(), ", "),
+		}
+		if near := decode.Nearest(cfg.Type, t.Types()); near != "" {
+			p.Message += fmt.Sprintf(", did you mean %q?", near)
+		}
+		return none, decode.Problems{p}
+	}
+	c, err := row.New(ctx, env, cfg)
+	if err != nil {
+		return none, fmt.Errorf("%s component %q (type %s): %w", t.kind, cfg.Name, cfg.Type, err)
+	}
+	return c, nil
+}

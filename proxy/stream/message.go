@@ -1,0 +1,139 @@
+package stream
+
+import (
+	"io"
+	"time"
+)
+
+// Request is one request on its way through the core.
+//
+// It belongs to the protocol server that read it. A handler may change it
+// before it calls the next one; nobody may keep it, or anything it points to
+// except strings, after Handle has returned and both bodies are closed.
+type Request struct {
+	// Protocol is the name of the wire protocol the request came in by, "http1" for example.
+	Protocol string
+	// Method is the request's verb; for RPC protocols, the method called.
+	Method string
+	// Scheme is "http" or "https": how the request reached us.
+	Scheme string
+	// Authority is the host the caller asked for, with port if it gave one.
+	Authority string
+	// Path is the path as sent: percent-encoded, without query. It starts
+	// with "/" except for OPTIONS ("*").
+	Path string
+	// Query is what followed the "?", as sent; HasQuery tells "/a?" from "/a".
+	Query    string
+	HasQuery bool
+	// Header holds the end-to-end fields. Framing and hop-by-hop fields (RFC
+	// 9110 section 7.6.1) and Host are taken out by the protocol server and
+	// written anew by the protocol client.
+	Header Header
+	// ContentLength is the length of Body in bytes; -1 when it is not known.
+	ContentLength int64
+	// Body is nil when the request has none. Reading is not safe for
+	// concurrent use; Close may be called while a Read is blocked.
+	Body io.ReadCloser
+	// Trailer is filled, if at all, once Body has returned io.EOF.
+	Trailer Header
+	// OneWay requests get no answer: Handle returns NoResponse.
+	OneWay bool
+	// Target is the address ("host:port") the caller wants, for clusters that
+	// pass requests through to it; "" lets the cluster choose.
+	Target string
+	// Timeout is the caller's own limit for the whole exchange; 0 is none.
+	Timeout time.Duration
+	// Info collects the facts that the one record of this request tells.
+	Info Info
+	// Native may hold the decoded frame of the downstream protocol, so that a
+	// client of the same protocol can forward it without translation.
+	Native any
+}
+
+// Reset empties the request for the next use, keeping its memory.
+func (r *Request) Reset() {
+	r.Header.Reset()
+	r.Trailer.Reset()
+	*r = Request{
+		Header:  r.Header,
+		Trailer: r.Trailer,
+	}
+}
+
+// Replayable reports whether the request can be sent a second time: it has no body.
+func (r *Request) Replayable() bool { return r.Body == nil }
+
+// Idempotent reports whether sending the request twice has the effect of
+// sending it once (RFC 9110 section 9.2.2).
+func (r *Request) Idempotent() bool {
+	switch r.Method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// Response is the answer to a Request. The caller of Handle owns it and closes
+// Body; nobody may keep it after that.
+type Response struct {
+	// Status is the HTTP status code. Other protocols map theirs onto it.
+	Status int
+	// Header holds the end-to-end fields; see Request.Header.
+	Header Header
+	// ContentLength is the length of Body in bytes; -1 when it is not known.
+	// For an answer to HEAD, and for 304, it is the length that the body
+	// would have had, while Body is nil.
+	ContentLength int64
+	// Body is nil when the answer has none. Closing it early cancels the exchange.
+	Body io.ReadCloser
+	// Trailer is filled, if at all, once Body has returned io.EOF.
+	Trailer Header
+	// Native may hold the decoded frame of the upstream protocol.
+	Native any
+}
+
+// Reset empties the response for the next use, keeping its memory.
+func (r *Response) Reset() {
+	r.Header.Reset()
+	r.Trailer.Reset()
+	*r = Response{Header: r.Header, Trailer: r.Trailer}
+}
+
+// Close closes the body if there is one.
+func (r *Response) Close() error {
+	if r == nil || r.Body == nil {
+		return nil
+	}
+	return r.Body.Close()
+}
+
+// NoResponse is what Handle returns for a one-way request.
+var NoResponse = &Response{}
+
+// Info is what is known about one request: layers fill in what they decide,
+// the telemetry layer writes it out once, when the exchange is over.
+type Info struct {
+	// ID is the caller's request id, if it sent one, else "".
+	ID string
+	// Start is when the first byte of the request had been read.
+	Start time.Time
+	// Downstream is the caller's address; Listener the listener's name.
+	Downstream string
+	Listener   string
+	// VirtualHost, Route, Cluster and Host are the decisions taken; "" where none was.
+	VirtualHost string
+	Route       string
+	Cluster     string
+	Host        string
+	// UpstreamProtocol is the wire protocol spoken with Host.
+	UpstreamProtocol string
+	// Attempts counts how often the request was sent to a host.
+	Attempts int
+	// Connected is the time spent waiting for an upstream connection.
+	Connected time.Duration
+	// FirstByte is the time from Start until the response head was known.
+	FirstByte time.Duration
+	// BytesIn and BytesOut count body bytes read from and written to the caller.
+	BytesIn  int64
+	BytesOut int64
+}
