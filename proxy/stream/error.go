@@ -65,8 +65,8 @@ func (s Side) String() string {
 type Error struct {
 	Kind Kind
 	Side Side
-	// Retry is true when the request certainly had no effect, because nothing
-	// of it was processed by a host: sending it again is safe whatever its method.
+	// Retry is true when sending the request again cannot do it twice: nothing
+	// of it reached a host, or its method is idempotent and no answer had begun.
 	Retry bool
 	// Op says what was being done, to what: `dial 127.0.0.1:80`.
 	Op string

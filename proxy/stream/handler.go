@@ -5,8 +5,8 @@ import "context"
 // Handler answers one request.
 //
 // Handle returns when the response head is known; both bodies may still be
-// flowing then. The caller closes Response.Body (Response.Close), and closing
-// it early cancels the exchange. ctx ends the exchange at every layer. The
+// flowing then. The caller calls Response.Close when it is done, and closing
+// early cancels the exchange. ctx ends the exchange at every layer. The
 // error is always an *Error or wraps one, and then there is no response. A
 // one-way request gets NoResponse, never two nils.
 //

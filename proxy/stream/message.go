@@ -43,6 +43,12 @@ type Request struct {
 	Target string
 	// Timeout is the caller's own limit for the whole exchange; 0 is none.
 	Timeout time.Duration
+	// Deadline is when the exchange must be over, bodies included; zero is
+	// never. Every layer that waits obeys the earlier of it and ctx's. It is a
+	// field because a context with a timer costs several allocations a request.
+	Deadline time.Time
+	// UpstreamProtocol is the wire protocol to speak with the host that is chosen.
+	UpstreamProtocol string
 	// Info collects the facts that the one record of this request tells.
 	Info Info
 	// Native may hold the decoded frame of the downstream protocol, so that a
@@ -73,8 +79,25 @@ func (r *Request) Idempotent() bool {
 	return false
 }
 
-// Response is the answer to a Request. The caller of Handle owns it and closes
-// Body; nobody may keep it after that.
+// Limit moves Deadline forward to at, if at is earlier.
+func (r *Request) Limit(at time.Time) {
+	if r.Deadline.IsZero() || at.Before(r.Deadline) {
+		r.Deadline = at
+	}
+}
+
+// Ready is an optional ability of a body: Ready reports that everything up to
+// its end can be read without waiting for the peer.
+type Ready interface{ Ready() bool }
+
+// BodyReady reports whether body can be read to its end without waiting.
+func BodyReady(body io.Reader) bool {
+	r, ok := body.(Ready)
+	return ok && r.Ready()
+}
+
+// Response is the answer to a Request. The caller of Handle owns it and must
+// call Close when it is done with it, body or no body; nobody may keep it after that.
 type Response struct {
 	// Status is the HTTP status code. Other protocols map theirs onto it.
 	Status int
@@ -82,9 +105,9 @@ type Response struct {
 	Header Header
 	// ContentLength is the length of Body in bytes; -1 when it is not known.
 	// For an answer to HEAD, and for 304, it is the length that the body
-	// would have had, while Body is nil.
+	// would have had, while Body is empty; -1 then means that it was not said.
 	ContentLength int64
-	// Body is nil when the answer has none. Closing it early cancels the exchange.
+	// Body may be nil when the answer has none. Closing it early cancels the exchange.
 	Body io.ReadCloser
 	// Trailer is filled, if at all, once Body has returned io.EOF.
 	Trailer Header
@@ -99,7 +122,7 @@ func (r *Response) Reset() {
 	*r = Response{Header: r.Header, Trailer: r.Trailer}
 }
 
-// Close closes the body if there is one.
+// Close ends the exchange: it closes the body if there is one.
 func (r *Response) Close() error {
 	if r == nil || r.Body == nil {
 		return nil
@@ -125,8 +148,6 @@ type Info struct {
 	Route       string
 	Cluster     string
 	Host        string
-	// UpstreamProtocol is the wire protocol spoken with Host.
-	UpstreamProtocol string
 	// Attempts counts how often the request was sent to a host.
 	Attempts int
 	// Connected is the time spent waiting for an upstream connection.

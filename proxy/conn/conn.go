@@ -1,0 +1,283 @@
+package conn
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// BufferSize is the size of a connection's read and write buffer in bytes.
+const BufferSize = 4 << 10
+
+// holdBuffer is how long an idle connection keeps its read buffer: a busy
+// caller's next request is read without asking the pool, a quiet connection
+// costs no buffer.
+const holdBuffer = 2 * time.Second
+
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, BufferSize) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, BufferSize) }}
+)
+
+// Conn is a connection with pooled buffers, byte counters and a word for
+// "between two requests". It is a net.Conn whose Read sees what the buffer
+// holds first.
+//
+// One goroutine may read while another writes. Close, Drain, SetDeadline and
+// the counters may be called from anywhere.
+type Conn struct {
+	net.Conn
+	// Timeout bounds each wait for the peer to take bytes; 0 is none. Set it
+	// before the connection is used.
+	Timeout time.Duration
+
+	r *bufio.Reader
+	w *bufio.Writer
+	// first holds the byte that ended an idle wait without a buffer.
+	first    [1]byte
+	hasFirst bool
+
+	in, out  atomic.Int64
+	mu       sync.Mutex
+	idle     bool
+	draining bool
+	closed   atomic.Bool
+}
+
+// New wraps nc. The Conn owns nc from then on.
+func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
+
+// Reader returns the buffered reader, taking a buffer from the pool if need
+// be. It stays valid until Release.
+func (c *Conn) Reader() *bufio.Reader {
+	if c.r == nil {
+		c.r = readers.Get().(*bufio.Reader)
+		c.r.Reset(source{c})
+	}
+	return c.r
+}
+
+// Writer returns the buffered writer, taking a buffer from the pool if need
+// be. It stays valid until Release. What is written is on its way after Flush.
+func (c *Conn) Writer() *bufio.Writer {
+	if c.w == nil {
+		c.w = writers.Get().(*bufio.Writer)
+		c.w.Reset(sink{c})
+	}
+	return c.w
+}
+
+// Release gives the buffers that hold nothing back to the pool.
+func (c *Conn) Release() {
+	if c.r != nil && c.r.Buffered() == 0 {
+		c.putReader()
+	}
+	if c.w != nil && c.w.Buffered() == 0 {
+		c.w.Reset(nil)
+		writers.Put(c.w)
+		c.w = nil
+	}
+}
+
+func (c *Conn) putReader() {
+	if c.r.Size() == BufferSize {
+		c.r.Reset(nil)
+		readers.Put(c.r)
+	}
+	c.r = nil
+}
+
+// Grow makes the read buffer hold at least size bytes, keeping its content.
+// The larger buffer is dropped at the next Release.
+func (c *Conn) Grow(size int) {
+	old := c.Reader()
+	if old.Size() >= size {
+		return
+	}
+	held, _ := old.Peek(old.Buffered())
+	c.r = bufio.NewReaderSize(&prefixed{head: append([]byte(nil), held...), rest: source{c}}, size)
+	_, _ = c.r.Peek(len(held)) // take over what was buffered
+	if old.Size() == BufferSize {
+		old.Reset(nil)
+		readers.Put(old)
+	}
+}
+
+type prefixed struct {
+	head []byte
+	rest io.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.head) > 0 {
+		n := copy(b, p.head)
+		p.head = p.head[n:]
+		return n, nil
+	}
+	return p.rest.Read(b)
+}
+
+// source is the connection below the read buffer.
+type source struct{ c *Conn }
+
+func (s source) Read(p []byte) (int, error) { return s.c.read(p) }
+
+// sink is the connection below the write buffer.
+type sink struct{ c *Conn }
+
+func (s sink) Write(p []byte) (int, error) { return s.c.Write(p) }
+
+func (c *Conn) read(p []byte) (int, error) {
+	if c.hasFirst && len(p) > 0 {
+		p[0] = c.first[0]
+		c.hasFirst = false
+		return 1, nil
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.in.Add(int64(n))
+	}
+	return n, err
+}
+
+// Read reads buffered bytes first, then from the connection.
+func (c *Conn) Read(p []byte) (int, error) {
+	if c.r != nil && c.r.Buffered() > 0 {
+		return c.r.Read(p)
+	}
+	return c.read(p)
+}
+
+// Write writes to the connection, not through the buffer.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.Timeout > 0 {
+		_ = c.Conn.SetWriteDeadline(time.Now().Add(c.Timeout))
+	}
+	n, err := c.Conn.Write(p)
+	if n > 0 {
+		c.out.Add(int64(n))
+	}
+	return n, err
+}
+
+// BytesRead and BytesWritten count what passed the connection so far.
+func (c *Conn) BytesRead() int64    { return c.in.Load() }
+func (c *Conn) BytesWritten() int64 { return c.out.Load() }
+
+// ErrDraining is returned by WaitRequest when the connection is to end.
+var ErrDraining = errors.New("connection is draining")
+
+// WaitRequest waits, idle, until the peer sends something: at most timeout, 0
+// being for ever. While it waits the connection holds no buffer (after a short
+// while), and Drain ends the wait with ErrDraining. A deadline that passes is
+// os.ErrDeadlineExceeded.
+func (c *Conn) WaitRequest(timeout time.Duration) error {
+	if c.r != nil && c.r.Buffered() > 0 {
+		return nil
+	}
+	c.mu.Lock()
+	if c.draining {
+		c.mu.Unlock()
+		return ErrDraining
+	}
+	c.idle = true
+	hold := holdBuffer
+	if timeout > 0 && timeout < hold {
+		hold = timeout
+	}
+	_ = c.SetReadDeadline(time.Now().Add(hold))
+	c.mu.Unlock()
+
+	_, err := c.Reader().Peek(1)
+	if errors.Is(err, os.ErrDeadlineExceeded) && (timeout == 0 || timeout > hold) && c.rearm(timeout, hold) {
+		c.Release()
+		var n int
+		if n, err = c.Conn.Read(c.first[:]); n == 1 {
+			c.in.Add(1)
+			c.hasFirst, err = true, nil
+		}
+	}
+	c.mu.Lock()
+	c.idle = false
+	draining := c.draining
+	if !draining || err == nil {
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	c.mu.Unlock()
+	if err != nil && draining {
+		return ErrDraining
+	}
+	return err
+}
+
+// rearm sets the deadline of the second, bufferless part of an idle wait. It
+// reports false when the connection is draining.
+func (c *Conn) rearm(timeout, waited time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		return false
+	}
+	var at time.Time
+	if timeout > 0 {
+		at = time.Now().Add(timeout - waited)
+	}
+	_ = c.SetReadDeadline(at)
+	return true
+}
+
+// Drain asks the connection to end at the next quiet moment: an idle wait ends
+// at once, and a protocol server sees Draining after the request in hand.
+func (c *Conn) Drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = true
+	if c.idle {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Draining reports whether Drain was called.
+func (c *Conn) Draining() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining
+}
+
+// CloseWrite ends our direction and leaves the peer's open, where the
+// connection can do that; else it closes both.
+func (c *Conn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return c.Close()
+}
+
+// Close closes the connection. It is safe to call several times and from anywhere.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	return c.Conn.Close()
+}
+
+// Closed reports whether Close was called on this side.
+func (c *Conn) Closed() bool { return c.closed.Load() }
+
+// Free gives the buffers back for good; the owner calls it after the last use
+// of Reader and Writer, when nobody reads or writes any more.
+func (c *Conn) Free() {
+	if c.r != nil {
+		c.putReader()
+	}
+	if c.w != nil {
+		c.w.Reset(nil)
+		writers.Put(c.w)
+		c.w = nil
+	}
+}
