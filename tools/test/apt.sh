@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that tests with real servers and foreign clients
+# use: only what is missing, only as root, each step bounded in time. It never
+# fails: a test whose server is not there skips itself, and the test runner
+# lists it with its reason. OTTAVO_NO_INSTALL=1 turns the installing off.
+set -u
+
+say() { echo "make test: $*" >&2; }
+
+# A package counts as there when its command is, or when dpkg says so.
+missing=()
+need() { # package command
+	command -v "$2" >/dev/null 2>&1 || missing+=("$1")
+}
+need_pkg() { # package
+	dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed || missing+=("$1")
+}
+
+need redis-server redis-server
+need curl curl
+need protobuf-compiler protoc
+need gcc cc # the race detector needs a C compiler
+if command -v dpkg-query >/dev/null 2>&1; then
+	[[ " ${missing[*]-} " == *" gcc "* ]] && missing+=(libc6-dev)
+	# For Debian's own /usr/bin/python3, whatever other python3 is first in PATH.
+	need_pkg python3-grpcio
+	need_pkg python3-protobuf
+	# grpc_python_plugin; python3-grpc-tools is too old for python3-protobuf.
+	need protobuf-compiler-grpc grpc_python_plugin
+fi
+
+if ((${#missing[@]} == 0)); then exit 0; fi
+if [[ -n ${OTTAVO_NO_INSTALL-} ]]; then
+	say "not installing ${missing[*]} (OTTAVO_NO_INSTALL is set); tests that need them will be skipped"
+	exit 0
+fi
+if ! command -v apt-get >/dev/null 2>&1 || ((EUID != 0)); then
+	say "not there: ${missing[*]}; tests that need them will be skipped (as root on Debian this step installs them)"
+	exit 0
+fi
+
+log=$(mktemp) || exit 0
+trap 'rm -f "$log"' EXIT
+apt() { # seconds, then what to do
+	local seconds=$1
+	shift
+	# RUNLEVEL=1 keeps a fresh redis-server from being started as a service.
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout "$seconds" \
+		apt-get -qq -o DPkg::Lock::Timeout=60 "$@" </dev/null >>"$log" 2>&1
+}
+
+say "installing ${missing[*]}"
+# The lists may be absent or old: try without fetching them, then with.
+if ! apt 240 install -y --no-install-recommends "${missing[@]}"; then
+	apt 120 update || say "apt-get update did not finish"
+	if ! apt 300 install -y --no-install-recommends "${missing[@]}"; then
+		# One package that cannot be had must not keep the others away.
+		for package in "${missing[@]}"; do
+			apt 120 install -y --no-install-recommends "$package" ||
+				say "could not install $package; tests that need it will be skipped"
+		done
+		tail -n 3 "$log" >&2
+	fi
+fi
+exit 0

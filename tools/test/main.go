@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are what the flags say.
+type options struct {
+	race    string
+	fresh   bool
+	shuffle bool
+	limit   time.Duration
+	summary string
+	goTest  []string // flags and packages for go test
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var o options
+	flags := flag.NewFlagSet("test", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.race, "race", "off", "race detector: off, require, or try (go without, loudly, where it cannot be had)")
+	flags.BoolVar(&o.fresh, "fresh", false, "do not take results from the cache")
+	flags.BoolVar(&o.shuffle, "shuffle", false, "run tests in random order; the seed is printed on failure")
+	flags.DurationVar(&o.limit, "limit", 25*time.Minute, "end the whole run after this time")
+	flags.StringVar(&o.summary, "summary", "", "also write the closing summary to this file")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if o.goTest = flags.Args(); len(o.goTest) == 0 {
+		o.goTest = []string{"./..."}
+	}
+	switch o.race {
+	case "off", "require":
+	case "try":
+		if why := noRace(); why != "" {
+			_, _ = fmt.Fprintf(stderr, "tests: WITHOUT the race detector: %s\n", why)
+			o.race = "off"
+		}
+	default:
+		_, _ = fmt.Fprintf(stderr, "tests: -race=%s: want off, try or require\n", o.race)
+		return 2
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("the run took longer than -limit=%s", o.limit))
+	defer cancel()
+
+	start := time.Now()
+	r := newReport(stdout)
+	err := goTest(ctx, r, stderr, o.flags(o.fresh), o.goTest)
+	if again := r.cachedSkips(); err == nil && len(again) > 0 {
+		for _, name := range again {
+			r.forget(name)
+		}
+		var own []string // flags given by the caller, without his packages
+		for _, a := range o.goTest {
+			if strings.HasPrefix(a, "-") {
+				own = append(own, a)
+			}
+		}
+		err = goTest(ctx, r, stderr, o.flags(true), append(own, again...))
+	}
+
+	sum, extra := r.total(), 0
+	if cause := context.Cause(ctx); cause != nil {
+		_, _ = fmt.Fprintf(stdout, "tests: ended early: %v\n", cause)
+	}
+	if err != nil && sum.failed == 0 {
+		_, _ = fmt.Fprintf(stdout, "tests: go test: %v\n", err)
+		extra = 1
+	}
+	if err == nil && sum == (counts{}) {
+		_, _ = fmt.Fprintln(stdout, "tests: no test matches")
+		extra = 1
+	}
+	out := stdout
+	if o.summary != "" {
+		file, err := os.Create(o.summary)
+		if err != nil {
+			_, _ = fmt.Fprintf(stderr, "tests: summary: %v\n", err)
+			return 2
+		}
+		defer func() { _ = file.Close() }()
+		out = io.MultiWriter(stdout, file)
+	}
+	r.summary(out, time.Since(start), extra)
+	if sum.failed+extra > 0 {
+		return 1
+	}
+	return 0
+}
+
+// flags are the arguments of go test before the caller's own.
+func (o options) flags(fresh bool) []string {
+	flags := []string{"test", "-json", "-timeout=10m"}
+	if o.race != "off" {
+		flags = append(flags, "-race")
+	}
+	if fresh {
+		flags = append(flags, "-count=1")
+	}
+	if o.shuffle {
+		flags = append(flags, "-shuffle=on")
+	}
+	return flags
+}
+
+// goTest runs the go command in a process group of its own, so that ending it
+// also ends test binaries and the servers that they started.
+func goTest(ctx context.Context, r *report, stderr io.Writer, flags, rest []string) error {
+	cmd := exec.CommandContext(ctx, goCommand(), append(flags, rest...)...)
+	cmd.Stderr = stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewReaderSize(pipe, 1<<16)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			r.line(line)
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) {
+				_, _ = fmt.Fprintf(stderr, "tests: reading go test: %v\n", err)
+			}
+			break
+		}
+	}
+	return cmd.Wait()
+}
+
+func goCommand() string {
+	if name := os.Getenv("GO"); name != "" {
+		return name
+	}
+	return "go"
+}
+
+// noRace says why the race detector cannot be used here, or "".
+func noRace() string {
+	out, err := exec.Command(goCommand(), "env", "CGO_ENABLED", "CC").Output()
+	if err != nil {
+		return fmt.Sprintf("go env: %v", err)
+	}
+	enabled, cc, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	words := strings.Fields(cc)
+	if enabled != "1" || len(words) == 0 {
+		return "cgo is off"
+	}
+	if _, err := exec.LookPath(words[0]); err != nil {
+		return "there is no C compiler (" + words[0] + ")"
+	}
+	return ""
+}
