@@ -7,6 +7,23 @@
 // Values may be written the way Layotto's and Dapr's files are: "5" for a
 // number, "true" for a boolean, a Go duration string for a time.Duration.
 //
-// It stands outside proxy and components because both decode configuration
-// and neither may import the other. It imports the standard library only.
+// What a struct accepts is written in the tags of its fields:
+//
+//	json:"name"         the key; "-" leaves the field out
+//	default:"5"         value of the field in a struct that Into itself creates
+//	                    (an element of a list or map, a new pointer)
+//	min:"1" max:"9"     range of a number or duration
+//	enum:"a|b|"         allowed texts; here a, b and the empty text
+//	unit:"s"            a duration may be a bare number of seconds (or "ms", "m", "h")
+//	split:","           a list of texts may be one text with this separator
+//	rest:"true"         a map[string]any that takes all keys no other field has
+//	unbuilt:"warn"      the key is known, but nothing is behind it in this version:
+//	                    using it is a warning, with "refuse" an error
+//
+// Values of keys that look like secrets never appear in a message.
+//
+// The package never reads a file, never expands anything and never panics,
+// whatever the tree holds. It stands outside proxy and components because both
+// decode configuration and neither may import the other. It imports the
+// standard library only.
 package decode
