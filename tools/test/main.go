@@ -22,6 +22,7 @@ type options struct {
 	shuffle bool
 	limit   time.Duration
 	summary string
+	dir     string
 	goTest  []string // flags and packages for go test
 }
 
@@ -38,6 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&o.shuffle, "shuffle", false, "run tests in random order; the seed is printed on failure")
 	flags.DurationVar(&o.limit, "limit", 25*time.Minute, "end the whole run after this time")
 	flags.StringVar(&o.summary, "summary", "", "also write the closing summary to this file")
+	flags.StringVar(&o.dir, "C", "", "run go test in this folder")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -63,7 +65,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	start := time.Now()
 	r := newReport(stdout)
-	err := goTest(ctx, r, stderr, o.flags(o.fresh), o.goTest)
+	err := o.run(ctx, r, stderr, o.fresh, o.goTest)
 	if again := r.cachedSkips(); err == nil && len(again) > 0 {
 		for _, name := range again {
 			r.forget(name)
@@ -74,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 				own = append(own, a)
 			}
 		}
-		err = goTest(ctx, r, stderr, o.flags(true), append(own, again...))
+		err = o.run(ctx, r, stderr, true, append(own, again...))
 	}
 
 	sum, extra := r.total(), 0
@@ -121,10 +123,11 @@ func (o options) flags(fresh bool) []string {
 	return flags
 }
 
-// goTest runs the go command in a process group of its own, so that ending it
-// also ends test binaries and the servers that they started.
-func goTest(ctx context.Context, r *report, stderr io.Writer, flags, rest []string) error {
-	cmd := exec.CommandContext(ctx, goCommand(), append(flags, rest...)...)
+// run runs the go command in a process group of its own, so that ending it also
+// ends test binaries and the servers that they started.
+func (o options) run(ctx context.Context, r *report, stderr io.Writer, fresh bool, rest []string) error {
+	cmd := exec.CommandContext(ctx, goCommand(), append(o.flags(fresh), rest...)...)
+	cmd.Dir = o.dir
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

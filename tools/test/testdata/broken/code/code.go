@@ -1,0 +1,3 @@
+package code
+
+func F() int { return "text" }

@@ -1,0 +1,5 @@
+package code
+
+import "testing"
+
+func TestF(t *testing.T) { F() }

@@ -1,0 +1,3 @@
+module example.test/quits
+
+go 1.26
