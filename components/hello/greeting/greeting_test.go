@@ -1,0 +1,50 @@
+package greeting_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/hello/greeting"
+)
+
+func TestHello(t *testing.T) {
+	for _, tc := range []struct {
+		test string
+		rest map[string]any
+		name string
+		want string
+	}{
+		{"greeting and name", map[string]any{"hello": "greeting"}, "eva", "greeting, eva"},
+		{"no name", map[string]any{"hello": "greeting"}, "", "greeting"},
+		{"no greeting", nil, "eva", ", eva"},
+		{"nothing", map[string]any{"hello": nil}, "", ""},
+		{"no ASCII", map[string]any{"hello": "grüß dich"}, "伊娃", "grüß dich, 伊娃"},
+	} {
+		t.Run(tc.test, func(t *testing.T) {
+			g, err := greeting.New(t.Context(), components.Env{}, components.Config{Rest: tc.rest})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := g.Hello(t.Context(), tc.name)
+			if err != nil || got != tc.want {
+				t.Errorf("Hello(%q) = %q, %v; want %q", tc.name, got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestGreetingMustBeText(t *testing.T) {
+	g, err := greeting.New(t.Context(), components.Env{}, components.Config{
+		Path: "runtime.hellos.demo",
+		Rest: map[string]any{"hello": []any{"a"}},
+	})
+	if err == nil {
+		t.Fatalf("New = %v, want an error", g)
+	}
+	for _, part := range []string{"runtime.hellos.demo.hello", "[a]", "string"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not name %q", err, part)
+		}
+	}
+}
