@@ -1,0 +1,79 @@
+package lb
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/upstream"
+)
+
+// Policy is a way of choosing hosts.
+type Policy interface {
+	// Picker returns a Picker among hosts, which may be empty. It is called
+	// for each new set of hosts. The Picker may keep the slice; nobody
+	// changes it.
+	Picker(hosts []*upstream.Host) Picker
+}
+
+// PolicyFunc lets a function be a Policy.
+type PolicyFunc func(hosts []*upstream.Host) Picker
+
+// Picker calls f.
+func (f PolicyFunc) Picker(hosts []*upstream.Host) Picker { return f(hosts) }
+
+// Picker chooses among the hosts it was made for.
+type Picker interface {
+	// Pick returns a healthy host for one attempt of the request. It does
+	// not block, and is safe for concurrent use with different requests.
+	//
+	// req.Info.Host is where the attempt before went, if there was one: that
+	// host is taken again only if no other is healthy.
+	//
+	// The error is a *stream.Error of kind NoHost. It does not name the
+	// cluster, which the Picker does not know.
+	Pick(req *stream.Request) (*upstream.Host, error)
+}
+
+// Reporter is a Picker that learns from what became of its choices. Done is
+// called once for each Pick that returned a host, when that attempt is over;
+// it does not block, and is safe for concurrent use.
+type Reporter interface {
+	Picker
+	Done(host *upstream.Host, outcome Outcome)
+}
+
+// Outcome is what became of an attempt.
+type Outcome struct {
+	// Err is nil when there was a response.
+	Err error
+	// Status is the HTTP status of the response; 0 if there was none.
+	Status int
+	// Duration is the time from the Pick until the end of the response.
+	Duration time.Duration
+}
+
+// usable reports whether h can be picked, given the host to avoid.
+func usable(h *upstream.Host, avoid string) bool {
+	return h.Healthy() && (avoid == "" || h.Address != avoid)
+}
+
+// last returns the host that is to be avoided, because nothing else can be
+// picked, or says why that one can't be picked either.
+func last(hosts []*upstream.Host, avoid string) (*upstream.Host, error) {
+	if avoid != "" {
+		for _, h := range hosts {
+			if h.Healthy() && h.Address == avoid {
+				return h, nil
+			}
+		}
+	}
+	err := &stream.Error{Kind: stream.NoHost, Retry: true, Op: "the cluster has no hosts"}
+	switch n := len(hosts); {
+	case n == 1:
+		err.Op = fmt.Sprintf("the only host, %s, is not healthy", hosts[0])
+	case n > 1:
+		err.Op = fmt.Sprintf("none of the %d hosts is healthy", n)
+	}
+	return nil, err
+}
