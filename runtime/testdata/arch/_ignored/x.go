@@ -1,0 +1,1 @@
+not go at all

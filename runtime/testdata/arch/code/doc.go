@@ -1,0 +1,2 @@
+// Package code breaks the rules for code.
+package code

@@ -1,0 +1,4 @@
+// This comment is in the wrong file.
+package code // want package-comment
+
+var elsewhere int

@@ -1,0 +1,3 @@
+package state
+
+import _ "example.test/m/components/state/redis"

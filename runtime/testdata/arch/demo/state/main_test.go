@@ -1,0 +1,6 @@
+package main
+
+import (
+	_ "example.test/m/runtime" // want demo-alone
+	_ "example.test/m/runtime/runtimetest"
+)

@@ -1,0 +1,2 @@
+// package misnamed begins with a small letter.
+package misnamed // want package-comment

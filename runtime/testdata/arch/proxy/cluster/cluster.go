@@ -1,0 +1,7 @@
+// Package cluster is above lb.
+package cluster
+
+import (
+	_ "example.test/m/proxy/cluster/lb"
+	_ "example.test/m/proxy/upstream"
+)

@@ -1,0 +1,2 @@
+// Package proxy may import filter/retry, and nothing above itself.
+package proxy

@@ -1,0 +1,2 @@
+// Package gzip is a filter.
+package gzip

@@ -1,0 +1,4 @@
+// Package runtimetest starts everything for tests.
+package runtimetest
+
+import _ "example.test/m/runtime/builtin"

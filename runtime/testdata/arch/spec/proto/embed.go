@@ -1,0 +1,4 @@
+// Package proto is the definition.
+package proto
+
+import _ "example.test/m/proxy" // want spec-alone

@@ -1,0 +1,2 @@
+// Package wrongfile has its comment beside doc.go.
+package wrongfile // want package-comment
