@@ -97,7 +97,8 @@ func BodyReady(body io.Reader) bool {
 }
 
 // Response is the answer to a Request. The caller of Handle owns it and must
-// call Close when it is done with it, body or no body; nobody may keep it after that.
+// call Close exactly once when it is done with it, body or no body. After that
+// it may be in use for another exchange: nobody may keep it.
 type Response struct {
 	// Status is the HTTP status code. Other protocols map theirs onto it.
 	Status int

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package conn
+
+import "net"
+
+func socketStale(net.Conn) bool { return false }

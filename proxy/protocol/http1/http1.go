@@ -1,0 +1,66 @@
+package http1
+
+import (
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+)
+
+// Name is the protocol's name in configurations.
+const Name = "Http1"
+
+// Protocol is HTTP/1 with its default limits. The zero value is ready to use.
+type Protocol struct{}
+
+var _ protocol.Protocol = Protocol{}
+
+// Options are what `extend_config` may say.
+type Options struct {
+	MaxHeaderBytes int           `json:"max_header_size" min:"256" max:"16777216" doc:"Most bytes in a message head. Default 65536."`
+	MaxBodyBytes   int64         `json:"max_request_body_size" min:"0" doc:"Most bytes in a request body. 0: no limit; bodies stream."`
+	HeadTimeout    time.Duration `json:"read_header_timeout" doc:"Most time to receive a head once it began. Default 10s."`
+}
+
+// DefaultOptions returns the options that hold where none are given.
+func DefaultOptions() Options {
+	return Options{MaxHeaderBytes: 64 << 10, HeadTimeout: 10 * time.Second}
+}
+
+// Name returns "Http1".
+func (Protocol) Name() string { return Name }
+
+// Match recognises a request line by its method and the blank behind it.
+func (Protocol) Match(prefix []byte) protocol.Verdict {
+	for i, c := range prefix {
+		if c == ' ' {
+			if i == 0 || view(prefix[:i]) == "PRI" { // PRI begins HTTP/2 (RFC 9113 section 3.4)
+				return protocol.No
+			}
+			return protocol.Match
+		}
+		if i >= 20 || c < 'A' || c > 'Z' {
+			return protocol.No
+		}
+	}
+	return protocol.More
+}
+
+// NewServer makes a server with the options in opts.Extend.
+func (Protocol) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
+	o := DefaultOptions()
+	warnings, err := decode.Into(&o, opts.Extend, opts.Path)
+	for _, w := range warnings {
+		opts.Log.Warn(w.String())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &server{opts: opts, limits: o}, nil
+}
+
+// NewClient makes a client on c.
+func (Protocol) NewClient(c *conn.Conn, opts protocol.ClientOptions) protocol.Client {
+	return newClient(c, opts)
+}

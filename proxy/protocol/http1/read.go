@@ -1,0 +1,205 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// fasthttp's parsers, kept because they hold buffers of their own.
+var (
+	requestParsers = sync.Pool{New: func() any {
+		h := new(fasthttp.RequestHeader)
+		h.DisableNormalizing()
+		return h
+	}}
+	responseParsers = sync.Pool{New: func() any {
+		h := new(fasthttp.ResponseHeader)
+		h.DisableNormalizing()
+		return h
+	}}
+)
+
+// peekHead waits until c's read buffer holds a whole head and returns it, with
+// its empty line. The bytes are valid until the next read. io.EOF means that
+// the peer ended the connection before a head began, io.ErrUnexpectedEOF that
+// it did so inside one.
+func peekHead(c *conn.Conn, limit int) ([]byte, error) {
+	seen := 0
+	for {
+		br := c.Reader()
+		if n := br.Buffered(); n > seen {
+			buf, _ := br.Peek(n)
+			end, refused := endOfHead(buf, seen)
+			if refused != nil {
+				return nil, refused
+			}
+			if end > limit || end == 0 && n > limit {
+				return nil, &badMessage{status: 431, reason: "header too large"}
+			}
+			if end > 0 {
+				return buf[:end], nil
+			}
+			seen = n
+		}
+		_, err := br.Peek(seen + 1)
+		switch {
+		case err == nil:
+		case errors.Is(err, bufio.ErrBufferFull):
+			// One byte more than the limit, so that passing it is seen.
+			c.Grow(min(max(2*br.Size(), 8<<10), limit+1))
+		case errors.Is(err, io.EOF) && seen > 0:
+			return nil, io.ErrUnexpectedEOF
+		default:
+			return nil, err
+		}
+	}
+}
+
+// readRequest reads a request head from c into req and f.
+func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error {
+	if err := skipEmptyLine(c); err != nil {
+		return err
+	}
+	head, err := peekHead(c, limit)
+	if err != nil {
+		return err
+	}
+	text := req.Header.Intern(head)
+	eol := strings.Index(text, "\r\n")
+	line, refused := scanRequestLine(text[:eol])
+	req.Method = line.method
+	f.http10 = line.http10
+	if refused != nil {
+		return refused
+	}
+	if refused := scanFields(text[eol+2:len(text)-2], &req.Header, f); refused != nil {
+		return refused
+	}
+	if !f.hasHost && !f.http10 {
+		return bad("no Host field")
+	}
+	req.Scheme = "http"
+	req.Authority = f.host
+	if refused := splitTarget(line, req); refused != nil {
+		return refused
+	}
+
+	parser := requestParsers.Get().(*fasthttp.RequestHeader)
+	defer requestParsers.Put(parser)
+	// Reading also takes the head out of the buffer.
+	if err := parser.Read(c.Reader()); err != nil {
+		return bad("malformed header")
+	}
+	if string(parser.Method()) != line.method || string(parser.RequestURI()) != line.target ||
+		!sameFraming(parser.ContentLength(), f) {
+		return bad("ambiguous header")
+	}
+	return nil
+}
+
+// skipEmptyLine skips one empty line before a request (RFC 9112 section 2.2).
+func skipEmptyLine(c *conn.Conn) error {
+	br := c.Reader()
+	first, err := br.Peek(1)
+	if err != nil {
+		return err
+	}
+	if first[0] != '\r' {
+		return nil
+	}
+	if two, err := br.Peek(2); err == nil && two[1] == '\n' {
+		_, _ = br.Discard(2)
+	}
+	return nil
+}
+
+// sameFraming reports whether fasthttp's idea of a message's length (-1
+// chunked, -2 none given) is ours.
+func sameFraming(length int, f *framing) bool {
+	switch {
+	case f.chunked:
+		return length == -1
+	case f.length >= 0:
+		return int64(length) == f.length
+	}
+	return length == -2
+}
+
+// splitTarget fills Path, Query and, for the absolute form, Scheme and
+// Authority (RFC 9112 section 3.2).
+func splitTarget(line requestLine, req *stream.Request) *badMessage {
+	target := line.target
+	switch {
+	case line.method == "CONNECT":
+		return &badMessage{status: 501, reason: "CONNECT is not supported"}
+	case target == "*":
+		if line.method != "OPTIONS" {
+			return bad("request target * without OPTIONS")
+		}
+		req.Path = "*"
+		return nil
+	case target[0] != '/':
+		scheme, rest, ok := strings.Cut(target, "://")
+		if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+			return bad("malformed request target")
+		}
+		end := strings.IndexAny(rest, "/?")
+		if end < 0 {
+			end = len(rest)
+		}
+		// The target counts, not Host (RFC 9112 section 3.2.2).
+		req.Scheme, req.Authority, target = strings.ToLower(scheme), rest[:end], rest[end:]
+		if req.Authority == "" || !validHost(req.Authority) {
+			return bad("malformed host in the request target")
+		}
+		if target == "" || target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	if i := strings.IndexByte(target, '#'); i >= 0 {
+		return bad("fragment in the request target")
+	}
+	req.Path, req.Query, req.HasQuery = strings.Cut(target, "?")
+	return nil
+}
+
+// readResponse reads one response head, be it informational, from c.
+func readResponse(c *conn.Conn, limit int, resp *stream.Response, f *framing) error {
+	head, err := peekHead(c, limit)
+	if err != nil {
+		return err
+	}
+	text := resp.Header.Intern(head)
+	eol := strings.Index(text, "\r\n")
+	status, http10, refused := scanStatusLine(text[:eol])
+	if refused != nil {
+		return refused
+	}
+	resp.Status, f.http10 = status, http10
+	if refused := scanFields(text[eol+2:len(text)-2], &resp.Header, f); refused != nil {
+		return refused
+	}
+
+	parser := responseParsers.Get().(*fasthttp.ResponseHeader)
+	defer responseParsers.Put(parser)
+	if err := parser.Read(c.Reader()); err != nil {
+		return bad("malformed header")
+	}
+	if parser.StatusCode() != status || !sameFraming(parser.ContentLength(), f) {
+		return bad("ambiguous header")
+	}
+	return nil
+}
+
+func (f *framing) reset() {
+	clear(f.connection)
+	*f = framing{connection: f.connection[:0], length: -1}
+}

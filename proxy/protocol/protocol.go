@@ -1,0 +1,112 @@
+package protocol
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// Verdict is what Match says of a connection's first bytes.
+type Verdict uint8
+
+// Verdicts.
+const (
+	No    Verdict = iota // not this protocol
+	More                 // cannot say yet
+	Match                // this protocol
+)
+
+// Protocol is both ends of one wire protocol. It is safe for concurrent use.
+type Protocol interface {
+	// Name is the protocol's name in configurations: "Http1".
+	Name() string
+	// Match looks at the first bytes of a connection. It keeps nothing of prefix.
+	Match(prefix []byte) Verdict
+	// NewServer makes a server of the protocol. extend holds the protocol's own
+	// options; a wrong one is an error of type decode.Problems.
+	NewServer(opts ServerOptions) (Server, error)
+	// NewClient makes a client that owns c from then on.
+	NewClient(c *conn.Conn, opts ClientOptions) Client
+}
+
+// ServerOptions are the surroundings of a Server.
+type ServerOptions struct {
+	// Listener is the listener's name, for records.
+	Listener string
+	// IdleTimeout ends a connection on which nothing happens; 0 is never.
+	IdleTimeout time.Duration
+	// Log takes what concerns no single request.
+	Log *slog.Logger
+	// Extend holds the protocol's own options (`extend_config`); Path is where they stand.
+	Extend map[string]any
+	Path   string
+}
+
+// Server answers callers' connections.
+type Server interface {
+	// ServeConn reads requests from c, has h answer them and writes the
+	// answers, until the peer ends the connection (nil), it breaks (the
+	// cause), or ctx ends (nil). It does not close c. If h is a
+	// stream.Rejecter, it learns of bytes that are no request.
+	ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error
+}
+
+// ClientOptions are the surroundings of a Client.
+type ClientOptions struct {
+	// Released is called each time an exchange is over: its Response was
+	// closed, or Handle returned an error. The client can be asked for Err and
+	// Available then. It may be called from any goroutine that closes a Response.
+	Released func()
+}
+
+// Client sends requests over one connection to a host.
+type Client interface {
+	stream.Handler
+	// Available returns how many further requests may be started now.
+	Available() int
+	// Err returns why the client can take no more requests, nil while it can.
+	Err() error
+	// Stale looks, without waiting, whether the host has ended the connection.
+	Stale() bool
+	// Close closes the connection; exchanges under way fail. It is safe twice.
+	Close() error
+}
+
+// Table lists protocols by name, without regard to case. It does not change.
+type Table struct{ rows map[string]Protocol }
+
+// NewTable makes a table. A name that is listed twice is an error.
+func NewTable(rows ...Protocol) (*Table, error) {
+	t := &Table{rows: make(map[string]Protocol, len(rows))}
+	for _, p := range rows {
+		key := strings.ToLower(p.Name())
+		if _, dup := t.rows[key]; dup {
+			return nil, fmt.Errorf("protocol: %q is listed twice", p.Name())
+		}
+		t.rows[key] = p
+	}
+	return t, nil
+}
+
+// Lookup returns the protocol of that name.
+func (t *Table) Lookup(name string) (Protocol, bool) {
+	p, ok := t.rows[strings.ToLower(name)]
+	return p, ok
+}
+
+// Names returns the names of all protocols, sorted.
+func (t *Table) Names() []string {
+	names := make([]string, 0, len(t.rows))
+	for p := range maps.Values(t.rows) {
+		names = append(names, p.Name())
+	}
+	slices.Sort(names)
+	return names
+}
