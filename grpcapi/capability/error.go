@@ -1,0 +1,144 @@
+package capability
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Kind says in what way a call failed. The edges turn it into their codes.
+type Kind uint8
+
+// The kinds of failure.
+const (
+	Internal         Kind = iota // the component failed, or this side has a defect
+	NotConfigured                // no component of this capability is configured
+	UnknownComponent             // components are configured, but none by the name that was asked for
+	InvalidArgument              // the request itself is wrong
+	IllegalKey                   // a key holds the separator of prefixes
+	ETagMismatch                 // the item was changed by another writer
+	ETagInvalid                  // the etag cannot be one of this component's
+	NotSupported                 // the component, or this side, cannot do what is asked
+	Unavailable                  // the other side could not be reached, or did not answer properly
+	Deadline                     // a time limit passed
+	Canceled                     // the caller went away
+	TooLarge                     // a limit on size was passed
+	CalleeStatus                 // the service answered, with a status that is no success
+	Unknown                      // a component failed in a way of its own
+)
+
+var kindNames = [...]string{
+	Internal: "INTERNAL", NotConfigured: "NOT_CONFIGURED", UnknownComponent: "UNKNOWN_COMPONENT",
+	InvalidArgument: "INVALID_ARGUMENT", IllegalKey: "ILLEGAL_KEY", ETagMismatch: "ETAG_MISMATCH",
+	ETagInvalid: "ETAG_INVALID", NotSupported: "NOT_SUPPORTED", Unavailable: "UNAVAILABLE", Deadline: "DEADLINE",
+	Canceled: "CANCELED", TooLarge: "TOO_LARGE", CalleeStatus: "CALLEE_STATUS", Unknown: "UNKNOWN",
+}
+
+// String returns the kind as a word in capitals, fit for a program to compare:
+// ETAG_MISMATCH.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("KIND_%d", uint8(k))
+}
+
+// Name is the name of a capability in an Error.
+type Name string
+
+// The capabilities.
+const (
+	HelloName Name = "hello"
+	StateName Name = "state"
+	RPCName   Name = "rpc"
+)
+
+// Error is the one way in which a call of this package fails. It holds facts
+// rather than words: an edge makes the text that its clients know of them.
+type Error struct {
+	Kind Kind
+	// Capability is where it happened.
+	Capability Name
+	// Op is which operation failed, one of the constants of the capability; ""
+	// when the failure has nothing to do with the operation.
+	Op Op
+	// Component is the name that the caller asked for.
+	Component string
+	// Key is the key concerned, as the caller wrote it; "" when there is none
+	// or when it is not only one.
+	Key string
+	// Msg says what is wrong; "" when Err says it all.
+	Msg string
+	// Known are the names of the components that are configured, sorted; filled
+	// for UnknownComponent.
+	Known []string
+	// Err is the cause; it may be nil.
+	Err error
+}
+
+// Op is the name of an operation in an Error.
+type Op string
+
+// Error returns the whole failure in neutral words.
+func (e *Error) Error() string {
+	s := string(e.Capability)
+	if e.Op != "" {
+		s += ": " + string(e.Op)
+	}
+	if e.Component != "" {
+		s += fmt.Sprintf(" %q", e.Component)
+	}
+	if e.Key != "" {
+		s += fmt.Sprintf(" key %q", e.Key)
+	}
+	return s + ": " + e.Cause()
+}
+
+// Cause returns what is wrong, without where.
+func (e *Error) Cause() string {
+	switch {
+	case e.Msg != "" && e.Err != nil:
+		return e.Msg + ": " + e.Err.Error()
+	case e.Err != nil:
+		return e.Err.Error()
+	case e.Msg != "":
+		return e.Msg
+	}
+	return e.Kind.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError returns err as an *Error if it is one or wraps one.
+func AsError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
+// find returns the component of that name, or the Error that says that there is
+// none.
+func find[T any](components map[string]T, capability Name, op Op, name string) (T, error) {
+	c, ok := components[name]
+	if ok {
+		return c, nil
+	}
+	if len(components) == 0 {
+		return c, &Error{Kind: NotConfigured, Capability: capability, Op: op, Component: name,
+			Msg: "no component is configured"}
+	}
+	return c, &Error{Kind: UnknownComponent, Capability: capability, Op: op, Component: name,
+		Msg: "there is no such component", Known: slices.Sorted(maps.Keys(components))}
+}
+
+// contextKind returns the kind of failure that the end of ctx stands for; false
+// when ctx has not ended, and so cannot be the reason.
+func contextKind(ctx context.Context) (Kind, bool) {
+	switch err := ctx.Err(); {
+	case err == nil:
+		return Internal, false
+	case errors.Is(err, context.DeadlineExceeded):
+		return Deadline, true
+	default:
+		return Canceled, true
+	}
+}
