@@ -235,16 +235,22 @@ func (w *walker) structure(dst, src reflect.Value, p place) {
 
 // field fills one field of a struct, with regard to whether it is built.
 func (w *walker) field(dst, src reflect.Value, p place, name string) {
-	mode := p.tag.Get("unbuilt")
+	mode, why, _ := strings.Cut(p.tag.Get("unbuilt"), ": ")
 	if mode == "" || blank(src) {
 		w.value(dst, src, p)
 		return
 	}
+	if why != "" {
+		why = ": " + why
+	}
 	if mode == "refuse" {
-		w.fail(p, fmt.Sprintf("remove %q", name), "this version knows the key but has no code behind it yet, and leaving it out would change what happens")
+		if why == "" {
+			why = ", and leaving it out would change what happens"
+		}
+		w.fail(p, fmt.Sprintf("remove %q", name), "this version knows the key but has no code behind it yet%s", why)
 		return
 	}
-	w.warn(p, fmt.Sprintf("remove %q to silence this", name), "this version knows the key but has no code behind it yet; it has no effect")
+	w.warn(p, fmt.Sprintf("remove %q to silence this", name), "this version knows the key but has no code behind it yet; it has no effect%s", why)
 	// What is inside has no effect either, so warnings about it would be noise.
 	inner := &walker{}
 	inner.value(dst, src, p)

@@ -31,6 +31,8 @@ type server struct {
 	Later    any               `json:"later" unbuilt:"warn"`
 	Never    bool              `json:"never" unbuilt:"refuse"`
 	LaterSub sub               `json:"later_sub" unbuilt:"warn"`
+	LaterWhy string            `json:"later_why" unbuilt:"warn: calls fail"`
+	NeverWhy string            `json:"never_why" unbuilt:"refuse: use x"`
 	Private  chan int          `json:"chan"`
 }
 
@@ -120,6 +122,9 @@ func TestIntoProblems(t *testing.T) {
 				`root.later: this version knows the key but has no code behind it yet; it has no effect (remove "later" to silence this)`,
 				`root.later_sub: this version knows the key but has no code behind it yet; it has no effect (remove "later_sub" to silence this)`,
 			}},
+		{name: "not built, with a reason", src: map[string]any{"later_why": "a", "never_why": "b"},
+			errs:     []string{`root.never_why: this version knows the key but has no code behind it yet: use x (remove "never_why")`},
+			warnings: []string{`root.later_why: this version knows the key but has no code behind it yet; it has no effect: calls fail (remove "later_why" to silence this)`}},
 		{name: "field that cannot be configured", src: map[string]any{"chan": 1},
 			errs: []string{`root.chan: cannot be configured: no text form of a chan int (a mistake in the program)`}},
 	}

@@ -18,7 +18,8 @@
 //	split:","           a list of texts may be one text with this separator
 //	rest:"true"         a map[string]any that takes all keys no other field has
 //	unbuilt:"warn"      the key is known, but nothing is behind it in this version:
-//	                    using it is a warning, with "refuse" an error
+//	                    using it is a warning, with "refuse" an error; what
+//	                    follows ": " is added to the message
 //
 // Values of keys that look like secrets never appear in a message.
 //
