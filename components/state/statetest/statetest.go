@@ -1,0 +1,208 @@
+package statetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components/state"
+)
+
+// Options say what to test.
+type Options struct {
+	// New makes a store. It is called once per test; stores may share their
+	// data (one server), since every test uses keys of its own. The suite
+	// closes the store.
+	New func(t *testing.T) state.Store
+	// FakeTime runs the tests of TTL in a testing/synctest bubble: exact and
+	// instant. New is called inside the bubble then, so it is only for stores
+	// whose goroutines and clock live in this process. Otherwise these tests
+	// use short TTLs in real time.
+	FakeTime bool
+	// MaxValue is the size in bytes of the big value that is stored; 0 is 1 MiB.
+	MaxValue int
+}
+
+// Run tests the store that o makes.
+func Run(t *testing.T, o Options) {
+	t.Helper()
+	if o.MaxValue == 0 {
+		o.MaxValue = 1 << 20
+	}
+	tests := []struct {
+		name string
+		fn   func(*suite)
+	}{
+		{"SetGetDelete", testSetGetDelete},
+		{"Values", testValues},
+		{"Keys", testKeys},
+		{"InvalidRequests", testInvalidRequests},
+		{"SlicesAreCopied", testSlicesAreCopied},
+		{"CancelledContext", testCancelledContext},
+		{"Closed", testClosed},
+		{"ETag", testETag},
+		{"ETagNeverRepeats", testETagChanges},
+		{"FirstWrite", testFirstWrite},
+		{"LastWrite", testLastWrite},
+		{"NotSupported", testNotSupported},
+		{"OneWinnerPerRound", testOneWinner},
+		{"FirstWriteOneCreator", testOneCreator},
+		{"Increments", testIncrements},
+		{"History", testHistory},
+		{"TransactAtomic", testTransactAtomic},
+		{"TransactMixed", testTransactMixed},
+		{"TransactSameKey", testTransactSameKey},
+		{"TransactInvalid", testTransactInvalid},
+		{"TransactTransfers", testTransactTransfers},
+		{"BulkGet", testBulkGet},
+		{"BulkWrite", testBulkWrite},
+		{"BulkMany", testBulkMany},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { tt.fn(newSuite(t, o)) })
+	}
+	ttlTests := []struct {
+		name string
+		fn   func(*suite)
+	}{
+		{"TTL", testTTL},
+		{"TTLCleared", testTTLCleared},
+		{"TTLReplaced", testTTLReplaced},
+		{"TTLRecreate", testTTLRecreate},
+		{"TTLTransactAndBulk", testTTLTransactAndBulk},
+		{"TTLMany", testTTLMany},
+	}
+	for _, tt := range ttlTests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !o.FakeTime {
+				tt.fn(newSuite(t, o))
+				return
+			}
+			synctest.Test(t, func(t *testing.T) { tt.fn(newSuite(t, o)) })
+		})
+	}
+}
+
+// suite is one test's surroundings. Its helpers end the test when something
+// goes wrong that must not.
+type suite struct {
+	*testing.T
+	ctx    context.Context
+	store  state.Store
+	opts   Options
+	prefix string
+}
+
+func newSuite(t *testing.T, o Options) *suite {
+	t.Helper()
+	s := &suite{T: t, ctx: t.Context(), store: o.New(t), opts: o, prefix: rand.Text() + "/"}
+	t.Cleanup(func() {
+		if err := s.store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// key returns a key that only this test uses.
+func (s *suite) key(name string) string { return s.prefix + name }
+
+// need skips the test when the store does not offer what it is about.
+func (s *suite) need(has bool, what string) {
+	s.Helper()
+	if !has {
+		s.Skipf("SKIP: the store does not declare %s", what)
+	}
+}
+
+func (s *suite) get(key string) *state.Item {
+	s.Helper()
+	item, err := s.store.Get(s.ctx, state.Get{Key: key})
+	if err != nil {
+		s.Fatalf("Get(%q): %v", key, err)
+	}
+	if item != nil {
+		if item.Key != key {
+			s.Fatalf("Get(%q) returned the key %q", key, item.Key)
+		}
+		if s.store.Features().ETag && item.ETag == "" {
+			s.Fatalf("Get(%q) returned an empty etag", key)
+		}
+	}
+	return item
+}
+
+// want asserts the value under key and returns its item.
+func (s *suite) want(key, value string) *state.Item {
+	s.Helper()
+	item := s.get(key)
+	if item == nil {
+		s.Fatalf("key %q does not exist, want value %s", key, short(value))
+	}
+	if string(item.Value) != value {
+		s.Fatalf("key %q has value %s, want %s", key, short(string(item.Value)), short(value))
+	}
+	return item
+}
+
+func (s *suite) wantMissing(key string) {
+	s.Helper()
+	if item := s.get(key); item != nil {
+		s.Fatalf("key %q has value %s, want it not to exist", key, short(string(item.Value)))
+	}
+}
+
+func (s *suite) write(op state.Op) {
+	s.Helper()
+	if err := s.store.Write(s.ctx, op); err != nil {
+		s.Fatalf("Write(%s): %v", describe(op), err)
+	}
+}
+
+func (s *suite) set(key, value string) { s.Helper(); s.write(state.Op{Key: key, Value: []byte(value)}) }
+
+func (s *suite) wantErr(op state.Op, want error) {
+	s.Helper()
+	if err := s.store.Write(s.ctx, op); !errors.Is(err, want) {
+		s.Fatalf("Write(%s): error %v, want %v", describe(op), err, want)
+	}
+}
+
+func describe(op state.Op) string {
+	kind := "set"
+	if op.Delete {
+		kind = "delete"
+	}
+	etag := ""
+	if op.HasETag {
+		etag = fmt.Sprintf(" if etag is %q", op.ETag)
+	}
+	return fmt.Sprintf("%s %q%s, concurrency %d, ttl %s", kind, op.Key, etag, op.Options.Concurrency, op.TTL)
+}
+
+func short(v string) string {
+	if len(v) > 40 {
+		return fmt.Sprintf("%q… (%d bytes)", v[:40], len(v))
+	}
+	return fmt.Sprintf("%q", v)
+}
+
+// eventually polls cond until it is true; in real time at most limit.
+func (s *suite) eventually(limit time.Duration, what string, cond func() bool) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(s.ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.Fatalf("%s: not after %s", what, limit)
+		}
+	}
+}

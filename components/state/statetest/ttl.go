@@ -1,0 +1,170 @@
+package statetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components/state"
+)
+
+// lives asserts that k is there and says when it ends, within ttl and a little.
+func (s *suite) lives(k, value string, ttl time.Duration, written time.Time) {
+	s.Helper()
+	item := s.want(k, value)
+	slack := 2 * time.Millisecond // a server that counts in milliseconds, on another clock's edge
+	if !s.opts.FakeTime {
+		slack = 2 * time.Second
+	}
+	if d := item.ExpiresAt.Sub(written.Add(ttl)); item.ExpiresAt.IsZero() || d < -slack || d > slack {
+		s.Errorf("key %q written with TTL %s at %s expires at %s", k, ttl, written, item.ExpiresAt)
+	}
+}
+
+func testTTL(s *suite) {
+	s.need(s.store.Features().TTL, "TTL")
+	k := s.key("k")
+	if s.opts.FakeTime {
+		start := time.Now()
+		s.write(state.Op{Key: k, Value: []byte("v"), TTL: time.Hour})
+		s.set(s.key("stays"), "v")
+		s.lives(k, "v", time.Hour, start)
+		s.pause(time.Hour - time.Nanosecond)
+		s.lives(k, "v", time.Hour, start)
+		s.pause(time.Nanosecond)
+		s.wantMissing(k)
+		s.pause(1000 * time.Hour)
+		s.wantMissing(k)
+		s.want(s.key("stays"), "v")
+		return
+	}
+	start := time.Now()
+	s.write(state.Op{Key: s.key("long"), Value: []byte("v"), TTL: time.Hour})
+	s.lives(s.key("long"), "v", time.Hour, start)
+	s.write(state.Op{Key: k, Value: []byte("v"), TTL: 50 * time.Millisecond})
+	s.write(state.Op{Key: s.key("nano"), Value: []byte("v"), TTL: time.Nanosecond})
+	s.eventually(10*time.Second, "the item expires", func() bool { return s.get(k) == nil })
+	if passed := time.Since(start); passed < 50*time.Millisecond {
+		s.Errorf("the item with a TTL of 50ms expired after %s", passed)
+	}
+	s.eventually(10*time.Second, "the shortest TTL expires", func() bool { return s.get(s.key("nano")) == nil })
+	s.lives(s.key("long"), "v", time.Hour, start)
+}
+
+func testTTLCleared(s *suite) {
+	s.need(s.store.Features().TTL, "TTL")
+	k := s.key("k")
+	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 300 * time.Millisecond})
+	s.set(k, "two")
+	if item := s.want(k, "two"); !item.ExpiresAt.IsZero() {
+		s.Errorf("a write without a TTL left the end at %s", item.ExpiresAt)
+	}
+	s.pause(500 * time.Millisecond)
+	s.want(k, "two")
+
+	if s.store.Features().ETag {
+		etag := s.want(k, "two").ETag
+		s.write(state.Op{Key: k, Value: []byte("three"), TTL: time.Hour, ETag: etag, HasETag: true})
+		s.lives(k, "three", time.Hour, time.Now())
+		s.wantErr(state.Op{Key: k, Value: []byte("x"), ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+		s.lives(k, "three", time.Hour, time.Now())
+		s.write(state.Op{Key: k, Value: []byte("four"), ETag: s.get(k).ETag, HasETag: true})
+		if item := s.want(k, "four"); !item.ExpiresAt.IsZero() {
+			s.Errorf("a write with an etag, without a TTL left the end at %s", item.ExpiresAt)
+		}
+	}
+}
+
+func testTTLReplaced(s *suite) {
+	s.need(s.store.Features().TTL, "TTL")
+	k := s.key("k")
+	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 200 * time.Millisecond})
+	s.write(state.Op{Key: k, Value: []byte("two"), TTL: time.Hour})
+	s.lives(k, "two", time.Hour, time.Now())
+	s.pause(400 * time.Millisecond)
+	s.want(k, "two")
+	s.write(state.Op{Key: k, Value: []byte("three"), TTL: 100 * time.Millisecond})
+	if s.opts.FakeTime {
+		s.pause(100 * time.Millisecond)
+		s.wantMissing(k)
+		return
+	}
+	s.eventually(10*time.Second, "the shorter TTL holds", func() bool { return s.get(k) == nil })
+}
+
+func testTTLRecreate(s *suite) {
+	s.need(s.store.Features().TTL && s.store.Features().ETag, "TTL and etags")
+	k := s.key("k")
+	first := state.Options{Concurrency: state.FirstWrite}
+	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 300 * time.Millisecond, Options: first})
+	etag := s.want(k, "one").ETag
+	s.eventually(10*time.Second, "the item expires", func() bool { return s.get(k) == nil })
+	s.wantErr(state.Op{Key: k, Value: []byte("two"), ETag: etag, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Delete: true, ETag: etag, HasETag: true}, state.ErrETagMismatch)
+	s.write(state.Op{Key: k, Delete: true})
+	s.write(state.Op{Key: k, Value: []byte("two"), Options: first})
+	if item := s.want(k, "two"); !item.ExpiresAt.IsZero() {
+		s.Errorf("the item made anew expires at %s", item.ExpiresAt)
+	}
+}
+
+func testTTLTransactAndBulk(s *suite) {
+	s.need(s.store.Features().TTL, "TTL")
+	a, b := s.key("{x}a"), s.key("{x}b")
+	ops := []state.Op{{Key: a, Value: []byte("1"), TTL: 200 * time.Millisecond}, {Key: b, Value: []byte("2")}}
+	check := func(what string) {
+		s.Helper()
+		s.want(b, "2")
+		s.eventually(10*time.Second, what+": the item expires", func() bool { return s.get(a) == nil })
+		s.want(b, "2")
+	}
+	if tx, ok := s.store.(state.Transactor); ok {
+		if err := tx.Transact(s.ctx, ops); err != nil {
+			s.Fatal(err)
+		}
+		check("Transact")
+	}
+	if bw, ok := s.store.(state.BulkWriter); ok {
+		for _, err := range bw.BulkWrite(s.ctx, ops) {
+			if err != nil {
+				s.Fatal(err)
+			}
+		}
+		check("BulkWrite")
+	}
+	if bg, ok := s.store.(state.BulkGetter); ok {
+		s.write(state.Op{Key: a, Value: []byte("1"), TTL: time.Hour})
+		res, err := bg.BulkGet(s.ctx, []state.Get{{Key: a}, {Key: b}})
+		if err != nil || res[0].Item == nil || res[1].Item == nil {
+			s.Fatalf("BulkGet: %v, %v", res, err)
+		}
+		if res[0].Item.ExpiresAt.IsZero() || !res[1].Item.ExpiresAt.IsZero() {
+			s.Errorf("BulkGet: ends %s and %s, want one and none", res[0].Item.ExpiresAt, res[1].Item.ExpiresAt)
+		}
+	}
+}
+
+// testTTLMany lets many items expire, in an order that is not that of writing.
+func testTTLMany(s *suite) {
+	s.need(s.store.Features().TTL, "TTL")
+	const n = 600
+	unit := time.Second
+	if !s.opts.FakeTime {
+		unit = 100 * time.Microsecond
+	}
+	key := func(i int) string { return s.key(fmt.Sprintf("%04d", i)) }
+	for i := range n {
+		s.write(state.Op{Key: key(i), Value: []byte("v"), TTL: time.Duration(1+(i*7919)%n) * unit})
+	}
+	s.set(s.key("stays"), "v")
+	if s.opts.FakeTime {
+		s.pause(time.Duration(n) * unit)
+		for i := range n {
+			s.wantMissing(key(i))
+		}
+	} else {
+		for i := range n {
+			s.eventually(10*time.Second, "all items expire", func() bool { return s.get(key(i)) == nil })
+		}
+	}
+	s.want(s.key("stays"), "v")
+}
