@@ -3,6 +3,10 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/runtime/v1/appcallback.proto
 
+// The API that an application offers to the runtime beside it, in order to receive
+// messages. The runtime dials `app.grpc_callback_host`:`app.grpc_callback_port` of the
+// configuration (host 127.0.0.1 if empty; no callbacks if the port is 0).
+
 package runtimev1
 
 import (
@@ -21,12 +25,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// TopicEventResponseStatus says what is to become of the event. An unknown value counts
+// as RETRY.
 type TopicEventResponse_TopicEventResponseStatus int32
 
 const (
+	// Done: the event is acknowledged.
 	TopicEventResponse_SUCCESS TopicEventResponse_TopicEventResponseStatus = 0
-	TopicEventResponse_RETRY   TopicEventResponse_TopicEventResponseStatus = 1
-	TopicEventResponse_DROP    TopicEventResponse_TopicEventResponseStatus = 2
+	// Deliver it again, when and how often as the component is configured.
+	TopicEventResponse_RETRY TopicEventResponse_TopicEventResponseStatus = 1
+	// Never deliver it again. It is acknowledged, and the runtime logs a warning.
+	TopicEventResponse_DROP TopicEventResponse_TopicEventResponseStatus = 2
 )
 
 // Enum value maps for TopicEventResponse_TopicEventResponseStatus.
@@ -70,19 +79,32 @@ func (TopicEventResponse_TopicEventResponseStatus) EnumDescriptor() ([]byte, []i
 	return file_spec_proto_runtime_v1_appcallback_proto_rawDescGZIP(), []int{1, 0}
 }
 
+// TopicEventRequest is one event: the fields of its CloudEvents envelope and where it
+// came from.
 type TopicEventRequest struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Source          string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
-	Type            string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	SpecVersion     string                 `protobuf:"bytes,4,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
-	DataContentType string                 `protobuf:"bytes,5,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
-	Data            []byte                 `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
-	Topic           string                 `protobuf:"bytes,6,opt,name=topic,proto3" json:"topic,omitempty"`
-	PubsubName      string                 `protobuf:"bytes,8,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
-	Metadata        map[string]string      `protobuf:"bytes,10,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique among the events of a source. The same event has the same id each time it is
+	// delivered.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Who produced the event, as a URI reference.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// The kind of event, such as "com.example.order.created".
+	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	// The version of CloudEvents, "1.0".
+	SpecVersion string `protobuf:"bytes,4,opt,name=spec_version,json=specVersion,proto3" json:"spec_version,omitempty"`
+	// The media type of `data`.
+	DataContentType string `protobuf:"bytes,5,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
+	// The payload, taken out of the envelope: base64 is decoded, text is UTF-8, JSON is the
+	// JSON text.
+	Data []byte `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
+	// The topic that the event was published to.
+	Topic string `protobuf:"bytes,6,opt,name=topic,proto3" json:"topic,omitempty"`
+	// The name of the pub/sub component that it came through.
+	PubsubName string `protobuf:"bytes,8,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
+	// What the broker knows of the message. Number 9 is not in use.
+	Metadata      map[string]string `protobuf:"bytes,10,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TopicEventRequest) Reset() {
@@ -178,6 +200,8 @@ func (x *TopicEventRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// TopicEventResponse is the application's verdict on an event. An empty response is a
+// success.
 type TopicEventResponse struct {
 	state         protoimpl.MessageState                      `protogen:"open.v1"`
 	Status        TopicEventResponse_TopicEventResponseStatus `protobuf:"varint,1,opt,name=status,proto3,enum=spec.proto.runtime.v1.TopicEventResponse_TopicEventResponseStatus" json:"status,omitempty"`
@@ -222,6 +246,7 @@ func (x *TopicEventResponse) GetStatus() TopicEventResponse_TopicEventResponseSt
 	return TopicEventResponse_SUCCESS
 }
 
+// ListTopicSubscriptionsResponse is the complete list of subscriptions.
 type ListTopicSubscriptionsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Subscriptions []*TopicSubscription   `protobuf:"bytes,1,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
@@ -266,11 +291,14 @@ func (x *ListTopicSubscriptionsResponse) GetSubscriptions() []*TopicSubscription
 	return nil
 }
 
+// TopicSubscription is the wish for the events of one topic.
 type TopicSubscription struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PubsubName    string                 `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
-	Topic         string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the pub/sub component.
+	PubsubName string `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
+	Topic      string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Options of the subscription, understood by the component.
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

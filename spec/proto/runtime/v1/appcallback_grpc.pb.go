@@ -3,6 +3,10 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/runtime/v1/appcallback.proto
 
+// The API that an application offers to the runtime beside it, in order to receive
+// messages. The runtime dials `app.grpc_callback_host`:`app.grpc_callback_port` of the
+// configuration (host 127.0.0.1 if empty; no callbacks if the port is 0).
+
 package runtimev1
 
 import (
@@ -26,8 +30,19 @@ const (
 // AppCallbackClient is the client API for AppCallback service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// AppCallback is implemented by the application and called by the runtime.
 type AppCallbackClient interface {
+	// Tells the runtime which topics the application wants. Asked when the application is
+	// first reached, and again when it has been restarted.
+	//
+	// An application without subscriptions may answer UNIMPLEMENTED.
 	ListTopicSubscriptions(ctx context.Context, in *emptypb.Empty, opts ...grpc.CallOption) (*ListTopicSubscriptionsResponse, error)
+	// Delivers one event. The answer decides what becomes of it: see TopicEventResponse.
+	//
+	// UNIMPLEMENTED drops the event; any other gRPC error asks for another delivery.
+	// Delivery is at least once, so an event may come twice. Events that have expired are
+	// not delivered.
 	OnTopicEvent(ctx context.Context, in *TopicEventRequest, opts ...grpc.CallOption) (*TopicEventResponse, error)
 }
 
@@ -62,8 +77,19 @@ func (c *appCallbackClient) OnTopicEvent(ctx context.Context, in *TopicEventRequ
 // AppCallbackServer is the server API for AppCallback service.
 // All implementations must embed UnimplementedAppCallbackServer
 // for forward compatibility.
+//
+// AppCallback is implemented by the application and called by the runtime.
 type AppCallbackServer interface {
+	// Tells the runtime which topics the application wants. Asked when the application is
+	// first reached, and again when it has been restarted.
+	//
+	// An application without subscriptions may answer UNIMPLEMENTED.
 	ListTopicSubscriptions(context.Context, *emptypb.Empty) (*ListTopicSubscriptionsResponse, error)
+	// Delivers one event. The answer decides what becomes of it: see TopicEventResponse.
+	//
+	// UNIMPLEMENTED drops the event; any other gRPC error asks for another delivery.
+	// Delivery is at least once, so an event may come twice. Events that have expired are
+	// not delivered.
 	OnTopicEvent(context.Context, *TopicEventRequest) (*TopicEventResponse, error)
 	mustEmbedUnimplementedAppCallbackServer()
 }

@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/runtime/v1/lifecycle.proto
 
+// The API that changes components while the runtime is running.
+
 package runtimev1
 
 import (
@@ -20,6 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DynamicConfiguration is the configuration of one component.
 type DynamicConfiguration struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	ComponentConfig *ComponentConfig       `protobuf:"bytes,1,opt,name=component_config,json=componentConfig,proto3" json:"component_config,omitempty"`
@@ -64,6 +67,7 @@ func (x *DynamicConfiguration) GetComponentConfig() *ComponentConfig {
 	return nil
 }
 
+// ApplyConfigurationResponse says that the configuration is in effect.
 type ApplyConfigurationResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -100,11 +104,18 @@ func (*ApplyConfigurationResponse) Descriptor() ([]byte, []int) {
 	return file_spec_proto_runtime_v1_lifecycle_proto_rawDescGZIP(), []int{1}
 }
 
+// ComponentConfig names a component and says how it is to be.
 type ComponentConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The section of the configuration file that the component is in: hellos, config_store,
+	// rpcs, pub_subs, state, file, oss, lock, sequencer, secret_store, bindings, or
+	// "custom_component." and the kind of a custom component.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The name of the component in that section.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The complete configuration, not only what changes. Which keys a component takes is
+	// its own.
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

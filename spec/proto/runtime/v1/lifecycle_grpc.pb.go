@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/runtime/v1/lifecycle.proto
 
+// The API that changes components while the runtime is running.
+
 package runtimev1
 
 import (
@@ -24,7 +26,15 @@ const (
 // LifecycleClient is the client API for Lifecycle service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Lifecycle is for operators and control planes rather than for applications.
 type LifecycleClient interface {
+	// Gives a running component a new configuration. Calls for the same component happen
+	// one after another.
+	//
+	// INVALID_ARGUMENT if `kind`, `name` or `metadata` is empty, there is no such
+	// component, or it cannot change while running. UNKNOWN if the component refuses the
+	// configuration; it keeps the old one then.
 	ApplyConfiguration(ctx context.Context, in *DynamicConfiguration, opts ...grpc.CallOption) (*ApplyConfigurationResponse, error)
 }
 
@@ -49,7 +59,15 @@ func (c *lifecycleClient) ApplyConfiguration(ctx context.Context, in *DynamicCon
 // LifecycleServer is the server API for Lifecycle service.
 // All implementations must embed UnimplementedLifecycleServer
 // for forward compatibility.
+//
+// Lifecycle is for operators and control planes rather than for applications.
 type LifecycleServer interface {
+	// Gives a running component a new configuration. Calls for the same component happen
+	// one after another.
+	//
+	// INVALID_ARGUMENT if `kind`, `name` or `metadata` is empty, there is no such
+	// component, or it cannot change while running. UNKNOWN if the component refuses the
+	// configuration; it keeps the old one then.
 	ApplyConfiguration(context.Context, *DynamicConfiguration) (*ApplyConfigurationResponse, error)
 	mustEmbedUnimplementedLifecycleServer()
 }

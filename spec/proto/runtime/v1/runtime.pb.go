@@ -3,6 +3,20 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/runtime/v1/runtime.proto
 
+// The API that an application calls on the runtime beside it.
+//
+// Names and numbers are those of Layotto, so its clients work unchanged; the comments say
+// what Ottavo does. Some rules hold everywhere and are not repeated at each field:
+//
+// - `store_name`, `pubsub_name` and the like are the name that the component has in the
+//   configuration file, never its type ("orders", not "redis").
+// - `metadata` of a request is handed to the component, which knows the keys it
+//   understands and ignores others. `metadata` of a response comes from the component.
+// - A call ends when its gRPC deadline passes or the client cancels it
+//   (DEADLINE_EXCEEDED, CANCELLED). A unary message is limited to 4 MiB in each direction
+//   unless the configuration says otherwise (RESOURCE_EXHAUSTED).
+// - UNIMPLEMENTED says that this runtime does not offer the method.
+
 package runtimev1
 
 import (
@@ -22,159 +36,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type SequencerOptions_AutoIncrement int32
-
-const (
-	SequencerOptions_WEAK   SequencerOptions_AutoIncrement = 0
-	SequencerOptions_STRONG SequencerOptions_AutoIncrement = 1
-)
-
-// Enum value maps for SequencerOptions_AutoIncrement.
-var (
-	SequencerOptions_AutoIncrement_name = map[int32]string{
-		0: "WEAK",
-		1: "STRONG",
-	}
-	SequencerOptions_AutoIncrement_value = map[string]int32{
-		"WEAK":   0,
-		"STRONG": 1,
-	}
-)
-
-func (x SequencerOptions_AutoIncrement) Enum() *SequencerOptions_AutoIncrement {
-	p := new(SequencerOptions_AutoIncrement)
-	*p = x
-	return p
-}
-
-func (x SequencerOptions_AutoIncrement) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (SequencerOptions_AutoIncrement) Descriptor() protoreflect.EnumDescriptor {
-	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[0].Descriptor()
-}
-
-func (SequencerOptions_AutoIncrement) Type() protoreflect.EnumType {
-	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[0]
-}
-
-func (x SequencerOptions_AutoIncrement) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use SequencerOptions_AutoIncrement.Descriptor instead.
-func (SequencerOptions_AutoIncrement) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{13, 0}
-}
-
-type UnlockResponse_Status int32
-
-const (
-	UnlockResponse_SUCCESS               UnlockResponse_Status = 0
-	UnlockResponse_LOCK_UNEXIST          UnlockResponse_Status = 1
-	UnlockResponse_LOCK_BELONG_TO_OTHERS UnlockResponse_Status = 2
-	UnlockResponse_INTERNAL_ERROR        UnlockResponse_Status = 3
-)
-
-// Enum value maps for UnlockResponse_Status.
-var (
-	UnlockResponse_Status_name = map[int32]string{
-		0: "SUCCESS",
-		1: "LOCK_UNEXIST",
-		2: "LOCK_BELONG_TO_OTHERS",
-		3: "INTERNAL_ERROR",
-	}
-	UnlockResponse_Status_value = map[string]int32{
-		"SUCCESS":               0,
-		"LOCK_UNEXIST":          1,
-		"LOCK_BELONG_TO_OTHERS": 2,
-		"INTERNAL_ERROR":        3,
-	}
-)
-
-func (x UnlockResponse_Status) Enum() *UnlockResponse_Status {
-	p := new(UnlockResponse_Status)
-	*p = x
-	return p
-}
-
-func (x UnlockResponse_Status) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (UnlockResponse_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[1].Descriptor()
-}
-
-func (UnlockResponse_Status) Type() protoreflect.EnumType {
-	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[1]
-}
-
-func (x UnlockResponse_Status) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use UnlockResponse_Status.Descriptor instead.
-func (UnlockResponse_Status) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{18, 0}
-}
-
-type LockKeepAliveResponse_Status int32
-
-const (
-	LockKeepAliveResponse_SUCCESS               LockKeepAliveResponse_Status = 0
-	LockKeepAliveResponse_LOCK_UNEXIST          LockKeepAliveResponse_Status = 1
-	LockKeepAliveResponse_LOCK_BELONG_TO_OTHERS LockKeepAliveResponse_Status = 2
-	LockKeepAliveResponse_INTERNAL_ERROR        LockKeepAliveResponse_Status = 3
-)
-
-// Enum value maps for LockKeepAliveResponse_Status.
-var (
-	LockKeepAliveResponse_Status_name = map[int32]string{
-		0: "SUCCESS",
-		1: "LOCK_UNEXIST",
-		2: "LOCK_BELONG_TO_OTHERS",
-		3: "INTERNAL_ERROR",
-	}
-	LockKeepAliveResponse_Status_value = map[string]int32{
-		"SUCCESS":               0,
-		"LOCK_UNEXIST":          1,
-		"LOCK_BELONG_TO_OTHERS": 2,
-		"INTERNAL_ERROR":        3,
-	}
-)
-
-func (x LockKeepAliveResponse_Status) Enum() *LockKeepAliveResponse_Status {
-	p := new(LockKeepAliveResponse_Status)
-	*p = x
-	return p
-}
-
-func (x LockKeepAliveResponse_Status) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (LockKeepAliveResponse_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[2].Descriptor()
-}
-
-func (LockKeepAliveResponse_Status) Type() protoreflect.EnumType {
-	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[2]
-}
-
-func (x LockKeepAliveResponse_Status) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use LockKeepAliveResponse_Status.Descriptor instead.
-func (LockKeepAliveResponse_Status) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{20, 0}
-}
-
+// Verb is the HTTP request method.
 type HTTPExtension_Verb int32
 
 const (
+	// The runtime chooses: POST with a body, GET without.
 	HTTPExtension_NONE    HTTPExtension_Verb = 0
 	HTTPExtension_GET     HTTPExtension_Verb = 1
 	HTTPExtension_HEAD    HTTPExtension_Verb = 2
@@ -226,11 +92,11 @@ func (x HTTPExtension_Verb) String() string {
 }
 
 func (HTTPExtension_Verb) Descriptor() protoreflect.EnumDescriptor {
-	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[3].Descriptor()
+	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[0].Descriptor()
 }
 
 func (HTTPExtension_Verb) Type() protoreflect.EnumType {
-	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[3]
+	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[0]
 }
 
 func (x HTTPExtension_Verb) Number() protoreflect.EnumNumber {
@@ -239,15 +105,185 @@ func (x HTTPExtension_Verb) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use HTTPExtension_Verb.Descriptor instead.
 func (HTTPExtension_Verb) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{25, 0}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{4, 0}
 }
 
+// Status says what became of the lock.
+type UnlockResponse_Status int32
+
+const (
+	// The lock is free.
+	UnlockResponse_SUCCESS UnlockResponse_Status = 0
+	// There is no such lock; it may have expired.
+	UnlockResponse_LOCK_UNEXIST UnlockResponse_Status = 1
+	// Another owner holds the lock, and still does.
+	UnlockResponse_LOCK_BELONG_TO_OTHERS UnlockResponse_Status = 2
+	// The store failed. Clients see the gRPC error in its place.
+	UnlockResponse_INTERNAL_ERROR UnlockResponse_Status = 3
+)
+
+// Enum value maps for UnlockResponse_Status.
+var (
+	UnlockResponse_Status_name = map[int32]string{
+		0: "SUCCESS",
+		1: "LOCK_UNEXIST",
+		2: "LOCK_BELONG_TO_OTHERS",
+		3: "INTERNAL_ERROR",
+	}
+	UnlockResponse_Status_value = map[string]int32{
+		"SUCCESS":               0,
+		"LOCK_UNEXIST":          1,
+		"LOCK_BELONG_TO_OTHERS": 2,
+		"INTERNAL_ERROR":        3,
+	}
+)
+
+func (x UnlockResponse_Status) Enum() *UnlockResponse_Status {
+	p := new(UnlockResponse_Status)
+	*p = x
+	return p
+}
+
+func (x UnlockResponse_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UnlockResponse_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[1].Descriptor()
+}
+
+func (UnlockResponse_Status) Type() protoreflect.EnumType {
+	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[1]
+}
+
+func (x UnlockResponse_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UnlockResponse_Status.Descriptor instead.
+func (UnlockResponse_Status) EnumDescriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{16, 0}
+}
+
+// Status says what became of the lock.
+type LockKeepAliveResponse_Status int32
+
+const (
+	// The caller holds the lock for the new time.
+	LockKeepAliveResponse_SUCCESS LockKeepAliveResponse_Status = 0
+	// There is no such lock; it may have expired.
+	LockKeepAliveResponse_LOCK_UNEXIST LockKeepAliveResponse_Status = 1
+	// Another owner holds the lock.
+	LockKeepAliveResponse_LOCK_BELONG_TO_OTHERS LockKeepAliveResponse_Status = 2
+	// The store failed. Clients see the gRPC error in its place.
+	LockKeepAliveResponse_INTERNAL_ERROR LockKeepAliveResponse_Status = 3
+)
+
+// Enum value maps for LockKeepAliveResponse_Status.
+var (
+	LockKeepAliveResponse_Status_name = map[int32]string{
+		0: "SUCCESS",
+		1: "LOCK_UNEXIST",
+		2: "LOCK_BELONG_TO_OTHERS",
+		3: "INTERNAL_ERROR",
+	}
+	LockKeepAliveResponse_Status_value = map[string]int32{
+		"SUCCESS":               0,
+		"LOCK_UNEXIST":          1,
+		"LOCK_BELONG_TO_OTHERS": 2,
+		"INTERNAL_ERROR":        3,
+	}
+)
+
+func (x LockKeepAliveResponse_Status) Enum() *LockKeepAliveResponse_Status {
+	p := new(LockKeepAliveResponse_Status)
+	*p = x
+	return p
+}
+
+func (x LockKeepAliveResponse_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LockKeepAliveResponse_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[2].Descriptor()
+}
+
+func (LockKeepAliveResponse_Status) Type() protoreflect.EnumType {
+	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[2]
+}
+
+func (x LockKeepAliveResponse_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LockKeepAliveResponse_Status.Descriptor instead.
+func (LockKeepAliveResponse_Status) EnumDescriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{18, 0}
+}
+
+// AutoIncrement is the promise about the order of ids. Both kinds are unique.
+type SequencerOptions_AutoIncrement int32
+
+const (
+	// Ids tend to grow, but a later call may get a smaller id, because a runtime may hand
+	// out ids of a range that it reserved earlier. Fast: most calls need no backend.
+	SequencerOptions_WEAK SequencerOptions_AutoIncrement = 0
+	// A call that begins after another has ended gets the larger id. Every call asks the
+	// backend.
+	SequencerOptions_STRONG SequencerOptions_AutoIncrement = 1
+)
+
+// Enum value maps for SequencerOptions_AutoIncrement.
+var (
+	SequencerOptions_AutoIncrement_name = map[int32]string{
+		0: "WEAK",
+		1: "STRONG",
+	}
+	SequencerOptions_AutoIncrement_value = map[string]int32{
+		"WEAK":   0,
+		"STRONG": 1,
+	}
+)
+
+func (x SequencerOptions_AutoIncrement) Enum() *SequencerOptions_AutoIncrement {
+	p := new(SequencerOptions_AutoIncrement)
+	*p = x
+	return p
+}
+
+func (x SequencerOptions_AutoIncrement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SequencerOptions_AutoIncrement) Descriptor() protoreflect.EnumDescriptor {
+	return file_spec_proto_runtime_v1_runtime_proto_enumTypes[3].Descriptor()
+}
+
+func (SequencerOptions_AutoIncrement) Type() protoreflect.EnumType {
+	return &file_spec_proto_runtime_v1_runtime_proto_enumTypes[3]
+}
+
+func (x SequencerOptions_AutoIncrement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SequencerOptions_AutoIncrement.Descriptor instead.
+func (SequencerOptions_AutoIncrement) EnumDescriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{20, 0}
+}
+
+// StateConcurrency says who wins if two writers meet. An etag in the request is
+// compared in every mode.
 type StateOptions_StateConcurrency int32
 
 const (
+	// As CONCURRENCY_LAST_WRITE.
 	StateOptions_CONCURRENCY_UNSPECIFIED StateOptions_StateConcurrency = 0
+	// A write without an etag succeeds only if the key does not exist.
 	StateOptions_CONCURRENCY_FIRST_WRITE StateOptions_StateConcurrency = 1
-	StateOptions_CONCURRENCY_LAST_WRITE  StateOptions_StateConcurrency = 2
+	// A write without an etag always succeeds.
+	StateOptions_CONCURRENCY_LAST_WRITE StateOptions_StateConcurrency = 2
 )
 
 // Enum value maps for StateOptions_StateConcurrency.
@@ -288,15 +324,20 @@ func (x StateOptions_StateConcurrency) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StateOptions_StateConcurrency.Descriptor instead.
 func (StateOptions_StateConcurrency) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{44, 0}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{34, 0}
 }
 
+// StateConsistency says which replicas have to know. Stores that know no difference
+// ignore it.
 type StateOptions_StateConsistency int32
 
 const (
+	// As the store does by default.
 	StateOptions_CONSISTENCY_UNSPECIFIED StateOptions_StateConsistency = 0
-	StateOptions_CONSISTENCY_EVENTUAL    StateOptions_StateConsistency = 1
-	StateOptions_CONSISTENCY_STRONG      StateOptions_StateConsistency = 2
+	// A read may miss the newest write; a write need not have reached all replicas.
+	StateOptions_CONSISTENCY_EVENTUAL StateOptions_StateConsistency = 1
+	// A read sees the newest write; a write has reached all replicas, or a majority.
+	StateOptions_CONSISTENCY_STRONG StateOptions_StateConsistency = 2
 )
 
 // Enum value maps for StateOptions_StateConsistency.
@@ -337,1161 +378,25 @@ func (x StateOptions_StateConsistency) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StateOptions_StateConsistency.Descriptor instead.
 func (StateOptions_StateConsistency) EnumDescriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{44, 1}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{34, 1}
 }
 
-type GetFileMetaRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Request       *FileRequest           `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetFileMetaRequest) Reset() {
-	*x = GetFileMetaRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetFileMetaRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetFileMetaRequest) ProtoMessage() {}
-
-func (x *GetFileMetaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetFileMetaRequest.ProtoReflect.Descriptor instead.
-func (*GetFileMetaRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *GetFileMetaRequest) GetRequest() *FileRequest {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
-type GetFileMetaResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Size          int64                  `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
-	LastModified  string                 `protobuf:"bytes,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	Response      *FileMeta              `protobuf:"bytes,3,opt,name=response,proto3" json:"response,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetFileMetaResponse) Reset() {
-	*x = GetFileMetaResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetFileMetaResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetFileMetaResponse) ProtoMessage() {}
-
-func (x *GetFileMetaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetFileMetaResponse.ProtoReflect.Descriptor instead.
-func (*GetFileMetaResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *GetFileMetaResponse) GetSize() int64 {
-	if x != nil {
-		return x.Size
-	}
-	return 0
-}
-
-func (x *GetFileMetaResponse) GetLastModified() string {
-	if x != nil {
-		return x.LastModified
-	}
-	return ""
-}
-
-func (x *GetFileMetaResponse) GetResponse() *FileMeta {
-	if x != nil {
-		return x.Response
-	}
-	return nil
-}
-
-type FileMetaValue struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         []string               `protobuf:"bytes,1,rep,name=value,proto3" json:"value,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FileMetaValue) Reset() {
-	*x = FileMetaValue{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileMetaValue) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileMetaValue) ProtoMessage() {}
-
-func (x *FileMetaValue) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileMetaValue.ProtoReflect.Descriptor instead.
-func (*FileMetaValue) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *FileMetaValue) GetValue() []string {
-	if x != nil {
-		return x.Value
-	}
-	return nil
-}
-
-type FileMeta struct {
-	state         protoimpl.MessageState    `protogen:"open.v1"`
-	Metadata      map[string]*FileMetaValue `protobuf:"bytes,1,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FileMeta) Reset() {
-	*x = FileMeta{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileMeta) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileMeta) ProtoMessage() {}
-
-func (x *FileMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileMeta.ProtoReflect.Descriptor instead.
-func (*FileMeta) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *FileMeta) GetMetadata() map[string]*FileMetaValue {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type GetFileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetFileRequest) Reset() {
-	*x = GetFileRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetFileRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetFileRequest) ProtoMessage() {}
-
-func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
-func (*GetFileRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *GetFileRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *GetFileRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *GetFileRequest) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type GetFileResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetFileResponse) Reset() {
-	*x = GetFileResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetFileResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetFileResponse) ProtoMessage() {}
-
-func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
-func (*GetFileResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *GetFileResponse) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-type PutFileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PutFileRequest) Reset() {
-	*x = PutFileRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PutFileRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PutFileRequest) ProtoMessage() {}
-
-func (x *PutFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PutFileRequest.ProtoReflect.Descriptor instead.
-func (*PutFileRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *PutFileRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *PutFileRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *PutFileRequest) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-func (x *PutFileRequest) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type FileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FileRequest) Reset() {
-	*x = FileRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileRequest) ProtoMessage() {}
-
-func (x *FileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
-func (*FileRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *FileRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *FileRequest) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *FileRequest) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type ListFileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Request       *FileRequest           `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	Marker        string                 `protobuf:"bytes,3,opt,name=marker,proto3" json:"marker,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListFileRequest) Reset() {
-	*x = ListFileRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListFileRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListFileRequest) ProtoMessage() {}
-
-func (x *ListFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListFileRequest.ProtoReflect.Descriptor instead.
-func (*ListFileRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ListFileRequest) GetRequest() *FileRequest {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
-func (x *ListFileRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListFileRequest) GetMarker() string {
-	if x != nil {
-		return x.Marker
-	}
-	return ""
-}
-
-type FileInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FileName      string                 `protobuf:"bytes,1,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
-	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	LastModified  string                 `protobuf:"bytes,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *FileInfo) Reset() {
-	*x = FileInfo{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *FileInfo) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*FileInfo) ProtoMessage() {}
-
-func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
-func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *FileInfo) GetFileName() string {
-	if x != nil {
-		return x.FileName
-	}
-	return ""
-}
-
-func (x *FileInfo) GetSize() int64 {
-	if x != nil {
-		return x.Size
-	}
-	return 0
-}
-
-func (x *FileInfo) GetLastModified() string {
-	if x != nil {
-		return x.LastModified
-	}
-	return ""
-}
-
-func (x *FileInfo) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type ListFileResp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Files         []*FileInfo            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
-	Marker        string                 `protobuf:"bytes,2,opt,name=marker,proto3" json:"marker,omitempty"`
-	IsTruncated   bool                   `protobuf:"varint,3,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListFileResp) Reset() {
-	*x = ListFileResp{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListFileResp) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListFileResp) ProtoMessage() {}
-
-func (x *ListFileResp) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListFileResp.ProtoReflect.Descriptor instead.
-func (*ListFileResp) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *ListFileResp) GetFiles() []*FileInfo {
-	if x != nil {
-		return x.Files
-	}
-	return nil
-}
-
-func (x *ListFileResp) GetMarker() string {
-	if x != nil {
-		return x.Marker
-	}
-	return ""
-}
-
-func (x *ListFileResp) GetIsTruncated() bool {
-	if x != nil {
-		return x.IsTruncated
-	}
-	return false
-}
-
-type DelFileRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Request       *FileRequest           `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DelFileRequest) Reset() {
-	*x = DelFileRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DelFileRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DelFileRequest) ProtoMessage() {}
-
-func (x *DelFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DelFileRequest.ProtoReflect.Descriptor instead.
-func (*DelFileRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *DelFileRequest) GetRequest() *FileRequest {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
-type GetNextIdRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Options       *SequencerOptions      `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetNextIdRequest) Reset() {
-	*x = GetNextIdRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetNextIdRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetNextIdRequest) ProtoMessage() {}
-
-func (x *GetNextIdRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetNextIdRequest.ProtoReflect.Descriptor instead.
-func (*GetNextIdRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *GetNextIdRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *GetNextIdRequest) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *GetNextIdRequest) GetOptions() *SequencerOptions {
-	if x != nil {
-		return x.Options
-	}
-	return nil
-}
-
-func (x *GetNextIdRequest) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type SequencerOptions struct {
-	state         protoimpl.MessageState         `protogen:"open.v1"`
-	Increment     SequencerOptions_AutoIncrement `protobuf:"varint,1,opt,name=increment,proto3,enum=spec.proto.runtime.v1.SequencerOptions_AutoIncrement" json:"increment,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SequencerOptions) Reset() {
-	*x = SequencerOptions{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SequencerOptions) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SequencerOptions) ProtoMessage() {}
-
-func (x *SequencerOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SequencerOptions.ProtoReflect.Descriptor instead.
-func (*SequencerOptions) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *SequencerOptions) GetIncrement() SequencerOptions_AutoIncrement {
-	if x != nil {
-		return x.Increment
-	}
-	return SequencerOptions_WEAK
-}
-
-type GetNextIdResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	NextId        int64                  `protobuf:"varint,1,opt,name=next_id,json=nextId,proto3" json:"next_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetNextIdResponse) Reset() {
-	*x = GetNextIdResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetNextIdResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetNextIdResponse) ProtoMessage() {}
-
-func (x *GetNextIdResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetNextIdResponse.ProtoReflect.Descriptor instead.
-func (*GetNextIdResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *GetNextIdResponse) GetNextId() int64 {
-	if x != nil {
-		return x.NextId
-	}
-	return 0
-}
-
-type TryLockRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	ResourceId    string                 `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
-	LockOwner     string                 `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
-	Expire        int32                  `protobuf:"varint,4,opt,name=expire,proto3" json:"expire,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TryLockRequest) Reset() {
-	*x = TryLockRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TryLockRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TryLockRequest) ProtoMessage() {}
-
-func (x *TryLockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TryLockRequest.ProtoReflect.Descriptor instead.
-func (*TryLockRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *TryLockRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *TryLockRequest) GetResourceId() string {
-	if x != nil {
-		return x.ResourceId
-	}
-	return ""
-}
-
-func (x *TryLockRequest) GetLockOwner() string {
-	if x != nil {
-		return x.LockOwner
-	}
-	return ""
-}
-
-func (x *TryLockRequest) GetExpire() int32 {
-	if x != nil {
-		return x.Expire
-	}
-	return 0
-}
-
-type TryLockResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Success       bool                   `protobuf:"varint,1,opt,name=success,proto3" json:"success,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TryLockResponse) Reset() {
-	*x = TryLockResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TryLockResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TryLockResponse) ProtoMessage() {}
-
-func (x *TryLockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TryLockResponse.ProtoReflect.Descriptor instead.
-func (*TryLockResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *TryLockResponse) GetSuccess() bool {
-	if x != nil {
-		return x.Success
-	}
-	return false
-}
-
-type UnlockRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	ResourceId    string                 `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
-	LockOwner     string                 `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UnlockRequest) Reset() {
-	*x = UnlockRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UnlockRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UnlockRequest) ProtoMessage() {}
-
-func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
-func (*UnlockRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *UnlockRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *UnlockRequest) GetResourceId() string {
-	if x != nil {
-		return x.ResourceId
-	}
-	return ""
-}
-
-func (x *UnlockRequest) GetLockOwner() string {
-	if x != nil {
-		return x.LockOwner
-	}
-	return ""
-}
-
-type UnlockResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Status        UnlockResponse_Status  `protobuf:"varint,1,opt,name=status,proto3,enum=spec.proto.runtime.v1.UnlockResponse_Status" json:"status,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UnlockResponse) Reset() {
-	*x = UnlockResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UnlockResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UnlockResponse) ProtoMessage() {}
-
-func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
-func (*UnlockResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *UnlockResponse) GetStatus() UnlockResponse_Status {
-	if x != nil {
-		return x.Status
-	}
-	return UnlockResponse_SUCCESS
-}
-
-type LockKeepAliveRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	ResourceId    string                 `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
-	LockOwner     string                 `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
-	Expire        int32                  `protobuf:"varint,4,opt,name=expire,proto3" json:"expire,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LockKeepAliveRequest) Reset() {
-	*x = LockKeepAliveRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LockKeepAliveRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LockKeepAliveRequest) ProtoMessage() {}
-
-func (x *LockKeepAliveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LockKeepAliveRequest.ProtoReflect.Descriptor instead.
-func (*LockKeepAliveRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *LockKeepAliveRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *LockKeepAliveRequest) GetResourceId() string {
-	if x != nil {
-		return x.ResourceId
-	}
-	return ""
-}
-
-func (x *LockKeepAliveRequest) GetLockOwner() string {
-	if x != nil {
-		return x.LockOwner
-	}
-	return ""
-}
-
-func (x *LockKeepAliveRequest) GetExpire() int32 {
-	if x != nil {
-		return x.Expire
-	}
-	return 0
-}
-
-type LockKeepAliveResponse struct {
-	state         protoimpl.MessageState       `protogen:"open.v1"`
-	Status        LockKeepAliveResponse_Status `protobuf:"varint,1,opt,name=status,proto3,enum=spec.proto.runtime.v1.LockKeepAliveResponse_Status" json:"status,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LockKeepAliveResponse) Reset() {
-	*x = LockKeepAliveResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LockKeepAliveResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LockKeepAliveResponse) ProtoMessage() {}
-
-func (x *LockKeepAliveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LockKeepAliveResponse.ProtoReflect.Descriptor instead.
-func (*LockKeepAliveResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *LockKeepAliveResponse) GetStatus() LockKeepAliveResponse_Status {
-	if x != nil {
-		return x.Status
-	}
-	return LockKeepAliveResponse_SUCCESS
-}
-
+// SayHelloRequest asks for a greeting.
 type SayHelloRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ServiceName   string                 `protobuf:"bytes,1,opt,name=service_name,json=serviceName,proto3" json:"service_name,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Data          *anypb.Any             `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the hello component in the configuration.
+	ServiceName string `protobuf:"bytes,1,opt,name=service_name,json=serviceName,proto3" json:"service_name,omitempty"`
+	// Who is greeted; may be empty.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Comes back unchanged in the response.
+	Data          *anypb.Any `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SayHelloRequest) Reset() {
 	*x = SayHelloRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +408,7 @@ func (x *SayHelloRequest) String() string {
 func (*SayHelloRequest) ProtoMessage() {}
 
 func (x *SayHelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[21]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +421,7 @@ func (x *SayHelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SayHelloRequest.ProtoReflect.Descriptor instead.
 func (*SayHelloRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *SayHelloRequest) GetServiceName() string {
@@ -1540,17 +445,21 @@ func (x *SayHelloRequest) GetData() *anypb.Any {
 	return nil
 }
 
+// SayHelloResponse is a greeting.
 type SayHelloResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hello         string                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
-	Data          *anypb.Any             `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The greeting of the component: by default its configured text, then ", " and `name`
+	// if there is one.
+	Hello string `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	// The `data` of the request.
+	Data          *anypb.Any `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SayHelloResponse) Reset() {
 	*x = SayHelloResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +471,7 @@ func (x *SayHelloResponse) String() string {
 func (*SayHelloResponse) ProtoMessage() {}
 
 func (x *SayHelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[22]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +484,7 @@ func (x *SayHelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SayHelloResponse.ProtoReflect.Descriptor instead.
 func (*SayHelloResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *SayHelloResponse) GetHello() string {
@@ -1592,17 +501,20 @@ func (x *SayHelloResponse) GetData() *anypb.Any {
 	return nil
 }
 
+// InvokeServiceRequest is one call of a service.
 type InvokeServiceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Message       *CommonInvokeRequest   `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the service. HTTP routes can match it as the header `id`.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What to call and with what. Number 2 is not in use.
+	Message       *CommonInvokeRequest `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InvokeServiceRequest) Reset() {
 	*x = InvokeServiceRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +526,7 @@ func (x *InvokeServiceRequest) String() string {
 func (*InvokeServiceRequest) ProtoMessage() {}
 
 func (x *InvokeServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[23]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +539,7 @@ func (x *InvokeServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvokeServiceRequest.ProtoReflect.Descriptor instead.
 func (*InvokeServiceRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *InvokeServiceRequest) GetId() string {
@@ -1644,19 +556,24 @@ func (x *InvokeServiceRequest) GetMessage() *CommonInvokeRequest {
 	return nil
 }
 
+// CommonInvokeRequest is a call, independent of the protocol it will travel over.
 type CommonInvokeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Data          *anypb.Any             `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	ContentType   string                 `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	HttpExtension *HTTPExtension         `protobuf:"bytes,4,opt,name=http_extension,json=httpExtension,proto3" json:"http_extension,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The method of the service; over HTTP the path, which may end in "?query".
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The body. The bytes in `value` are sent as they are; `type_url` is not read.
+	Data *anypb.Any `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// The media type of the body; over HTTP the Content-Type header.
+	ContentType string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// Only for services that speak HTTP.
+	HttpExtension *HTTPExtension `protobuf:"bytes,4,opt,name=http_extension,json=httpExtension,proto3" json:"http_extension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CommonInvokeRequest) Reset() {
 	*x = CommonInvokeRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +585,7 @@ func (x *CommonInvokeRequest) String() string {
 func (*CommonInvokeRequest) ProtoMessage() {}
 
 func (x *CommonInvokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[24]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +598,7 @@ func (x *CommonInvokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommonInvokeRequest.ProtoReflect.Descriptor instead.
 func (*CommonInvokeRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CommonInvokeRequest) GetMethod() string {
@@ -1712,17 +629,19 @@ func (x *CommonInvokeRequest) GetHttpExtension() *HTTPExtension {
 	return nil
 }
 
+// HTTPExtension is what an HTTP request has beyond a path and a body.
 type HTTPExtension struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Verb          HTTPExtension_Verb     `protobuf:"varint,1,opt,name=verb,proto3,enum=spec.proto.runtime.v1.HTTPExtension_Verb" json:"verb,omitempty"`
-	Querystring   string                 `protobuf:"bytes,2,opt,name=querystring,proto3" json:"querystring,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Verb  HTTPExtension_Verb     `protobuf:"varint,1,opt,name=verb,proto3,enum=spec.proto.runtime.v1.HTTPExtension_Verb" json:"verb,omitempty"`
+	// The query without "?", in URL encoding. Joined to a query in `method` with "&".
+	Querystring   string `protobuf:"bytes,2,opt,name=querystring,proto3" json:"querystring,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HTTPExtension) Reset() {
 	*x = HTTPExtension{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +653,7 @@ func (x *HTTPExtension) String() string {
 func (*HTTPExtension) ProtoMessage() {}
 
 func (x *HTTPExtension) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[25]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +666,7 @@ func (x *HTTPExtension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPExtension.ProtoReflect.Descriptor instead.
 func (*HTTPExtension) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *HTTPExtension) GetVerb() HTTPExtension_Verb {
@@ -1764,17 +683,20 @@ func (x *HTTPExtension) GetQuerystring() string {
 	return ""
 }
 
+// InvokeResponse is the answer of a service.
 type InvokeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          *anypb.Any             `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	ContentType   string                 `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The body, in `value`; `type_url` is empty.
+	Data *anypb.Any `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// The media type that the service gave to the body.
+	ContentType   string `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InvokeResponse) Reset() {
 	*x = InvokeResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +708,7 @@ func (x *InvokeResponse) String() string {
 func (*InvokeResponse) ProtoMessage() {}
 
 func (x *InvokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[26]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +721,7 @@ func (x *InvokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvokeResponse.ProtoReflect.Descriptor instead.
 func (*InvokeResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *InvokeResponse) GetData() *anypb.Any {
@@ -1816,21 +738,29 @@ func (x *InvokeResponse) GetContentType() string {
 	return ""
 }
 
+// ConfigurationItem is one value with its address (group, label, key) and what is
+// attached to it.
 type ConfigurationItem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Content       string                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	Group         string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	Label         string                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	Tags          map[string]string      `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Metadata      map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// The value, as text.
+	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// The group that the key belongs to. Blank means the default group of the store.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Tells variants of one key apart, such as environments or versions. Blank means the
+	// default label of the store.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// Stored with the item. Not every store can: see its documentation.
+	Tags map[string]string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Comes from, or goes to, the store and is not part of the item.
+	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfigurationItem) Reset() {
 	*x = ConfigurationItem{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[27]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +772,7 @@ func (x *ConfigurationItem) String() string {
 func (*ConfigurationItem) ProtoMessage() {}
 
 func (x *ConfigurationItem) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[27]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +785,7 @@ func (x *ConfigurationItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigurationItem.ProtoReflect.Descriptor instead.
 func (*ConfigurationItem) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ConfigurationItem) GetKey() string {
@@ -1900,22 +830,30 @@ func (x *ConfigurationItem) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetConfigurationRequest selects the items to read.
 type GetConfigurationRequest struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	StoreName       string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AppId           string                 `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
-	Group           string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	Label           string                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	Keys            []string               `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
-	Metadata        map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	SubscribeUpdate bool                   `protobuf:"varint,7,opt,name=subscribe_update,json=subscribeUpdate,proto3" json:"subscribe_update,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the configuration store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The application that the items belong to.
+	AppId string `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Blank means the default group of the store.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Blank means the default label of the store.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// The keys to read. Without any: all keys of the group and label.
+	Keys     []string          `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	Metadata map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Not read; SubscribeConfiguration reports changes. The field is here for clients that
+	// send it.
+	SubscribeUpdate bool `protobuf:"varint,7,opt,name=subscribe_update,json=subscribeUpdate,proto3" json:"subscribe_update,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetConfigurationRequest) Reset() {
 	*x = GetConfigurationRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[28]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +865,7 @@ func (x *GetConfigurationRequest) String() string {
 func (*GetConfigurationRequest) ProtoMessage() {}
 
 func (x *GetConfigurationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[28]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +878,7 @@ func (x *GetConfigurationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigurationRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigurationRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetConfigurationRequest) GetStoreName() string {
@@ -1992,6 +930,8 @@ func (x *GetConfigurationRequest) GetSubscribeUpdate() bool {
 	return false
 }
 
+// GetConfigurationResponse holds the items that were found. A key that does not exist is
+// left out.
 type GetConfigurationResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Items         []*ConfigurationItem   `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
@@ -2001,7 +941,7 @@ type GetConfigurationResponse struct {
 
 func (x *GetConfigurationResponse) Reset() {
 	*x = GetConfigurationResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[29]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +953,7 @@ func (x *GetConfigurationResponse) String() string {
 func (*GetConfigurationResponse) ProtoMessage() {}
 
 func (x *GetConfigurationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[29]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +966,7 @@ func (x *GetConfigurationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigurationResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigurationResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{29}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetConfigurationResponse) GetItems() []*ConfigurationItem {
@@ -2036,21 +976,27 @@ func (x *GetConfigurationResponse) GetItems() []*ConfigurationItem {
 	return nil
 }
 
+// SubscribeConfigurationRequest adds one subscription to the stream.
 type SubscribeConfigurationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AppId         string                 `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
-	Group         string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	Label         string                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	Keys          []string               `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the configuration store. Each message may name another one.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The application that the items belong to.
+	AppId string `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Blank means the default group of the store.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Blank means the default label of the store.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// The keys to watch. Without any: all keys of the group and label.
+	Keys          []string          `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscribeConfigurationRequest) Reset() {
 	*x = SubscribeConfigurationRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[30]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +1008,7 @@ func (x *SubscribeConfigurationRequest) String() string {
 func (*SubscribeConfigurationRequest) ProtoMessage() {}
 
 func (x *SubscribeConfigurationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[30]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +1021,7 @@ func (x *SubscribeConfigurationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeConfigurationRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeConfigurationRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{30}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubscribeConfigurationRequest) GetStoreName() string {
@@ -2120,18 +1066,22 @@ func (x *SubscribeConfigurationRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// SubscribeConfigurationResponse reports changes in one store.
 type SubscribeConfigurationResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AppId         string                 `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
-	Items         []*ConfigurationItem   `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The store in which something changed.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The application that the items belong to.
+	AppId string `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// The changed items with their new content.
+	Items         []*ConfigurationItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscribeConfigurationResponse) Reset() {
 	*x = SubscribeConfigurationResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[31]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +1093,7 @@ func (x *SubscribeConfigurationResponse) String() string {
 func (*SubscribeConfigurationResponse) ProtoMessage() {}
 
 func (x *SubscribeConfigurationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[31]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +1106,7 @@ func (x *SubscribeConfigurationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeConfigurationResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeConfigurationResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{31}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubscribeConfigurationResponse) GetStoreName() string {
@@ -2180,19 +1130,24 @@ func (x *SubscribeConfigurationResponse) GetItems() []*ConfigurationItem {
 	return nil
 }
 
+// SaveConfigurationRequest holds the items to write to one store.
 type SaveConfigurationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AppId         string                 `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
-	Items         []*ConfigurationItem   `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the configuration store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The application that the items belong to.
+	AppId string `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Each item has its own group and label; blank ones mean the defaults of the store.
+	Items []*ConfigurationItem `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	// Not read. Metadata of single items goes to the store.
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SaveConfigurationRequest) Reset() {
 	*x = SaveConfigurationRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[32]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +1159,7 @@ func (x *SaveConfigurationRequest) String() string {
 func (*SaveConfigurationRequest) ProtoMessage() {}
 
 func (x *SaveConfigurationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[32]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +1172,7 @@ func (x *SaveConfigurationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveConfigurationRequest.ProtoReflect.Descriptor instead.
 func (*SaveConfigurationRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{32}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SaveConfigurationRequest) GetStoreName() string {
@@ -2248,21 +1203,27 @@ func (x *SaveConfigurationRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// DeleteConfigurationRequest names the items to delete.
 type DeleteConfigurationRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AppId         string                 `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
-	Group         string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	Label         string                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	Keys          []string               `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the configuration store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The application that the items belong to.
+	AppId string `protobuf:"bytes,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Blank means the default group of the store.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Blank means the default label of the store.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// The keys to delete, each exactly as given, not as a prefix.
+	Keys          []string          `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteConfigurationRequest) Reset() {
 	*x = DeleteConfigurationRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[33]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +1235,7 @@ func (x *DeleteConfigurationRequest) String() string {
 func (*DeleteConfigurationRequest) ProtoMessage() {}
 
 func (x *DeleteConfigurationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[33]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +1248,7 @@ func (x *DeleteConfigurationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConfigurationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteConfigurationRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{33}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteConfigurationRequest) GetStoreName() string {
@@ -2332,10 +1293,525 @@ func (x *DeleteConfigurationRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// TryLockRequest asks for a lock.
+type TryLockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the lock store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// What is to be locked. It must not contain "||".
+	ResourceId string `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	// Identifies the holder. It must be different for each attempt that may run at the same
+	// time; a random UUID will do.
+	LockOwner string `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
+	// After how many seconds the lock frees itself; more than 0.
+	Expire        int32 `protobuf:"varint,4,opt,name=expire,proto3" json:"expire,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryLockRequest) Reset() {
+	*x = TryLockRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryLockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryLockRequest) ProtoMessage() {}
+
+func (x *TryLockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryLockRequest.ProtoReflect.Descriptor instead.
+func (*TryLockRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TryLockRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *TryLockRequest) GetResourceId() string {
+	if x != nil {
+		return x.ResourceId
+	}
+	return ""
+}
+
+func (x *TryLockRequest) GetLockOwner() string {
+	if x != nil {
+		return x.LockOwner
+	}
+	return ""
+}
+
+func (x *TryLockRequest) GetExpire() int32 {
+	if x != nil {
+		return x.Expire
+	}
+	return 0
+}
+
+// TryLockResponse is the outcome of one attempt.
+type TryLockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True if the caller holds the lock now; false if somebody else does.
+	Success       bool `protobuf:"varint,1,opt,name=success,proto3" json:"success,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TryLockResponse) Reset() {
+	*x = TryLockResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TryLockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TryLockResponse) ProtoMessage() {}
+
+func (x *TryLockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TryLockResponse.ProtoReflect.Descriptor instead.
+func (*TryLockResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TryLockResponse) GetSuccess() bool {
+	if x != nil {
+		return x.Success
+	}
+	return false
+}
+
+// UnlockRequest gives a lock back.
+type UnlockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the lock store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The `resource_id` that the lock was taken with.
+	ResourceId string `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	// The `lock_owner` that the lock was taken with.
+	LockOwner     string `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockRequest) Reset() {
+	*x = UnlockRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockRequest) ProtoMessage() {}
+
+func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
+func (*UnlockRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UnlockRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *UnlockRequest) GetResourceId() string {
+	if x != nil {
+		return x.ResourceId
+	}
+	return ""
+}
+
+func (x *UnlockRequest) GetLockOwner() string {
+	if x != nil {
+		return x.LockOwner
+	}
+	return ""
+}
+
+// UnlockResponse is the outcome of Unlock.
+type UnlockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        UnlockResponse_Status  `protobuf:"varint,1,opt,name=status,proto3,enum=spec.proto.runtime.v1.UnlockResponse_Status" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockResponse) Reset() {
+	*x = UnlockResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockResponse) ProtoMessage() {}
+
+func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
+func (*UnlockResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *UnlockResponse) GetStatus() UnlockResponse_Status {
+	if x != nil {
+		return x.Status
+	}
+	return UnlockResponse_SUCCESS
+}
+
+// LockKeepAliveRequest asks for more time.
+type LockKeepAliveRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the lock store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The `resource_id` that the lock was taken with.
+	ResourceId string `protobuf:"bytes,2,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	// The `lock_owner` that the lock was taken with.
+	LockOwner string `protobuf:"bytes,3,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
+	// After how many seconds from now the lock frees itself; more than 0.
+	Expire        int32 `protobuf:"varint,4,opt,name=expire,proto3" json:"expire,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockKeepAliveRequest) Reset() {
+	*x = LockKeepAliveRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockKeepAliveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockKeepAliveRequest) ProtoMessage() {}
+
+func (x *LockKeepAliveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockKeepAliveRequest.ProtoReflect.Descriptor instead.
+func (*LockKeepAliveRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LockKeepAliveRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *LockKeepAliveRequest) GetResourceId() string {
+	if x != nil {
+		return x.ResourceId
+	}
+	return ""
+}
+
+func (x *LockKeepAliveRequest) GetLockOwner() string {
+	if x != nil {
+		return x.LockOwner
+	}
+	return ""
+}
+
+func (x *LockKeepAliveRequest) GetExpire() int32 {
+	if x != nil {
+		return x.Expire
+	}
+	return 0
+}
+
+// LockKeepAliveResponse is the outcome of LockKeepAlive.
+type LockKeepAliveResponse struct {
+	state         protoimpl.MessageState       `protogen:"open.v1"`
+	Status        LockKeepAliveResponse_Status `protobuf:"varint,1,opt,name=status,proto3,enum=spec.proto.runtime.v1.LockKeepAliveResponse_Status" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockKeepAliveResponse) Reset() {
+	*x = LockKeepAliveResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockKeepAliveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockKeepAliveResponse) ProtoMessage() {}
+
+func (x *LockKeepAliveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockKeepAliveResponse.ProtoReflect.Descriptor instead.
+func (*LockKeepAliveResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LockKeepAliveResponse) GetStatus() LockKeepAliveResponse_Status {
+	if x != nil {
+		return x.Status
+	}
+	return LockKeepAliveResponse_SUCCESS
+}
+
+// GetNextIdRequest asks for one id.
+type GetNextIdRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the sequencer.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// Names the sequence. It must not contain "||".
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// Without options: WEAK.
+	Options       *SequencerOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNextIdRequest) Reset() {
+	*x = GetNextIdRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNextIdRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNextIdRequest) ProtoMessage() {}
+
+func (x *GetNextIdRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNextIdRequest.ProtoReflect.Descriptor instead.
+func (*GetNextIdRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetNextIdRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *GetNextIdRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *GetNextIdRequest) GetOptions() *SequencerOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *GetNextIdRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// SequencerOptions says how ids follow each other.
+type SequencerOptions struct {
+	state         protoimpl.MessageState         `protogen:"open.v1"`
+	Increment     SequencerOptions_AutoIncrement `protobuf:"varint,1,opt,name=increment,proto3,enum=spec.proto.runtime.v1.SequencerOptions_AutoIncrement" json:"increment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SequencerOptions) Reset() {
+	*x = SequencerOptions{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SequencerOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SequencerOptions) ProtoMessage() {}
+
+func (x *SequencerOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SequencerOptions.ProtoReflect.Descriptor instead.
+func (*SequencerOptions) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SequencerOptions) GetIncrement() SequencerOptions_AutoIncrement {
+	if x != nil {
+		return x.Increment
+	}
+	return SequencerOptions_WEAK
+}
+
+// GetNextIdResponse is one id.
+type GetNextIdResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Larger than the `biggerThan` that the sequencer is configured with for this key, if
+	// there is one.
+	NextId        int64 `protobuf:"varint,1,opt,name=next_id,json=nextId,proto3" json:"next_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNextIdResponse) Reset() {
+	*x = GetNextIdResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNextIdResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNextIdResponse) ProtoMessage() {}
+
+func (x *GetNextIdResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNextIdResponse.ProtoReflect.Descriptor instead.
+func (*GetNextIdResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetNextIdResponse) GetNextId() int64 {
+	if x != nil {
+		return x.NextId
+	}
+	return 0
+}
+
+// GetStateRequest reads one key.
 type GetStateRequest struct {
-	state         protoimpl.MessageState        `protogen:"open.v1"`
-	StoreName     string                        `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Key           string                        `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// Not empty, without "||".
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// How fresh the value must be. Stores that know no difference ignore it.
 	Consistency   StateOptions_StateConsistency `protobuf:"varint,3,opt,name=consistency,proto3,enum=spec.proto.runtime.v1.StateOptions_StateConsistency" json:"consistency,omitempty"`
 	Metadata      map[string]string             `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
@@ -2344,7 +1820,7 @@ type GetStateRequest struct {
 
 func (x *GetStateRequest) Reset() {
 	*x = GetStateRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[34]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +1832,7 @@ func (x *GetStateRequest) String() string {
 func (*GetStateRequest) ProtoMessage() {}
 
 func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[34]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +1845,7 @@ func (x *GetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStateRequest.ProtoReflect.Descriptor instead.
 func (*GetStateRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{34}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetStateRequest) GetStoreName() string {
@@ -2400,19 +1876,87 @@ func (x *GetStateRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetStateResponse is the value of a key; empty if there is none.
+type GetStateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bytes that were saved.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// The version of the value, opaque to clients; empty if the key does not exist.
+	Etag          string            `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStateResponse) Reset() {
+	*x = GetStateResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStateResponse) ProtoMessage() {}
+
+func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
+func (*GetStateResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetStateResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *GetStateResponse) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *GetStateResponse) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// GetBulkStateRequest reads many keys of one store.
 type GetBulkStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Keys          []string               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
-	Parallelism   int32                  `protobuf:"varint,3,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// Without keys the response is empty.
+	Keys []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	// How many keys are read at the same time if the store has no bulk read; less than 1
+	// means 1.
+	Parallelism   int32             `protobuf:"varint,3,opt,name=parallelism,proto3" json:"parallelism,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetBulkStateRequest) Reset() {
 	*x = GetBulkStateRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[35]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +1968,7 @@ func (x *GetBulkStateRequest) String() string {
 func (*GetBulkStateRequest) ProtoMessage() {}
 
 func (x *GetBulkStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[35]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +1981,7 @@ func (x *GetBulkStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBulkStateRequest.ProtoReflect.Descriptor instead.
 func (*GetBulkStateRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{35}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetBulkStateRequest) GetStoreName() string {
@@ -2468,16 +2012,18 @@ func (x *GetBulkStateRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetBulkStateResponse holds one item per key.
 type GetBulkStateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Items         []*BulkStateItem       `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order need not be that of the request; look at `key`.
+	Items         []*BulkStateItem `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetBulkStateResponse) Reset() {
 	*x = GetBulkStateResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[36]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2035,7 @@ func (x *GetBulkStateResponse) String() string {
 func (*GetBulkStateResponse) ProtoMessage() {}
 
 func (x *GetBulkStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[36]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2048,7 @@ func (x *GetBulkStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBulkStateResponse.ProtoReflect.Descriptor instead.
 func (*GetBulkStateResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{36}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetBulkStateResponse) GetItems() []*BulkStateItem {
@@ -2512,20 +2058,25 @@ func (x *GetBulkStateResponse) GetItems() []*BulkStateItem {
 	return nil
 }
 
+// BulkStateItem is the outcome for one key.
 type BulkStateItem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	Etag          string                 `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	Error         string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key as in the request.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Empty if the key does not exist.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// The version of the value; empty if the key does not exist.
+	Etag string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Why this key could not be read; empty if it could.
+	Error         string            `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BulkStateItem) Reset() {
 	*x = BulkStateItem{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[37]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2088,7 @@ func (x *BulkStateItem) String() string {
 func (*BulkStateItem) ProtoMessage() {}
 
 func (x *BulkStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[37]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2101,7 @@ func (x *BulkStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BulkStateItem.ProtoReflect.Descriptor instead.
 func (*BulkStateItem) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{37}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BulkStateItem) GetKey() string {
@@ -2588,30 +2139,31 @@ func (x *BulkStateItem) GetMetadata() map[string]string {
 	return nil
 }
 
-type GetStateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	Etag          string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+// SaveStateRequest holds the items to write to one store.
+type SaveStateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName     string       `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	States        []*StateItem `protobuf:"bytes,2,rep,name=states,proto3" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *GetStateResponse) Reset() {
-	*x = GetStateResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[38]
+func (x *SaveStateRequest) Reset() {
+	*x = SaveStateRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *GetStateResponse) String() string {
+func (x *SaveStateRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*GetStateResponse) ProtoMessage() {}
+func (*SaveStateRequest) ProtoMessage() {}
 
-func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[38]
+func (x *SaveStateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2622,46 +2174,43 @@ func (x *GetStateResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use GetStateResponse.ProtoReflect.Descriptor instead.
-func (*GetStateResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{38}
+// Deprecated: Use SaveStateRequest.ProtoReflect.Descriptor instead.
+func (*SaveStateRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{27}
 }
 
-func (x *GetStateResponse) GetData() []byte {
+func (x *SaveStateRequest) GetStoreName() string {
 	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-func (x *GetStateResponse) GetEtag() string {
-	if x != nil {
-		return x.Etag
+		return x.StoreName
 	}
 	return ""
 }
 
-func (x *GetStateResponse) GetMetadata() map[string]string {
+func (x *SaveStateRequest) GetStates() []*StateItem {
 	if x != nil {
-		return x.Metadata
+		return x.States
 	}
 	return nil
 }
 
+// DeleteStateRequest deletes one key.
 type DeleteStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Etag          *Etag                  `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	Options       *StateOptions          `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// Not empty, without "||".
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// If set, the key is deleted only if this is still its version.
+	Etag          *Etag             `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	Options       *StateOptions     `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteStateRequest) Reset() {
 	*x = DeleteStateRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[39]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2222,7 @@ func (x *DeleteStateRequest) String() string {
 func (*DeleteStateRequest) ProtoMessage() {}
 
 func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[39]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2235,7 @@ func (x *DeleteStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteStateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteStateRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{39}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DeleteStateRequest) GetStoreName() string {
@@ -2724,17 +2273,20 @@ func (x *DeleteStateRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// DeleteBulkStateRequest names the keys to delete from one store.
 type DeleteBulkStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	States        []*StateItem           `protobuf:"bytes,2,rep,name=states,proto3" json:"states,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The `value` of an item is not read.
+	States        []*StateItem `protobuf:"bytes,2,rep,name=states,proto3" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteBulkStateRequest) Reset() {
 	*x = DeleteBulkStateRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[40]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2298,7 @@ func (x *DeleteBulkStateRequest) String() string {
 func (*DeleteBulkStateRequest) ProtoMessage() {}
 
 func (x *DeleteBulkStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[40]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2311,7 @@ func (x *DeleteBulkStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteBulkStateRequest.ProtoReflect.Descriptor instead.
 func (*DeleteBulkStateRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{40}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteBulkStateRequest) GetStoreName() string {
@@ -2776,29 +2328,34 @@ func (x *DeleteBulkStateRequest) GetStates() []*StateItem {
 	return nil
 }
 
-type SaveStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	States        []*StateItem           `protobuf:"bytes,2,rep,name=states,proto3" json:"states,omitempty"`
+// ExecuteStateTransactionRequest is a list of operations on one store. (Two names are
+// camelCase in this and the next message: clients depend on it.)
+type ExecuteStateTransactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the state store.
+	StoreName string `protobuf:"bytes,1,opt,name=storeName,proto3" json:"storeName,omitempty"`
+	// Carried out in this order.
+	Operations    []*TransactionalStateOperation `protobuf:"bytes,2,rep,name=operations,proto3" json:"operations,omitempty"`
+	Metadata      map[string]string              `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SaveStateRequest) Reset() {
-	*x = SaveStateRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[41]
+func (x *ExecuteStateTransactionRequest) Reset() {
+	*x = ExecuteStateTransactionRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SaveStateRequest) String() string {
+func (x *ExecuteStateTransactionRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SaveStateRequest) ProtoMessage() {}
+func (*ExecuteStateTransactionRequest) ProtoMessage() {}
 
-func (x *SaveStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[41]
+func (x *ExecuteStateTransactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,39 +2366,108 @@ func (x *SaveStateRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SaveStateRequest.ProtoReflect.Descriptor instead.
-func (*SaveStateRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{41}
+// Deprecated: Use ExecuteStateTransactionRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteStateTransactionRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{30}
 }
 
-func (x *SaveStateRequest) GetStoreName() string {
+func (x *ExecuteStateTransactionRequest) GetStoreName() string {
 	if x != nil {
 		return x.StoreName
 	}
 	return ""
 }
 
-func (x *SaveStateRequest) GetStates() []*StateItem {
+func (x *ExecuteStateTransactionRequest) GetOperations() []*TransactionalStateOperation {
 	if x != nil {
-		return x.States
+		return x.Operations
 	}
 	return nil
 }
 
+func (x *ExecuteStateTransactionRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// TransactionalStateOperation is one step of a transaction.
+type TransactionalStateOperation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "upsert" to write, "delete" to delete.
+	OperationType string `protobuf:"bytes,1,opt,name=operationType,proto3" json:"operationType,omitempty"`
+	// An operation without a request is skipped. For "delete", `value` is not read.
+	Request       *StateItem `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransactionalStateOperation) Reset() {
+	*x = TransactionalStateOperation{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransactionalStateOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransactionalStateOperation) ProtoMessage() {}
+
+func (x *TransactionalStateOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransactionalStateOperation.ProtoReflect.Descriptor instead.
+func (*TransactionalStateOperation) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TransactionalStateOperation) GetOperationType() string {
+	if x != nil {
+		return x.OperationType
+	}
+	return ""
+}
+
+func (x *TransactionalStateOperation) GetRequest() *StateItem {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// StateItem is one key with the value to write and the conditions for it.
 type StateItem struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	Etag          *Etag                  `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Options       *StateOptions          `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not empty, without "||".
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Any bytes, also none. Stored as they are.
+	Value []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// If set, the item is written only if this is still its version.
+	Etag *Etag `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
+	// `ttlInSeconds` gives the item a time to live in stores that can: after so many
+	// seconds it is gone. Without it, the item stays, and an earlier time to live is
+	// lifted.
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Options       *StateOptions     `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StateItem) Reset() {
 	*x = StateItem{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[42]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +2479,7 @@ func (x *StateItem) String() string {
 func (*StateItem) ProtoMessage() {}
 
 func (x *StateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[42]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +2492,7 @@ func (x *StateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateItem.ProtoReflect.Descriptor instead.
 func (*StateItem) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{42}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StateItem) GetKey() string {
@@ -2904,16 +2530,19 @@ func (x *StateItem) GetOptions() *StateOptions {
 	return nil
 }
 
+// Etag is the version of a value. It is a message so that "no condition" (absent) differs
+// from an empty version.
 type Etag struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A version as read from the store.
+	Value         string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Etag) Reset() {
 	*x = Etag{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[43]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +2554,7 @@ func (x *Etag) String() string {
 func (*Etag) ProtoMessage() {}
 
 func (x *Etag) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[43]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +2567,7 @@ func (x *Etag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Etag.ProtoReflect.Descriptor instead.
 func (*Etag) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{43}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Etag) GetValue() string {
@@ -2948,6 +2577,7 @@ func (x *Etag) GetValue() string {
 	return ""
 }
 
+// StateOptions says how one operation treats other writers and readers.
 type StateOptions struct {
 	state         protoimpl.MessageState        `protogen:"open.v1"`
 	Concurrency   StateOptions_StateConcurrency `protobuf:"varint,1,opt,name=concurrency,proto3,enum=spec.proto.runtime.v1.StateOptions_StateConcurrency" json:"concurrency,omitempty"`
@@ -2958,7 +2588,7 @@ type StateOptions struct {
 
 func (x *StateOptions) Reset() {
 	*x = StateOptions{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[44]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2970,7 +2600,7 @@ func (x *StateOptions) String() string {
 func (*StateOptions) ProtoMessage() {}
 
 func (x *StateOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[44]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2983,7 +2613,7 @@ func (x *StateOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateOptions.ProtoReflect.Descriptor instead.
 func (*StateOptions) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{44}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StateOptions) GetConcurrency() StateOptions_StateConcurrency {
@@ -3000,132 +2630,28 @@ func (x *StateOptions) GetConsistency() StateOptions_StateConsistency {
 	return StateOptions_CONSISTENCY_UNSPECIFIED
 }
 
-type TransactionalStateOperation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OperationType string                 `protobuf:"bytes,1,opt,name=operationType,proto3" json:"operationType,omitempty"`
-	Request       *StateItem             `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TransactionalStateOperation) Reset() {
-	*x = TransactionalStateOperation{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[45]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TransactionalStateOperation) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TransactionalStateOperation) ProtoMessage() {}
-
-func (x *TransactionalStateOperation) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[45]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TransactionalStateOperation.ProtoReflect.Descriptor instead.
-func (*TransactionalStateOperation) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{45}
-}
-
-func (x *TransactionalStateOperation) GetOperationType() string {
-	if x != nil {
-		return x.OperationType
-	}
-	return ""
-}
-
-func (x *TransactionalStateOperation) GetRequest() *StateItem {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
-type ExecuteStateTransactionRequest struct {
-	state         protoimpl.MessageState         `protogen:"open.v1"`
-	StoreName     string                         `protobuf:"bytes,1,opt,name=storeName,proto3" json:"storeName,omitempty"`
-	Operations    []*TransactionalStateOperation `protobuf:"bytes,2,rep,name=operations,proto3" json:"operations,omitempty"`
-	Metadata      map[string]string              `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ExecuteStateTransactionRequest) Reset() {
-	*x = ExecuteStateTransactionRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[46]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ExecuteStateTransactionRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ExecuteStateTransactionRequest) ProtoMessage() {}
-
-func (x *ExecuteStateTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[46]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ExecuteStateTransactionRequest.ProtoReflect.Descriptor instead.
-func (*ExecuteStateTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{46}
-}
-
-func (x *ExecuteStateTransactionRequest) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *ExecuteStateTransactionRequest) GetOperations() []*TransactionalStateOperation {
-	if x != nil {
-		return x.Operations
-	}
-	return nil
-}
-
-func (x *ExecuteStateTransactionRequest) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
+// PublishEventRequest is one message for a topic.
 type PublishEventRequest struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	PubsubName      string                 `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
-	Topic           string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	Data            []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	DataContentType string                 `protobuf:"bytes,4,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
-	Metadata        map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the pub/sub component.
+	PubsubName string `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
+	Topic      string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// The payload, or a whole CloudEvents envelope.
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// The media type of the payload; "text/plain" if empty. JSON is embedded in the
+	// envelope as JSON, "application/octet-stream" as base64 (`data_base64`), anything else
+	// as a string. "application/cloudevents+json" says that `data` is an envelope already.
+	DataContentType string `protobuf:"bytes,4,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
+	// `ttlInSeconds`: after so many seconds the message is not delivered any more. Other
+	// keys are the component's own.
+	Metadata      map[string]string `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PublishEventRequest) Reset() {
 	*x = PublishEventRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[47]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3137,7 +2663,7 @@ func (x *PublishEventRequest) String() string {
 func (*PublishEventRequest) ProtoMessage() {}
 
 func (x *PublishEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[47]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3150,7 +2676,7 @@ func (x *PublishEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishEventRequest.ProtoReflect.Descriptor instead.
 func (*PublishEventRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{47}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PublishEventRequest) GetPubsubName() string {
@@ -3188,6 +2714,7 @@ func (x *PublishEventRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// SubscribeTopicEventsRequest is a message from the application on a subscription stream.
 type SubscribeTopicEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to SubscribeTopicEventsRequestType:
@@ -3201,7 +2728,7 @@ type SubscribeTopicEventsRequest struct {
 
 func (x *SubscribeTopicEventsRequest) Reset() {
 	*x = SubscribeTopicEventsRequest{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[48]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3213,7 +2740,7 @@ func (x *SubscribeTopicEventsRequest) String() string {
 func (*SubscribeTopicEventsRequest) ProtoMessage() {}
 
 func (x *SubscribeTopicEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[48]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3226,7 +2753,7 @@ func (x *SubscribeTopicEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeTopicEventsRequest.ProtoReflect.Descriptor instead.
 func (*SubscribeTopicEventsRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{48}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SubscribeTopicEventsRequest) GetSubscribeTopicEventsRequestType() isSubscribeTopicEventsRequest_SubscribeTopicEventsRequestType {
@@ -3259,10 +2786,12 @@ type isSubscribeTopicEventsRequest_SubscribeTopicEventsRequestType interface {
 }
 
 type SubscribeTopicEventsRequest_InitialRequest struct {
+	// The first message, and only the first.
 	InitialRequest *SubscribeTopicEventsRequestInitial `protobuf:"bytes,1,opt,name=initial_request,json=initialRequest,proto3,oneof"`
 }
 
 type SubscribeTopicEventsRequest_EventProcessed struct {
+	// The verdict on one event.
 	EventProcessed *SubscribeTopicEventsRequestProcessed `protobuf:"bytes,2,opt,name=event_processed,json=eventProcessed,proto3,oneof"`
 }
 
@@ -3272,19 +2801,23 @@ func (*SubscribeTopicEventsRequest_InitialRequest) isSubscribeTopicEventsRequest
 func (*SubscribeTopicEventsRequest_EventProcessed) isSubscribeTopicEventsRequest_SubscribeTopicEventsRequestType() {
 }
 
+// SubscribeTopicEventsRequestInitial names the topic that the stream is for.
 type SubscribeTopicEventsRequestInitial struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	PubsubName      string                 `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
-	Topic           string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	Metadata        map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	DeadLetterTopic *string                `protobuf:"bytes,4,opt,name=dead_letter_topic,json=deadLetterTopic,proto3,oneof" json:"dead_letter_topic,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the pub/sub component.
+	PubsubName string `protobuf:"bytes,1,opt,name=pubsub_name,json=pubsubName,proto3" json:"pubsub_name,omitempty"`
+	Topic      string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// Options of the subscription, understood by the component.
+	Metadata map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where dropped events go. If absent, they are discarded.
+	DeadLetterTopic *string `protobuf:"bytes,4,opt,name=dead_letter_topic,json=deadLetterTopic,proto3,oneof" json:"dead_letter_topic,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SubscribeTopicEventsRequestInitial) Reset() {
 	*x = SubscribeTopicEventsRequestInitial{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[49]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3296,7 +2829,7 @@ func (x *SubscribeTopicEventsRequestInitial) String() string {
 func (*SubscribeTopicEventsRequestInitial) ProtoMessage() {}
 
 func (x *SubscribeTopicEventsRequestInitial) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[49]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3309,7 +2842,7 @@ func (x *SubscribeTopicEventsRequestInitial) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use SubscribeTopicEventsRequestInitial.ProtoReflect.Descriptor instead.
 func (*SubscribeTopicEventsRequestInitial) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{49}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SubscribeTopicEventsRequestInitial) GetPubsubName() string {
@@ -3340,17 +2873,20 @@ func (x *SubscribeTopicEventsRequestInitial) GetDeadLetterTopic() string {
 	return ""
 }
 
+// SubscribeTopicEventsRequestProcessed says what became of an event.
 type SubscribeTopicEventsRequestProcessed struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Status        *TopicEventResponse    `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The `id` of the event.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Means the same as the answer to AppCallback.OnTopicEvent.
+	Status        *TopicEventResponse `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscribeTopicEventsRequestProcessed) Reset() {
 	*x = SubscribeTopicEventsRequestProcessed{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[50]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +2898,7 @@ func (x *SubscribeTopicEventsRequestProcessed) String() string {
 func (*SubscribeTopicEventsRequestProcessed) ProtoMessage() {}
 
 func (x *SubscribeTopicEventsRequestProcessed) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[50]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +2911,7 @@ func (x *SubscribeTopicEventsRequestProcessed) ProtoReflect() protoreflect.Messa
 
 // Deprecated: Use SubscribeTopicEventsRequestProcessed.ProtoReflect.Descriptor instead.
 func (*SubscribeTopicEventsRequestProcessed) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{50}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SubscribeTopicEventsRequestProcessed) GetId() string {
@@ -3392,6 +2928,7 @@ func (x *SubscribeTopicEventsRequestProcessed) GetStatus() *TopicEventResponse {
 	return nil
 }
 
+// SubscribeTopicEventsResponse is a message to the application on a subscription stream.
 type SubscribeTopicEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to SubscribeTopicEventsResponseType:
@@ -3405,7 +2942,7 @@ type SubscribeTopicEventsResponse struct {
 
 func (x *SubscribeTopicEventsResponse) Reset() {
 	*x = SubscribeTopicEventsResponse{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[51]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3417,7 +2954,7 @@ func (x *SubscribeTopicEventsResponse) String() string {
 func (*SubscribeTopicEventsResponse) ProtoMessage() {}
 
 func (x *SubscribeTopicEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[51]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3430,7 +2967,7 @@ func (x *SubscribeTopicEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscribeTopicEventsResponse.ProtoReflect.Descriptor instead.
 func (*SubscribeTopicEventsResponse) Descriptor() ([]byte, []int) {
-	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{51}
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SubscribeTopicEventsResponse) GetSubscribeTopicEventsResponseType() isSubscribeTopicEventsResponse_SubscribeTopicEventsResponseType {
@@ -3463,10 +3000,12 @@ type isSubscribeTopicEventsResponse_SubscribeTopicEventsResponseType interface {
 }
 
 type SubscribeTopicEventsResponse_InitialResponse struct {
+	// Once, when the subscription stands.
 	InitialResponse *SubscribeTopicEventsResponseInitial `protobuf:"bytes,1,opt,name=initial_response,json=initialResponse,proto3,oneof"`
 }
 
 type SubscribeTopicEventsResponse_EventMessage struct {
+	// One event; to be answered with `event_processed`.
 	EventMessage *TopicEventRequest `protobuf:"bytes,2,opt,name=event_message,json=eventMessage,proto3,oneof"`
 }
 
@@ -3476,6 +3015,7 @@ func (*SubscribeTopicEventsResponse_InitialResponse) isSubscribeTopicEventsRespo
 func (*SubscribeTopicEventsResponse_EventMessage) isSubscribeTopicEventsResponse_SubscribeTopicEventsResponseType() {
 }
 
+// SubscribeTopicEventsResponseInitial confirms the subscription.
 type SubscribeTopicEventsResponseInitial struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3484,7 +3024,7 @@ type SubscribeTopicEventsResponseInitial struct {
 
 func (x *SubscribeTopicEventsResponseInitial) Reset() {
 	*x = SubscribeTopicEventsResponseInitial{}
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[52]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3496,7 +3036,7 @@ func (x *SubscribeTopicEventsResponseInitial) String() string {
 func (*SubscribeTopicEventsResponseInitial) ProtoMessage() {}
 
 func (x *SubscribeTopicEventsResponseInitial) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[52]
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3509,15 +3049,706 @@ func (x *SubscribeTopicEventsResponseInitial) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use SubscribeTopicEventsResponseInitial.ProtoReflect.Descriptor instead.
 func (*SubscribeTopicEventsResponseInitial) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{40}
+}
+
+// FileRequest names a file, or a folder to list.
+type FileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the file store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The path in the store. For object stores "bucket/key".
+	Name          string            `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileRequest) Reset() {
+	*x = FileRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileRequest) ProtoMessage() {}
+
+func (x *FileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
+func (*FileRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *FileRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *FileRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FileRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// GetFileRequest names the file to read.
+type GetFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the file store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The path in the store. For object stores "bucket/key".
+	Name          string            `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileRequest) Reset() {
+	*x = GetFileRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileRequest) ProtoMessage() {}
+
+func (x *GetFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileRequest.ProtoReflect.Descriptor instead.
+func (*GetFileRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetFileRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *GetFileRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetFileRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// GetFileResponse is one piece of a file; the pieces come in order.
+type GetFileResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileResponse) Reset() {
+	*x = GetFileResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileResponse) ProtoMessage() {}
+
+func (x *GetFileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileResponse.ProtoReflect.Descriptor instead.
+func (*GetFileResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *GetFileResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// PutFileRequest is one piece of a file to write.
+type PutFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the file store. First message only.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The path in the store; for object stores "bucket/key". First message only.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// First message only.
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutFileRequest) Reset() {
+	*x = PutFileRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutFileRequest) ProtoMessage() {}
+
+func (x *PutFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutFileRequest.ProtoReflect.Descriptor instead.
+func (*PutFileRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *PutFileRequest) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *PutFileRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PutFileRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *PutFileRequest) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// ListFileRequest asks for one page of a list.
+type ListFileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The folder to list.
+	Request *FileRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// The largest number of files in the answer; the store has a limit of its own, often
+	// 1000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The `marker` of the page before; empty for the first page.
+	Marker        string `protobuf:"bytes,3,opt,name=marker,proto3" json:"marker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFileRequest) Reset() {
+	*x = ListFileRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFileRequest) ProtoMessage() {}
+
+func (x *ListFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFileRequest.ProtoReflect.Descriptor instead.
+func (*ListFileRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListFileRequest) GetRequest() *FileRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *ListFileRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListFileRequest) GetMarker() string {
+	if x != nil {
+		return x.Marker
+	}
+	return ""
+}
+
+// ListFileResp is one page of a list.
+type ListFileResp struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Files []*FileInfo            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	// Where the next page begins.
+	Marker string `protobuf:"bytes,2,opt,name=marker,proto3" json:"marker,omitempty"`
+	// True if there are more pages.
+	IsTruncated   bool `protobuf:"varint,3,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListFileResp) Reset() {
+	*x = ListFileResp{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListFileResp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListFileResp) ProtoMessage() {}
+
+func (x *ListFileResp) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListFileResp.ProtoReflect.Descriptor instead.
+func (*ListFileResp) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListFileResp) GetFiles() []*FileInfo {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ListFileResp) GetMarker() string {
+	if x != nil {
+		return x.Marker
+	}
+	return ""
+}
+
+func (x *ListFileResp) GetIsTruncated() bool {
+	if x != nil {
+		return x.IsTruncated
+	}
+	return false
+}
+
+// FileInfo describes one file in a list.
+type FileInfo struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	FileName string                 `protobuf:"bytes,1,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
+	// In bytes.
+	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// When the file was last written, as text in the format of the store.
+	LastModified  string            `protobuf:"bytes,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileInfo) Reset() {
+	*x = FileInfo{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileInfo) ProtoMessage() {}
+
+func (x *FileInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
+func (*FileInfo) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *FileInfo) GetFileName() string {
+	if x != nil {
+		return x.FileName
+	}
+	return ""
+}
+
+func (x *FileInfo) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileInfo) GetLastModified() string {
+	if x != nil {
+		return x.LastModified
+	}
+	return ""
+}
+
+func (x *FileInfo) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// DelFileRequest names the file to delete.
+type DelFileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       *FileRequest           `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DelFileRequest) Reset() {
+	*x = DelFileRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DelFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DelFileRequest) ProtoMessage() {}
+
+func (x *DelFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DelFileRequest.ProtoReflect.Descriptor instead.
+func (*DelFileRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *DelFileRequest) GetRequest() *FileRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// GetFileMetaRequest names the file to describe.
+type GetFileMetaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       *FileRequest           `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileMetaRequest) Reset() {
+	*x = GetFileMetaRequest{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileMetaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileMetaRequest) ProtoMessage() {}
+
+func (x *GetFileMetaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileMetaRequest.ProtoReflect.Descriptor instead.
+func (*GetFileMetaRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *GetFileMetaRequest) GetRequest() *FileRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// GetFileMetaResponse describes a file.
+type GetFileMetaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In bytes.
+	Size int64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// When the file was last written, as text in the format of the store.
+	LastModified string `protobuf:"bytes,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	// What else the store knows.
+	Response      *FileMeta `protobuf:"bytes,3,opt,name=response,proto3" json:"response,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFileMetaResponse) Reset() {
+	*x = GetFileMetaResponse{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFileMetaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFileMetaResponse) ProtoMessage() {}
+
+func (x *GetFileMetaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFileMetaResponse.ProtoReflect.Descriptor instead.
+func (*GetFileMetaResponse) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *GetFileMetaResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *GetFileMetaResponse) GetLastModified() string {
+	if x != nil {
+		return x.LastModified
+	}
+	return ""
+}
+
+func (x *GetFileMetaResponse) GetResponse() *FileMeta {
+	if x != nil {
+		return x.Response
+	}
+	return nil
+}
+
+// FileMeta is what a store knows of a file beyond size and time.
+type FileMeta struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A name can have several values, as HTTP headers can.
+	Metadata      map[string]*FileMetaValue `protobuf:"bytes,1,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileMeta) Reset() {
+	*x = FileMeta{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileMeta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileMeta) ProtoMessage() {}
+
+func (x *FileMeta) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileMeta.ProtoReflect.Descriptor instead.
+func (*FileMeta) Descriptor() ([]byte, []int) {
+	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *FileMeta) GetMetadata() map[string]*FileMetaValue {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// FileMetaValue is the values of one name.
+type FileMetaValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         []string               `protobuf:"bytes,1,rep,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileMetaValue) Reset() {
+	*x = FileMetaValue{}
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileMetaValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileMetaValue) ProtoMessage() {}
+
+func (x *FileMetaValue) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_runtime_v1_runtime_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileMetaValue.ProtoReflect.Descriptor instead.
+func (*FileMetaValue) Descriptor() ([]byte, []int) {
 	return file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP(), []int{52}
 }
 
+func (x *FileMetaValue) GetValue() []string {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// InvokeBindingRequest is one operation on an external system.
 type InvokeBindingRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Operation     string                 `protobuf:"bytes,4,opt,name=operation,proto3" json:"operation,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the binding in the configuration.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The payload; what it has to be depends on the binding.
+	Data     []byte            `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Metadata map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// One of the operations that the binding supports, such as "create" or "get".
+	Operation     string `protobuf:"bytes,4,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3580,6 +3811,7 @@ func (x *InvokeBindingRequest) GetOperation() string {
 	return ""
 }
 
+// InvokeBindingResponse is the outcome of an operation.
 type InvokeBindingResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
@@ -3632,11 +3864,14 @@ func (x *InvokeBindingResponse) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetSecretRequest names one secret.
 type GetSecretRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the secret store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The name of the secret in the store.
+	Key           string            `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3692,9 +3927,12 @@ func (x *GetSecretRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetSecretResponse is one secret.
 type GetSecretResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          map[string]string      `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A secret can have several named parts (user and password). A secret of one part has
+	// its own name here.
+	Data          map[string]string `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3736,10 +3974,12 @@ func (x *GetSecretResponse) GetData() map[string]string {
 	return nil
 }
 
+// GetBulkSecretRequest names the store to read.
 type GetBulkSecretRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the secret store.
+	StoreName     string            `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3788,8 +4028,10 @@ func (x *GetBulkSecretRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// GetBulkSecretResponse is all secrets of a store.
 type GetBulkSecretResponse struct {
-	state         protoimpl.MessageState     `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By the name of the secret.
 	Data          map[string]*SecretResponse `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3832,9 +4074,11 @@ func (x *GetBulkSecretResponse) GetData() map[string]*SecretResponse {
 	return nil
 }
 
+// SecretResponse is one secret of many.
 type SecretResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Secrets       map[string]string      `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its parts by name, as in GetSecretResponse.data.
+	Secrets       map[string]string `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3880,121 +4124,7 @@ var File_spec_proto_runtime_v1_runtime_proto protoreflect.FileDescriptor
 
 const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\n" +
-	"#spec/proto/runtime/v1/runtime.proto\x12\x15spec.proto.runtime.v1\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a'spec/proto/runtime/v1/appcallback.proto\"R\n" +
-	"\x12GetFileMetaRequest\x12<\n" +
-	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\"\x8b\x01\n" +
-	"\x13GetFileMetaResponse\x12\x12\n" +
-	"\x04size\x18\x01 \x01(\x03R\x04size\x12#\n" +
-	"\rlast_modified\x18\x02 \x01(\tR\flastModified\x12;\n" +
-	"\bresponse\x18\x03 \x01(\v2\x1f.spec.proto.runtime.v1.FileMetaR\bresponse\"%\n" +
-	"\rFileMetaValue\x12\x14\n" +
-	"\x05value\x18\x01 \x03(\tR\x05value\"\xb8\x01\n" +
-	"\bFileMeta\x12I\n" +
-	"\bmetadata\x18\x01 \x03(\v2-.spec.proto.runtime.v1.FileMeta.MetadataEntryR\bmetadata\x1aa\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
-	"\x05value\x18\x02 \x01(\v2$.spec.proto.runtime.v1.FileMetaValueR\x05value:\x028\x01\"\xd1\x01\n" +
-	"\x0eGetFileRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12O\n" +
-	"\bmetadata\x18\x03 \x03(\v23.spec.proto.runtime.v1.GetFileRequest.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"%\n" +
-	"\x0fGetFileResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xe5\x01\n" +
-	"\x0ePutFileRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\x12O\n" +
-	"\bmetadata\x18\x04 \x03(\v23.spec.proto.runtime.v1.PutFileRequest.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x01\n" +
-	"\vFileRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12L\n" +
-	"\bmetadata\x18\x03 \x03(\v20.spec.proto.runtime.v1.FileRequest.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
-	"\x0fListFileRequest\x12<\n" +
-	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x16\n" +
-	"\x06marker\x18\x03 \x01(\tR\x06marker\"\xe8\x01\n" +
-	"\bFileInfo\x12\x1b\n" +
-	"\tfile_name\x18\x01 \x01(\tR\bfileName\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\x03R\x04size\x12#\n" +
-	"\rlast_modified\x18\x03 \x01(\tR\flastModified\x12I\n" +
-	"\bmetadata\x18\x04 \x03(\v2-.spec.proto.runtime.v1.FileInfo.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x80\x01\n" +
-	"\fListFileResp\x125\n" +
-	"\x05files\x18\x01 \x03(\v2\x1f.spec.proto.runtime.v1.FileInfoR\x05files\x12\x16\n" +
-	"\x06marker\x18\x02 \x01(\tR\x06marker\x12!\n" +
-	"\fis_truncated\x18\x03 \x01(\bR\visTruncated\"N\n" +
-	"\x0eDelFileRequest\x12<\n" +
-	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\"\x96\x02\n" +
-	"\x10GetNextIdRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\x12A\n" +
-	"\aoptions\x18\x03 \x01(\v2'.spec.proto.runtime.v1.SequencerOptionsR\aoptions\x12Q\n" +
-	"\bmetadata\x18\x04 \x03(\v25.spec.proto.runtime.v1.GetNextIdRequest.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8e\x01\n" +
-	"\x10SequencerOptions\x12S\n" +
-	"\tincrement\x18\x01 \x01(\x0e25.spec.proto.runtime.v1.SequencerOptions.AutoIncrementR\tincrement\"%\n" +
-	"\rAutoIncrement\x12\b\n" +
-	"\x04WEAK\x10\x00\x12\n" +
-	"\n" +
-	"\x06STRONG\x10\x01\",\n" +
-	"\x11GetNextIdResponse\x12\x17\n" +
-	"\anext_id\x18\x01 \x01(\x03R\x06nextId\"\x87\x01\n" +
-	"\x0eTryLockRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
-	"\vresource_id\x18\x02 \x01(\tR\n" +
-	"resourceId\x12\x1d\n" +
-	"\n" +
-	"lock_owner\x18\x03 \x01(\tR\tlockOwner\x12\x16\n" +
-	"\x06expire\x18\x04 \x01(\x05R\x06expire\"+\n" +
-	"\x0fTryLockResponse\x12\x18\n" +
-	"\asuccess\x18\x01 \x01(\bR\asuccess\"n\n" +
-	"\rUnlockRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
-	"\vresource_id\x18\x02 \x01(\tR\n" +
-	"resourceId\x12\x1d\n" +
-	"\n" +
-	"lock_owner\x18\x03 \x01(\tR\tlockOwner\"\xae\x01\n" +
-	"\x0eUnlockResponse\x12D\n" +
-	"\x06status\x18\x01 \x01(\x0e2,.spec.proto.runtime.v1.UnlockResponse.StatusR\x06status\"V\n" +
-	"\x06Status\x12\v\n" +
-	"\aSUCCESS\x10\x00\x12\x10\n" +
-	"\fLOCK_UNEXIST\x10\x01\x12\x19\n" +
-	"\x15LOCK_BELONG_TO_OTHERS\x10\x02\x12\x12\n" +
-	"\x0eINTERNAL_ERROR\x10\x03\"\x8d\x01\n" +
-	"\x14LockKeepAliveRequest\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
-	"\vresource_id\x18\x02 \x01(\tR\n" +
-	"resourceId\x12\x1d\n" +
-	"\n" +
-	"lock_owner\x18\x03 \x01(\tR\tlockOwner\x12\x16\n" +
-	"\x06expire\x18\x04 \x01(\x05R\x06expire\"\xbc\x01\n" +
-	"\x15LockKeepAliveResponse\x12K\n" +
-	"\x06status\x18\x01 \x01(\x0e23.spec.proto.runtime.v1.LockKeepAliveResponse.StatusR\x06status\"V\n" +
-	"\x06Status\x12\v\n" +
-	"\aSUCCESS\x10\x00\x12\x10\n" +
-	"\fLOCK_UNEXIST\x10\x01\x12\x19\n" +
-	"\x15LOCK_BELONG_TO_OTHERS\x10\x02\x12\x12\n" +
-	"\x0eINTERNAL_ERROR\x10\x03\"r\n" +
+	"#spec/proto/runtime/v1/runtime.proto\x12\x15spec.proto.runtime.v1\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a'spec/proto/runtime/v1/appcallback.proto\"r\n" +
 	"\x0fSayHelloRequest\x12!\n" +
 	"\fservice_name\x18\x01 \x01(\tR\vserviceName\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12(\n" +
@@ -4090,13 +4220,76 @@ const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\bmetadata\x18\x06 \x03(\v2?.spec.proto.runtime.v1.DeleteConfigurationRequest.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa9\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x87\x01\n" +
+	"\x0eTryLockRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
+	"\vresource_id\x18\x02 \x01(\tR\n" +
+	"resourceId\x12\x1d\n" +
+	"\n" +
+	"lock_owner\x18\x03 \x01(\tR\tlockOwner\x12\x16\n" +
+	"\x06expire\x18\x04 \x01(\x05R\x06expire\"+\n" +
+	"\x0fTryLockResponse\x12\x18\n" +
+	"\asuccess\x18\x01 \x01(\bR\asuccess\"n\n" +
+	"\rUnlockRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
+	"\vresource_id\x18\x02 \x01(\tR\n" +
+	"resourceId\x12\x1d\n" +
+	"\n" +
+	"lock_owner\x18\x03 \x01(\tR\tlockOwner\"\xae\x01\n" +
+	"\x0eUnlockResponse\x12D\n" +
+	"\x06status\x18\x01 \x01(\x0e2,.spec.proto.runtime.v1.UnlockResponse.StatusR\x06status\"V\n" +
+	"\x06Status\x12\v\n" +
+	"\aSUCCESS\x10\x00\x12\x10\n" +
+	"\fLOCK_UNEXIST\x10\x01\x12\x19\n" +
+	"\x15LOCK_BELONG_TO_OTHERS\x10\x02\x12\x12\n" +
+	"\x0eINTERNAL_ERROR\x10\x03\"\x8d\x01\n" +
+	"\x14LockKeepAliveRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x1f\n" +
+	"\vresource_id\x18\x02 \x01(\tR\n" +
+	"resourceId\x12\x1d\n" +
+	"\n" +
+	"lock_owner\x18\x03 \x01(\tR\tlockOwner\x12\x16\n" +
+	"\x06expire\x18\x04 \x01(\x05R\x06expire\"\xbc\x01\n" +
+	"\x15LockKeepAliveResponse\x12K\n" +
+	"\x06status\x18\x01 \x01(\x0e23.spec.proto.runtime.v1.LockKeepAliveResponse.StatusR\x06status\"V\n" +
+	"\x06Status\x12\v\n" +
+	"\aSUCCESS\x10\x00\x12\x10\n" +
+	"\fLOCK_UNEXIST\x10\x01\x12\x19\n" +
+	"\x15LOCK_BELONG_TO_OTHERS\x10\x02\x12\x12\n" +
+	"\x0eINTERNAL_ERROR\x10\x03\"\x96\x02\n" +
+	"\x10GetNextIdRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12A\n" +
+	"\aoptions\x18\x03 \x01(\v2'.spec.proto.runtime.v1.SequencerOptionsR\aoptions\x12Q\n" +
+	"\bmetadata\x18\x04 \x03(\v25.spec.proto.runtime.v1.GetNextIdRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8e\x01\n" +
+	"\x10SequencerOptions\x12S\n" +
+	"\tincrement\x18\x01 \x01(\x0e25.spec.proto.runtime.v1.SequencerOptions.AutoIncrementR\tincrement\"%\n" +
+	"\rAutoIncrement\x12\b\n" +
+	"\x04WEAK\x10\x00\x12\n" +
+	"\n" +
+	"\x06STRONG\x10\x01\",\n" +
+	"\x11GetNextIdResponse\x12\x17\n" +
+	"\anext_id\x18\x01 \x01(\x03R\x06nextId\"\xa9\x02\n" +
 	"\x0fGetStateRequest\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12V\n" +
 	"\vconsistency\x18\x03 \x01(\x0e24.spec.proto.runtime.v1.StateOptions.StateConsistencyR\vconsistency\x12P\n" +
 	"\bmetadata\x18\x04 \x03(\v24.spec.proto.runtime.v1.GetStateRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xca\x01\n" +
+	"\x10GetStateResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x12\n" +
+	"\x04etag\x18\x02 \x01(\tR\x04etag\x12Q\n" +
+	"\bmetadata\x18\x03 \x03(\v25.spec.proto.runtime.v1.GetStateResponse.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfd\x01\n" +
@@ -4119,14 +4312,11 @@ const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\bmetadata\x18\x05 \x03(\v22.spec.proto.runtime.v1.BulkStateItem.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xca\x01\n" +
-	"\x10GetStateResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\x12\x12\n" +
-	"\x04etag\x18\x02 \x01(\tR\x04etag\x12Q\n" +
-	"\bmetadata\x18\x03 \x03(\v25.spec.proto.runtime.v1.GetStateResponse.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
+	"\x10SaveStateRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x128\n" +
+	"\x06states\x18\x02 \x03(\v2 .spec.proto.runtime.v1.StateItemR\x06states\"\xc7\x02\n" +
 	"\x12DeleteStateRequest\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x10\n" +
@@ -4140,11 +4330,19 @@ const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x16DeleteBulkStateRequest\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x128\n" +
-	"\x06states\x18\x02 \x03(\v2 .spec.proto.runtime.v1.StateItemR\x06states\"k\n" +
-	"\x10SaveStateRequest\x12\x1d\n" +
+	"\x06states\x18\x02 \x03(\v2 .spec.proto.runtime.v1.StateItemR\x06states\"\xb0\x02\n" +
+	"\x1eExecuteStateTransactionRequest\x12\x1c\n" +
+	"\tstoreName\x18\x01 \x01(\tR\tstoreName\x12R\n" +
 	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x128\n" +
-	"\x06states\x18\x02 \x03(\v2 .spec.proto.runtime.v1.StateItemR\x06states\"\xac\x02\n" +
+	"operations\x18\x02 \x03(\v22.spec.proto.runtime.v1.TransactionalStateOperationR\n" +
+	"operations\x12_\n" +
+	"\bmetadata\x18\x03 \x03(\v2C.spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x7f\n" +
+	"\x1bTransactionalStateOperation\x12$\n" +
+	"\roperationType\x18\x01 \x01(\tR\roperationType\x12:\n" +
+	"\arequest\x18\x02 \x01(\v2 .spec.proto.runtime.v1.StateItemR\arequest\"\xac\x02\n" +
 	"\tStateItem\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12/\n" +
@@ -4166,19 +4364,7 @@ const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x10StateConsistency\x12\x1b\n" +
 	"\x17CONSISTENCY_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CONSISTENCY_EVENTUAL\x10\x01\x12\x16\n" +
-	"\x12CONSISTENCY_STRONG\x10\x02\"\x7f\n" +
-	"\x1bTransactionalStateOperation\x12$\n" +
-	"\roperationType\x18\x01 \x01(\tR\roperationType\x12:\n" +
-	"\arequest\x18\x02 \x01(\v2 .spec.proto.runtime.v1.StateItemR\arequest\"\xb0\x02\n" +
-	"\x1eExecuteStateTransactionRequest\x12\x1c\n" +
-	"\tstoreName\x18\x01 \x01(\tR\tstoreName\x12R\n" +
-	"\n" +
-	"operations\x18\x02 \x03(\v22.spec.proto.runtime.v1.TransactionalStateOperationR\n" +
-	"operations\x12_\n" +
-	"\bmetadata\x18\x03 \x03(\v2C.spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9f\x02\n" +
+	"\x12CONSISTENCY_STRONG\x10\x02\"\x9f\x02\n" +
 	"\x13PublishEventRequest\x12\x1f\n" +
 	"\vpubsub_name\x18\x01 \x01(\tR\n" +
 	"pubsubName\x12\x14\n" +
@@ -4210,7 +4396,65 @@ const file_spec_proto_runtime_v1_runtime_proto_rawDesc = "" +
 	"\x10initial_response\x18\x01 \x01(\v2:.spec.proto.runtime.v1.SubscribeTopicEventsResponseInitialH\x00R\x0finitialResponse\x12O\n" +
 	"\revent_message\x18\x02 \x01(\v2(.spec.proto.runtime.v1.TopicEventRequestH\x00R\feventMessageB&\n" +
 	"$subscribe_topic_events_response_type\"%\n" +
-	"#SubscribeTopicEventsResponseInitial\"\xf0\x01\n" +
+	"#SubscribeTopicEventsResponseInitial\"\xcb\x01\n" +
+	"\vFileRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12L\n" +
+	"\bmetadata\x18\x03 \x03(\v20.spec.proto.runtime.v1.FileRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd1\x01\n" +
+	"\x0eGetFileRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12O\n" +
+	"\bmetadata\x18\x03 \x03(\v23.spec.proto.runtime.v1.GetFileRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"%\n" +
+	"\x0fGetFileResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xe5\x01\n" +
+	"\x0ePutFileRequest\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12O\n" +
+	"\bmetadata\x18\x04 \x03(\v23.spec.proto.runtime.v1.PutFileRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
+	"\x0fListFileRequest\x12<\n" +
+	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x16\n" +
+	"\x06marker\x18\x03 \x01(\tR\x06marker\"\x80\x01\n" +
+	"\fListFileResp\x125\n" +
+	"\x05files\x18\x01 \x03(\v2\x1f.spec.proto.runtime.v1.FileInfoR\x05files\x12\x16\n" +
+	"\x06marker\x18\x02 \x01(\tR\x06marker\x12!\n" +
+	"\fis_truncated\x18\x03 \x01(\bR\visTruncated\"\xe8\x01\n" +
+	"\bFileInfo\x12\x1b\n" +
+	"\tfile_name\x18\x01 \x01(\tR\bfileName\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12#\n" +
+	"\rlast_modified\x18\x03 \x01(\tR\flastModified\x12I\n" +
+	"\bmetadata\x18\x04 \x03(\v2-.spec.proto.runtime.v1.FileInfo.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
+	"\x0eDelFileRequest\x12<\n" +
+	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\"R\n" +
+	"\x12GetFileMetaRequest\x12<\n" +
+	"\arequest\x18\x01 \x01(\v2\".spec.proto.runtime.v1.FileRequestR\arequest\"\x8b\x01\n" +
+	"\x13GetFileMetaResponse\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12#\n" +
+	"\rlast_modified\x18\x02 \x01(\tR\flastModified\x12;\n" +
+	"\bresponse\x18\x03 \x01(\v2\x1f.spec.proto.runtime.v1.FileMetaR\bresponse\"\xb8\x01\n" +
+	"\bFileMeta\x12I\n" +
+	"\bmetadata\x18\x01 \x03(\v2-.spec.proto.runtime.v1.FileMeta.MetadataEntryR\bmetadata\x1aa\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12:\n" +
+	"\x05value\x18\x02 \x01(\v2$.spec.proto.runtime.v1.FileMetaValueR\x05value:\x028\x01\"%\n" +
+	"\rFileMetaValue\x12\x14\n" +
+	"\x05value\x18\x01 \x03(\tR\x05value\"\xf0\x01\n" +
 	"\x14InvokeBindingRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12U\n" +
@@ -4299,65 +4543,65 @@ func file_spec_proto_runtime_v1_runtime_proto_rawDescGZIP() []byte {
 var file_spec_proto_runtime_v1_runtime_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_spec_proto_runtime_v1_runtime_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_spec_proto_runtime_v1_runtime_proto_goTypes = []any{
-	(SequencerOptions_AutoIncrement)(0),          // 0: spec.proto.runtime.v1.SequencerOptions.AutoIncrement
+	(HTTPExtension_Verb)(0),                      // 0: spec.proto.runtime.v1.HTTPExtension.Verb
 	(UnlockResponse_Status)(0),                   // 1: spec.proto.runtime.v1.UnlockResponse.Status
 	(LockKeepAliveResponse_Status)(0),            // 2: spec.proto.runtime.v1.LockKeepAliveResponse.Status
-	(HTTPExtension_Verb)(0),                      // 3: spec.proto.runtime.v1.HTTPExtension.Verb
+	(SequencerOptions_AutoIncrement)(0),          // 3: spec.proto.runtime.v1.SequencerOptions.AutoIncrement
 	(StateOptions_StateConcurrency)(0),           // 4: spec.proto.runtime.v1.StateOptions.StateConcurrency
 	(StateOptions_StateConsistency)(0),           // 5: spec.proto.runtime.v1.StateOptions.StateConsistency
-	(*GetFileMetaRequest)(nil),                   // 6: spec.proto.runtime.v1.GetFileMetaRequest
-	(*GetFileMetaResponse)(nil),                  // 7: spec.proto.runtime.v1.GetFileMetaResponse
-	(*FileMetaValue)(nil),                        // 8: spec.proto.runtime.v1.FileMetaValue
-	(*FileMeta)(nil),                             // 9: spec.proto.runtime.v1.FileMeta
-	(*GetFileRequest)(nil),                       // 10: spec.proto.runtime.v1.GetFileRequest
-	(*GetFileResponse)(nil),                      // 11: spec.proto.runtime.v1.GetFileResponse
-	(*PutFileRequest)(nil),                       // 12: spec.proto.runtime.v1.PutFileRequest
-	(*FileRequest)(nil),                          // 13: spec.proto.runtime.v1.FileRequest
-	(*ListFileRequest)(nil),                      // 14: spec.proto.runtime.v1.ListFileRequest
-	(*FileInfo)(nil),                             // 15: spec.proto.runtime.v1.FileInfo
-	(*ListFileResp)(nil),                         // 16: spec.proto.runtime.v1.ListFileResp
-	(*DelFileRequest)(nil),                       // 17: spec.proto.runtime.v1.DelFileRequest
-	(*GetNextIdRequest)(nil),                     // 18: spec.proto.runtime.v1.GetNextIdRequest
-	(*SequencerOptions)(nil),                     // 19: spec.proto.runtime.v1.SequencerOptions
-	(*GetNextIdResponse)(nil),                    // 20: spec.proto.runtime.v1.GetNextIdResponse
-	(*TryLockRequest)(nil),                       // 21: spec.proto.runtime.v1.TryLockRequest
-	(*TryLockResponse)(nil),                      // 22: spec.proto.runtime.v1.TryLockResponse
-	(*UnlockRequest)(nil),                        // 23: spec.proto.runtime.v1.UnlockRequest
-	(*UnlockResponse)(nil),                       // 24: spec.proto.runtime.v1.UnlockResponse
-	(*LockKeepAliveRequest)(nil),                 // 25: spec.proto.runtime.v1.LockKeepAliveRequest
-	(*LockKeepAliveResponse)(nil),                // 26: spec.proto.runtime.v1.LockKeepAliveResponse
-	(*SayHelloRequest)(nil),                      // 27: spec.proto.runtime.v1.SayHelloRequest
-	(*SayHelloResponse)(nil),                     // 28: spec.proto.runtime.v1.SayHelloResponse
-	(*InvokeServiceRequest)(nil),                 // 29: spec.proto.runtime.v1.InvokeServiceRequest
-	(*CommonInvokeRequest)(nil),                  // 30: spec.proto.runtime.v1.CommonInvokeRequest
-	(*HTTPExtension)(nil),                        // 31: spec.proto.runtime.v1.HTTPExtension
-	(*InvokeResponse)(nil),                       // 32: spec.proto.runtime.v1.InvokeResponse
-	(*ConfigurationItem)(nil),                    // 33: spec.proto.runtime.v1.ConfigurationItem
-	(*GetConfigurationRequest)(nil),              // 34: spec.proto.runtime.v1.GetConfigurationRequest
-	(*GetConfigurationResponse)(nil),             // 35: spec.proto.runtime.v1.GetConfigurationResponse
-	(*SubscribeConfigurationRequest)(nil),        // 36: spec.proto.runtime.v1.SubscribeConfigurationRequest
-	(*SubscribeConfigurationResponse)(nil),       // 37: spec.proto.runtime.v1.SubscribeConfigurationResponse
-	(*SaveConfigurationRequest)(nil),             // 38: spec.proto.runtime.v1.SaveConfigurationRequest
-	(*DeleteConfigurationRequest)(nil),           // 39: spec.proto.runtime.v1.DeleteConfigurationRequest
-	(*GetStateRequest)(nil),                      // 40: spec.proto.runtime.v1.GetStateRequest
-	(*GetBulkStateRequest)(nil),                  // 41: spec.proto.runtime.v1.GetBulkStateRequest
-	(*GetBulkStateResponse)(nil),                 // 42: spec.proto.runtime.v1.GetBulkStateResponse
-	(*BulkStateItem)(nil),                        // 43: spec.proto.runtime.v1.BulkStateItem
-	(*GetStateResponse)(nil),                     // 44: spec.proto.runtime.v1.GetStateResponse
-	(*DeleteStateRequest)(nil),                   // 45: spec.proto.runtime.v1.DeleteStateRequest
-	(*DeleteBulkStateRequest)(nil),               // 46: spec.proto.runtime.v1.DeleteBulkStateRequest
-	(*SaveStateRequest)(nil),                     // 47: spec.proto.runtime.v1.SaveStateRequest
-	(*StateItem)(nil),                            // 48: spec.proto.runtime.v1.StateItem
-	(*Etag)(nil),                                 // 49: spec.proto.runtime.v1.Etag
-	(*StateOptions)(nil),                         // 50: spec.proto.runtime.v1.StateOptions
-	(*TransactionalStateOperation)(nil),          // 51: spec.proto.runtime.v1.TransactionalStateOperation
-	(*ExecuteStateTransactionRequest)(nil),       // 52: spec.proto.runtime.v1.ExecuteStateTransactionRequest
-	(*PublishEventRequest)(nil),                  // 53: spec.proto.runtime.v1.PublishEventRequest
-	(*SubscribeTopicEventsRequest)(nil),          // 54: spec.proto.runtime.v1.SubscribeTopicEventsRequest
-	(*SubscribeTopicEventsRequestInitial)(nil),   // 55: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial
-	(*SubscribeTopicEventsRequestProcessed)(nil), // 56: spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed
-	(*SubscribeTopicEventsResponse)(nil),         // 57: spec.proto.runtime.v1.SubscribeTopicEventsResponse
-	(*SubscribeTopicEventsResponseInitial)(nil),  // 58: spec.proto.runtime.v1.SubscribeTopicEventsResponseInitial
+	(*SayHelloRequest)(nil),                      // 6: spec.proto.runtime.v1.SayHelloRequest
+	(*SayHelloResponse)(nil),                     // 7: spec.proto.runtime.v1.SayHelloResponse
+	(*InvokeServiceRequest)(nil),                 // 8: spec.proto.runtime.v1.InvokeServiceRequest
+	(*CommonInvokeRequest)(nil),                  // 9: spec.proto.runtime.v1.CommonInvokeRequest
+	(*HTTPExtension)(nil),                        // 10: spec.proto.runtime.v1.HTTPExtension
+	(*InvokeResponse)(nil),                       // 11: spec.proto.runtime.v1.InvokeResponse
+	(*ConfigurationItem)(nil),                    // 12: spec.proto.runtime.v1.ConfigurationItem
+	(*GetConfigurationRequest)(nil),              // 13: spec.proto.runtime.v1.GetConfigurationRequest
+	(*GetConfigurationResponse)(nil),             // 14: spec.proto.runtime.v1.GetConfigurationResponse
+	(*SubscribeConfigurationRequest)(nil),        // 15: spec.proto.runtime.v1.SubscribeConfigurationRequest
+	(*SubscribeConfigurationResponse)(nil),       // 16: spec.proto.runtime.v1.SubscribeConfigurationResponse
+	(*SaveConfigurationRequest)(nil),             // 17: spec.proto.runtime.v1.SaveConfigurationRequest
+	(*DeleteConfigurationRequest)(nil),           // 18: spec.proto.runtime.v1.DeleteConfigurationRequest
+	(*TryLockRequest)(nil),                       // 19: spec.proto.runtime.v1.TryLockRequest
+	(*TryLockResponse)(nil),                      // 20: spec.proto.runtime.v1.TryLockResponse
+	(*UnlockRequest)(nil),                        // 21: spec.proto.runtime.v1.UnlockRequest
+	(*UnlockResponse)(nil),                       // 22: spec.proto.runtime.v1.UnlockResponse
+	(*LockKeepAliveRequest)(nil),                 // 23: spec.proto.runtime.v1.LockKeepAliveRequest
+	(*LockKeepAliveResponse)(nil),                // 24: spec.proto.runtime.v1.LockKeepAliveResponse
+	(*GetNextIdRequest)(nil),                     // 25: spec.proto.runtime.v1.GetNextIdRequest
+	(*SequencerOptions)(nil),                     // 26: spec.proto.runtime.v1.SequencerOptions
+	(*GetNextIdResponse)(nil),                    // 27: spec.proto.runtime.v1.GetNextIdResponse
+	(*GetStateRequest)(nil),                      // 28: spec.proto.runtime.v1.GetStateRequest
+	(*GetStateResponse)(nil),                     // 29: spec.proto.runtime.v1.GetStateResponse
+	(*GetBulkStateRequest)(nil),                  // 30: spec.proto.runtime.v1.GetBulkStateRequest
+	(*GetBulkStateResponse)(nil),                 // 31: spec.proto.runtime.v1.GetBulkStateResponse
+	(*BulkStateItem)(nil),                        // 32: spec.proto.runtime.v1.BulkStateItem
+	(*SaveStateRequest)(nil),                     // 33: spec.proto.runtime.v1.SaveStateRequest
+	(*DeleteStateRequest)(nil),                   // 34: spec.proto.runtime.v1.DeleteStateRequest
+	(*DeleteBulkStateRequest)(nil),               // 35: spec.proto.runtime.v1.DeleteBulkStateRequest
+	(*ExecuteStateTransactionRequest)(nil),       // 36: spec.proto.runtime.v1.ExecuteStateTransactionRequest
+	(*TransactionalStateOperation)(nil),          // 37: spec.proto.runtime.v1.TransactionalStateOperation
+	(*StateItem)(nil),                            // 38: spec.proto.runtime.v1.StateItem
+	(*Etag)(nil),                                 // 39: spec.proto.runtime.v1.Etag
+	(*StateOptions)(nil),                         // 40: spec.proto.runtime.v1.StateOptions
+	(*PublishEventRequest)(nil),                  // 41: spec.proto.runtime.v1.PublishEventRequest
+	(*SubscribeTopicEventsRequest)(nil),          // 42: spec.proto.runtime.v1.SubscribeTopicEventsRequest
+	(*SubscribeTopicEventsRequestInitial)(nil),   // 43: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial
+	(*SubscribeTopicEventsRequestProcessed)(nil), // 44: spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed
+	(*SubscribeTopicEventsResponse)(nil),         // 45: spec.proto.runtime.v1.SubscribeTopicEventsResponse
+	(*SubscribeTopicEventsResponseInitial)(nil),  // 46: spec.proto.runtime.v1.SubscribeTopicEventsResponseInitial
+	(*FileRequest)(nil),                          // 47: spec.proto.runtime.v1.FileRequest
+	(*GetFileRequest)(nil),                       // 48: spec.proto.runtime.v1.GetFileRequest
+	(*GetFileResponse)(nil),                      // 49: spec.proto.runtime.v1.GetFileResponse
+	(*PutFileRequest)(nil),                       // 50: spec.proto.runtime.v1.PutFileRequest
+	(*ListFileRequest)(nil),                      // 51: spec.proto.runtime.v1.ListFileRequest
+	(*ListFileResp)(nil),                         // 52: spec.proto.runtime.v1.ListFileResp
+	(*FileInfo)(nil),                             // 53: spec.proto.runtime.v1.FileInfo
+	(*DelFileRequest)(nil),                       // 54: spec.proto.runtime.v1.DelFileRequest
+	(*GetFileMetaRequest)(nil),                   // 55: spec.proto.runtime.v1.GetFileMetaRequest
+	(*GetFileMetaResponse)(nil),                  // 56: spec.proto.runtime.v1.GetFileMetaResponse
+	(*FileMeta)(nil),                             // 57: spec.proto.runtime.v1.FileMeta
+	(*FileMetaValue)(nil),                        // 58: spec.proto.runtime.v1.FileMetaValue
 	(*InvokeBindingRequest)(nil),                 // 59: spec.proto.runtime.v1.InvokeBindingRequest
 	(*InvokeBindingResponse)(nil),                // 60: spec.proto.runtime.v1.InvokeBindingResponse
 	(*GetSecretRequest)(nil),                     // 61: spec.proto.runtime.v1.GetSecretRequest
@@ -4365,27 +4609,27 @@ var file_spec_proto_runtime_v1_runtime_proto_goTypes = []any{
 	(*GetBulkSecretRequest)(nil),                 // 63: spec.proto.runtime.v1.GetBulkSecretRequest
 	(*GetBulkSecretResponse)(nil),                // 64: spec.proto.runtime.v1.GetBulkSecretResponse
 	(*SecretResponse)(nil),                       // 65: spec.proto.runtime.v1.SecretResponse
-	nil,                                          // 66: spec.proto.runtime.v1.FileMeta.MetadataEntry
-	nil,                                          // 67: spec.proto.runtime.v1.GetFileRequest.MetadataEntry
-	nil,                                          // 68: spec.proto.runtime.v1.PutFileRequest.MetadataEntry
-	nil,                                          // 69: spec.proto.runtime.v1.FileRequest.MetadataEntry
-	nil,                                          // 70: spec.proto.runtime.v1.FileInfo.MetadataEntry
-	nil,                                          // 71: spec.proto.runtime.v1.GetNextIdRequest.MetadataEntry
-	nil,                                          // 72: spec.proto.runtime.v1.ConfigurationItem.TagsEntry
-	nil,                                          // 73: spec.proto.runtime.v1.ConfigurationItem.MetadataEntry
-	nil,                                          // 74: spec.proto.runtime.v1.GetConfigurationRequest.MetadataEntry
-	nil,                                          // 75: spec.proto.runtime.v1.SubscribeConfigurationRequest.MetadataEntry
-	nil,                                          // 76: spec.proto.runtime.v1.SaveConfigurationRequest.MetadataEntry
-	nil,                                          // 77: spec.proto.runtime.v1.DeleteConfigurationRequest.MetadataEntry
-	nil,                                          // 78: spec.proto.runtime.v1.GetStateRequest.MetadataEntry
-	nil,                                          // 79: spec.proto.runtime.v1.GetBulkStateRequest.MetadataEntry
-	nil,                                          // 80: spec.proto.runtime.v1.BulkStateItem.MetadataEntry
-	nil,                                          // 81: spec.proto.runtime.v1.GetStateResponse.MetadataEntry
-	nil,                                          // 82: spec.proto.runtime.v1.DeleteStateRequest.MetadataEntry
-	nil,                                          // 83: spec.proto.runtime.v1.StateItem.MetadataEntry
-	nil,                                          // 84: spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry
-	nil,                                          // 85: spec.proto.runtime.v1.PublishEventRequest.MetadataEntry
-	nil,                                          // 86: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.MetadataEntry
+	nil,                                          // 66: spec.proto.runtime.v1.ConfigurationItem.TagsEntry
+	nil,                                          // 67: spec.proto.runtime.v1.ConfigurationItem.MetadataEntry
+	nil,                                          // 68: spec.proto.runtime.v1.GetConfigurationRequest.MetadataEntry
+	nil,                                          // 69: spec.proto.runtime.v1.SubscribeConfigurationRequest.MetadataEntry
+	nil,                                          // 70: spec.proto.runtime.v1.SaveConfigurationRequest.MetadataEntry
+	nil,                                          // 71: spec.proto.runtime.v1.DeleteConfigurationRequest.MetadataEntry
+	nil,                                          // 72: spec.proto.runtime.v1.GetNextIdRequest.MetadataEntry
+	nil,                                          // 73: spec.proto.runtime.v1.GetStateRequest.MetadataEntry
+	nil,                                          // 74: spec.proto.runtime.v1.GetStateResponse.MetadataEntry
+	nil,                                          // 75: spec.proto.runtime.v1.GetBulkStateRequest.MetadataEntry
+	nil,                                          // 76: spec.proto.runtime.v1.BulkStateItem.MetadataEntry
+	nil,                                          // 77: spec.proto.runtime.v1.DeleteStateRequest.MetadataEntry
+	nil,                                          // 78: spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry
+	nil,                                          // 79: spec.proto.runtime.v1.StateItem.MetadataEntry
+	nil,                                          // 80: spec.proto.runtime.v1.PublishEventRequest.MetadataEntry
+	nil,                                          // 81: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.MetadataEntry
+	nil,                                          // 82: spec.proto.runtime.v1.FileRequest.MetadataEntry
+	nil,                                          // 83: spec.proto.runtime.v1.GetFileRequest.MetadataEntry
+	nil,                                          // 84: spec.proto.runtime.v1.PutFileRequest.MetadataEntry
+	nil,                                          // 85: spec.proto.runtime.v1.FileInfo.MetadataEntry
+	nil,                                          // 86: spec.proto.runtime.v1.FileMeta.MetadataEntry
 	nil,                                          // 87: spec.proto.runtime.v1.InvokeBindingRequest.MetadataEntry
 	nil,                                          // 88: spec.proto.runtime.v1.InvokeBindingResponse.MetadataEntry
 	nil,                                          // 89: spec.proto.runtime.v1.GetSecretRequest.MetadataEntry
@@ -4399,63 +4643,63 @@ var file_spec_proto_runtime_v1_runtime_proto_goTypes = []any{
 	(*emptypb.Empty)(nil),                        // 97: google.protobuf.Empty
 }
 var file_spec_proto_runtime_v1_runtime_proto_depIdxs = []int32{
-	13, // 0: spec.proto.runtime.v1.GetFileMetaRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
-	9,  // 1: spec.proto.runtime.v1.GetFileMetaResponse.response:type_name -> spec.proto.runtime.v1.FileMeta
-	66, // 2: spec.proto.runtime.v1.FileMeta.metadata:type_name -> spec.proto.runtime.v1.FileMeta.MetadataEntry
-	67, // 3: spec.proto.runtime.v1.GetFileRequest.metadata:type_name -> spec.proto.runtime.v1.GetFileRequest.MetadataEntry
-	68, // 4: spec.proto.runtime.v1.PutFileRequest.metadata:type_name -> spec.proto.runtime.v1.PutFileRequest.MetadataEntry
-	69, // 5: spec.proto.runtime.v1.FileRequest.metadata:type_name -> spec.proto.runtime.v1.FileRequest.MetadataEntry
-	13, // 6: spec.proto.runtime.v1.ListFileRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
-	70, // 7: spec.proto.runtime.v1.FileInfo.metadata:type_name -> spec.proto.runtime.v1.FileInfo.MetadataEntry
-	15, // 8: spec.proto.runtime.v1.ListFileResp.files:type_name -> spec.proto.runtime.v1.FileInfo
-	13, // 9: spec.proto.runtime.v1.DelFileRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
-	19, // 10: spec.proto.runtime.v1.GetNextIdRequest.options:type_name -> spec.proto.runtime.v1.SequencerOptions
-	71, // 11: spec.proto.runtime.v1.GetNextIdRequest.metadata:type_name -> spec.proto.runtime.v1.GetNextIdRequest.MetadataEntry
-	0,  // 12: spec.proto.runtime.v1.SequencerOptions.increment:type_name -> spec.proto.runtime.v1.SequencerOptions.AutoIncrement
-	1,  // 13: spec.proto.runtime.v1.UnlockResponse.status:type_name -> spec.proto.runtime.v1.UnlockResponse.Status
-	2,  // 14: spec.proto.runtime.v1.LockKeepAliveResponse.status:type_name -> spec.proto.runtime.v1.LockKeepAliveResponse.Status
-	94, // 15: spec.proto.runtime.v1.SayHelloRequest.data:type_name -> google.protobuf.Any
-	94, // 16: spec.proto.runtime.v1.SayHelloResponse.data:type_name -> google.protobuf.Any
-	30, // 17: spec.proto.runtime.v1.InvokeServiceRequest.message:type_name -> spec.proto.runtime.v1.CommonInvokeRequest
-	94, // 18: spec.proto.runtime.v1.CommonInvokeRequest.data:type_name -> google.protobuf.Any
-	31, // 19: spec.proto.runtime.v1.CommonInvokeRequest.http_extension:type_name -> spec.proto.runtime.v1.HTTPExtension
-	3,  // 20: spec.proto.runtime.v1.HTTPExtension.verb:type_name -> spec.proto.runtime.v1.HTTPExtension.Verb
-	94, // 21: spec.proto.runtime.v1.InvokeResponse.data:type_name -> google.protobuf.Any
-	72, // 22: spec.proto.runtime.v1.ConfigurationItem.tags:type_name -> spec.proto.runtime.v1.ConfigurationItem.TagsEntry
-	73, // 23: spec.proto.runtime.v1.ConfigurationItem.metadata:type_name -> spec.proto.runtime.v1.ConfigurationItem.MetadataEntry
-	74, // 24: spec.proto.runtime.v1.GetConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.GetConfigurationRequest.MetadataEntry
-	33, // 25: spec.proto.runtime.v1.GetConfigurationResponse.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
-	75, // 26: spec.proto.runtime.v1.SubscribeConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.SubscribeConfigurationRequest.MetadataEntry
-	33, // 27: spec.proto.runtime.v1.SubscribeConfigurationResponse.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
-	33, // 28: spec.proto.runtime.v1.SaveConfigurationRequest.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
-	76, // 29: spec.proto.runtime.v1.SaveConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.SaveConfigurationRequest.MetadataEntry
-	77, // 30: spec.proto.runtime.v1.DeleteConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.DeleteConfigurationRequest.MetadataEntry
-	5,  // 31: spec.proto.runtime.v1.GetStateRequest.consistency:type_name -> spec.proto.runtime.v1.StateOptions.StateConsistency
-	78, // 32: spec.proto.runtime.v1.GetStateRequest.metadata:type_name -> spec.proto.runtime.v1.GetStateRequest.MetadataEntry
-	79, // 33: spec.proto.runtime.v1.GetBulkStateRequest.metadata:type_name -> spec.proto.runtime.v1.GetBulkStateRequest.MetadataEntry
-	43, // 34: spec.proto.runtime.v1.GetBulkStateResponse.items:type_name -> spec.proto.runtime.v1.BulkStateItem
-	80, // 35: spec.proto.runtime.v1.BulkStateItem.metadata:type_name -> spec.proto.runtime.v1.BulkStateItem.MetadataEntry
-	81, // 36: spec.proto.runtime.v1.GetStateResponse.metadata:type_name -> spec.proto.runtime.v1.GetStateResponse.MetadataEntry
-	49, // 37: spec.proto.runtime.v1.DeleteStateRequest.etag:type_name -> spec.proto.runtime.v1.Etag
-	50, // 38: spec.proto.runtime.v1.DeleteStateRequest.options:type_name -> spec.proto.runtime.v1.StateOptions
-	82, // 39: spec.proto.runtime.v1.DeleteStateRequest.metadata:type_name -> spec.proto.runtime.v1.DeleteStateRequest.MetadataEntry
-	48, // 40: spec.proto.runtime.v1.DeleteBulkStateRequest.states:type_name -> spec.proto.runtime.v1.StateItem
-	48, // 41: spec.proto.runtime.v1.SaveStateRequest.states:type_name -> spec.proto.runtime.v1.StateItem
-	49, // 42: spec.proto.runtime.v1.StateItem.etag:type_name -> spec.proto.runtime.v1.Etag
-	83, // 43: spec.proto.runtime.v1.StateItem.metadata:type_name -> spec.proto.runtime.v1.StateItem.MetadataEntry
-	50, // 44: spec.proto.runtime.v1.StateItem.options:type_name -> spec.proto.runtime.v1.StateOptions
-	4,  // 45: spec.proto.runtime.v1.StateOptions.concurrency:type_name -> spec.proto.runtime.v1.StateOptions.StateConcurrency
-	5,  // 46: spec.proto.runtime.v1.StateOptions.consistency:type_name -> spec.proto.runtime.v1.StateOptions.StateConsistency
-	48, // 47: spec.proto.runtime.v1.TransactionalStateOperation.request:type_name -> spec.proto.runtime.v1.StateItem
-	51, // 48: spec.proto.runtime.v1.ExecuteStateTransactionRequest.operations:type_name -> spec.proto.runtime.v1.TransactionalStateOperation
-	84, // 49: spec.proto.runtime.v1.ExecuteStateTransactionRequest.metadata:type_name -> spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry
-	85, // 50: spec.proto.runtime.v1.PublishEventRequest.metadata:type_name -> spec.proto.runtime.v1.PublishEventRequest.MetadataEntry
-	55, // 51: spec.proto.runtime.v1.SubscribeTopicEventsRequest.initial_request:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial
-	56, // 52: spec.proto.runtime.v1.SubscribeTopicEventsRequest.event_processed:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed
-	86, // 53: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.metadata:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.MetadataEntry
-	95, // 54: spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed.status:type_name -> spec.proto.runtime.v1.TopicEventResponse
-	58, // 55: spec.proto.runtime.v1.SubscribeTopicEventsResponse.initial_response:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsResponseInitial
-	96, // 56: spec.proto.runtime.v1.SubscribeTopicEventsResponse.event_message:type_name -> spec.proto.runtime.v1.TopicEventRequest
+	94, // 0: spec.proto.runtime.v1.SayHelloRequest.data:type_name -> google.protobuf.Any
+	94, // 1: spec.proto.runtime.v1.SayHelloResponse.data:type_name -> google.protobuf.Any
+	9,  // 2: spec.proto.runtime.v1.InvokeServiceRequest.message:type_name -> spec.proto.runtime.v1.CommonInvokeRequest
+	94, // 3: spec.proto.runtime.v1.CommonInvokeRequest.data:type_name -> google.protobuf.Any
+	10, // 4: spec.proto.runtime.v1.CommonInvokeRequest.http_extension:type_name -> spec.proto.runtime.v1.HTTPExtension
+	0,  // 5: spec.proto.runtime.v1.HTTPExtension.verb:type_name -> spec.proto.runtime.v1.HTTPExtension.Verb
+	94, // 6: spec.proto.runtime.v1.InvokeResponse.data:type_name -> google.protobuf.Any
+	66, // 7: spec.proto.runtime.v1.ConfigurationItem.tags:type_name -> spec.proto.runtime.v1.ConfigurationItem.TagsEntry
+	67, // 8: spec.proto.runtime.v1.ConfigurationItem.metadata:type_name -> spec.proto.runtime.v1.ConfigurationItem.MetadataEntry
+	68, // 9: spec.proto.runtime.v1.GetConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.GetConfigurationRequest.MetadataEntry
+	12, // 10: spec.proto.runtime.v1.GetConfigurationResponse.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
+	69, // 11: spec.proto.runtime.v1.SubscribeConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.SubscribeConfigurationRequest.MetadataEntry
+	12, // 12: spec.proto.runtime.v1.SubscribeConfigurationResponse.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
+	12, // 13: spec.proto.runtime.v1.SaveConfigurationRequest.items:type_name -> spec.proto.runtime.v1.ConfigurationItem
+	70, // 14: spec.proto.runtime.v1.SaveConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.SaveConfigurationRequest.MetadataEntry
+	71, // 15: spec.proto.runtime.v1.DeleteConfigurationRequest.metadata:type_name -> spec.proto.runtime.v1.DeleteConfigurationRequest.MetadataEntry
+	1,  // 16: spec.proto.runtime.v1.UnlockResponse.status:type_name -> spec.proto.runtime.v1.UnlockResponse.Status
+	2,  // 17: spec.proto.runtime.v1.LockKeepAliveResponse.status:type_name -> spec.proto.runtime.v1.LockKeepAliveResponse.Status
+	26, // 18: spec.proto.runtime.v1.GetNextIdRequest.options:type_name -> spec.proto.runtime.v1.SequencerOptions
+	72, // 19: spec.proto.runtime.v1.GetNextIdRequest.metadata:type_name -> spec.proto.runtime.v1.GetNextIdRequest.MetadataEntry
+	3,  // 20: spec.proto.runtime.v1.SequencerOptions.increment:type_name -> spec.proto.runtime.v1.SequencerOptions.AutoIncrement
+	5,  // 21: spec.proto.runtime.v1.GetStateRequest.consistency:type_name -> spec.proto.runtime.v1.StateOptions.StateConsistency
+	73, // 22: spec.proto.runtime.v1.GetStateRequest.metadata:type_name -> spec.proto.runtime.v1.GetStateRequest.MetadataEntry
+	74, // 23: spec.proto.runtime.v1.GetStateResponse.metadata:type_name -> spec.proto.runtime.v1.GetStateResponse.MetadataEntry
+	75, // 24: spec.proto.runtime.v1.GetBulkStateRequest.metadata:type_name -> spec.proto.runtime.v1.GetBulkStateRequest.MetadataEntry
+	32, // 25: spec.proto.runtime.v1.GetBulkStateResponse.items:type_name -> spec.proto.runtime.v1.BulkStateItem
+	76, // 26: spec.proto.runtime.v1.BulkStateItem.metadata:type_name -> spec.proto.runtime.v1.BulkStateItem.MetadataEntry
+	38, // 27: spec.proto.runtime.v1.SaveStateRequest.states:type_name -> spec.proto.runtime.v1.StateItem
+	39, // 28: spec.proto.runtime.v1.DeleteStateRequest.etag:type_name -> spec.proto.runtime.v1.Etag
+	40, // 29: spec.proto.runtime.v1.DeleteStateRequest.options:type_name -> spec.proto.runtime.v1.StateOptions
+	77, // 30: spec.proto.runtime.v1.DeleteStateRequest.metadata:type_name -> spec.proto.runtime.v1.DeleteStateRequest.MetadataEntry
+	38, // 31: spec.proto.runtime.v1.DeleteBulkStateRequest.states:type_name -> spec.proto.runtime.v1.StateItem
+	37, // 32: spec.proto.runtime.v1.ExecuteStateTransactionRequest.operations:type_name -> spec.proto.runtime.v1.TransactionalStateOperation
+	78, // 33: spec.proto.runtime.v1.ExecuteStateTransactionRequest.metadata:type_name -> spec.proto.runtime.v1.ExecuteStateTransactionRequest.MetadataEntry
+	38, // 34: spec.proto.runtime.v1.TransactionalStateOperation.request:type_name -> spec.proto.runtime.v1.StateItem
+	39, // 35: spec.proto.runtime.v1.StateItem.etag:type_name -> spec.proto.runtime.v1.Etag
+	79, // 36: spec.proto.runtime.v1.StateItem.metadata:type_name -> spec.proto.runtime.v1.StateItem.MetadataEntry
+	40, // 37: spec.proto.runtime.v1.StateItem.options:type_name -> spec.proto.runtime.v1.StateOptions
+	4,  // 38: spec.proto.runtime.v1.StateOptions.concurrency:type_name -> spec.proto.runtime.v1.StateOptions.StateConcurrency
+	5,  // 39: spec.proto.runtime.v1.StateOptions.consistency:type_name -> spec.proto.runtime.v1.StateOptions.StateConsistency
+	80, // 40: spec.proto.runtime.v1.PublishEventRequest.metadata:type_name -> spec.proto.runtime.v1.PublishEventRequest.MetadataEntry
+	43, // 41: spec.proto.runtime.v1.SubscribeTopicEventsRequest.initial_request:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial
+	44, // 42: spec.proto.runtime.v1.SubscribeTopicEventsRequest.event_processed:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed
+	81, // 43: spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.metadata:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsRequestInitial.MetadataEntry
+	95, // 44: spec.proto.runtime.v1.SubscribeTopicEventsRequestProcessed.status:type_name -> spec.proto.runtime.v1.TopicEventResponse
+	46, // 45: spec.proto.runtime.v1.SubscribeTopicEventsResponse.initial_response:type_name -> spec.proto.runtime.v1.SubscribeTopicEventsResponseInitial
+	96, // 46: spec.proto.runtime.v1.SubscribeTopicEventsResponse.event_message:type_name -> spec.proto.runtime.v1.TopicEventRequest
+	82, // 47: spec.proto.runtime.v1.FileRequest.metadata:type_name -> spec.proto.runtime.v1.FileRequest.MetadataEntry
+	83, // 48: spec.proto.runtime.v1.GetFileRequest.metadata:type_name -> spec.proto.runtime.v1.GetFileRequest.MetadataEntry
+	84, // 49: spec.proto.runtime.v1.PutFileRequest.metadata:type_name -> spec.proto.runtime.v1.PutFileRequest.MetadataEntry
+	47, // 50: spec.proto.runtime.v1.ListFileRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
+	53, // 51: spec.proto.runtime.v1.ListFileResp.files:type_name -> spec.proto.runtime.v1.FileInfo
+	85, // 52: spec.proto.runtime.v1.FileInfo.metadata:type_name -> spec.proto.runtime.v1.FileInfo.MetadataEntry
+	47, // 53: spec.proto.runtime.v1.DelFileRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
+	47, // 54: spec.proto.runtime.v1.GetFileMetaRequest.request:type_name -> spec.proto.runtime.v1.FileRequest
+	57, // 55: spec.proto.runtime.v1.GetFileMetaResponse.response:type_name -> spec.proto.runtime.v1.FileMeta
+	86, // 56: spec.proto.runtime.v1.FileMeta.metadata:type_name -> spec.proto.runtime.v1.FileMeta.MetadataEntry
 	87, // 57: spec.proto.runtime.v1.InvokeBindingRequest.metadata:type_name -> spec.proto.runtime.v1.InvokeBindingRequest.MetadataEntry
 	88, // 58: spec.proto.runtime.v1.InvokeBindingResponse.metadata:type_name -> spec.proto.runtime.v1.InvokeBindingResponse.MetadataEntry
 	89, // 59: spec.proto.runtime.v1.GetSecretRequest.metadata:type_name -> spec.proto.runtime.v1.GetSecretRequest.MetadataEntry
@@ -4463,57 +4707,57 @@ var file_spec_proto_runtime_v1_runtime_proto_depIdxs = []int32{
 	91, // 61: spec.proto.runtime.v1.GetBulkSecretRequest.metadata:type_name -> spec.proto.runtime.v1.GetBulkSecretRequest.MetadataEntry
 	92, // 62: spec.proto.runtime.v1.GetBulkSecretResponse.data:type_name -> spec.proto.runtime.v1.GetBulkSecretResponse.DataEntry
 	93, // 63: spec.proto.runtime.v1.SecretResponse.secrets:type_name -> spec.proto.runtime.v1.SecretResponse.SecretsEntry
-	8,  // 64: spec.proto.runtime.v1.FileMeta.MetadataEntry.value:type_name -> spec.proto.runtime.v1.FileMetaValue
+	58, // 64: spec.proto.runtime.v1.FileMeta.MetadataEntry.value:type_name -> spec.proto.runtime.v1.FileMetaValue
 	65, // 65: spec.proto.runtime.v1.GetBulkSecretResponse.DataEntry.value:type_name -> spec.proto.runtime.v1.SecretResponse
-	27, // 66: spec.proto.runtime.v1.Runtime.SayHello:input_type -> spec.proto.runtime.v1.SayHelloRequest
-	29, // 67: spec.proto.runtime.v1.Runtime.InvokeService:input_type -> spec.proto.runtime.v1.InvokeServiceRequest
-	34, // 68: spec.proto.runtime.v1.Runtime.GetConfiguration:input_type -> spec.proto.runtime.v1.GetConfigurationRequest
-	38, // 69: spec.proto.runtime.v1.Runtime.SaveConfiguration:input_type -> spec.proto.runtime.v1.SaveConfigurationRequest
-	39, // 70: spec.proto.runtime.v1.Runtime.DeleteConfiguration:input_type -> spec.proto.runtime.v1.DeleteConfigurationRequest
-	36, // 71: spec.proto.runtime.v1.Runtime.SubscribeConfiguration:input_type -> spec.proto.runtime.v1.SubscribeConfigurationRequest
-	21, // 72: spec.proto.runtime.v1.Runtime.TryLock:input_type -> spec.proto.runtime.v1.TryLockRequest
-	23, // 73: spec.proto.runtime.v1.Runtime.Unlock:input_type -> spec.proto.runtime.v1.UnlockRequest
-	25, // 74: spec.proto.runtime.v1.Runtime.LockKeepAlive:input_type -> spec.proto.runtime.v1.LockKeepAliveRequest
-	18, // 75: spec.proto.runtime.v1.Runtime.GetNextId:input_type -> spec.proto.runtime.v1.GetNextIdRequest
-	40, // 76: spec.proto.runtime.v1.Runtime.GetState:input_type -> spec.proto.runtime.v1.GetStateRequest
-	41, // 77: spec.proto.runtime.v1.Runtime.GetBulkState:input_type -> spec.proto.runtime.v1.GetBulkStateRequest
-	47, // 78: spec.proto.runtime.v1.Runtime.SaveState:input_type -> spec.proto.runtime.v1.SaveStateRequest
-	45, // 79: spec.proto.runtime.v1.Runtime.DeleteState:input_type -> spec.proto.runtime.v1.DeleteStateRequest
-	46, // 80: spec.proto.runtime.v1.Runtime.DeleteBulkState:input_type -> spec.proto.runtime.v1.DeleteBulkStateRequest
-	52, // 81: spec.proto.runtime.v1.Runtime.ExecuteStateTransaction:input_type -> spec.proto.runtime.v1.ExecuteStateTransactionRequest
-	53, // 82: spec.proto.runtime.v1.Runtime.PublishEvent:input_type -> spec.proto.runtime.v1.PublishEventRequest
-	54, // 83: spec.proto.runtime.v1.Runtime.SubscribeTopicEvents:input_type -> spec.proto.runtime.v1.SubscribeTopicEventsRequest
-	10, // 84: spec.proto.runtime.v1.Runtime.GetFile:input_type -> spec.proto.runtime.v1.GetFileRequest
-	12, // 85: spec.proto.runtime.v1.Runtime.PutFile:input_type -> spec.proto.runtime.v1.PutFileRequest
-	14, // 86: spec.proto.runtime.v1.Runtime.ListFile:input_type -> spec.proto.runtime.v1.ListFileRequest
-	17, // 87: spec.proto.runtime.v1.Runtime.DelFile:input_type -> spec.proto.runtime.v1.DelFileRequest
-	6,  // 88: spec.proto.runtime.v1.Runtime.GetFileMeta:input_type -> spec.proto.runtime.v1.GetFileMetaRequest
+	6,  // 66: spec.proto.runtime.v1.Runtime.SayHello:input_type -> spec.proto.runtime.v1.SayHelloRequest
+	8,  // 67: spec.proto.runtime.v1.Runtime.InvokeService:input_type -> spec.proto.runtime.v1.InvokeServiceRequest
+	13, // 68: spec.proto.runtime.v1.Runtime.GetConfiguration:input_type -> spec.proto.runtime.v1.GetConfigurationRequest
+	17, // 69: spec.proto.runtime.v1.Runtime.SaveConfiguration:input_type -> spec.proto.runtime.v1.SaveConfigurationRequest
+	18, // 70: spec.proto.runtime.v1.Runtime.DeleteConfiguration:input_type -> spec.proto.runtime.v1.DeleteConfigurationRequest
+	15, // 71: spec.proto.runtime.v1.Runtime.SubscribeConfiguration:input_type -> spec.proto.runtime.v1.SubscribeConfigurationRequest
+	19, // 72: spec.proto.runtime.v1.Runtime.TryLock:input_type -> spec.proto.runtime.v1.TryLockRequest
+	21, // 73: spec.proto.runtime.v1.Runtime.Unlock:input_type -> spec.proto.runtime.v1.UnlockRequest
+	23, // 74: spec.proto.runtime.v1.Runtime.LockKeepAlive:input_type -> spec.proto.runtime.v1.LockKeepAliveRequest
+	25, // 75: spec.proto.runtime.v1.Runtime.GetNextId:input_type -> spec.proto.runtime.v1.GetNextIdRequest
+	28, // 76: spec.proto.runtime.v1.Runtime.GetState:input_type -> spec.proto.runtime.v1.GetStateRequest
+	30, // 77: spec.proto.runtime.v1.Runtime.GetBulkState:input_type -> spec.proto.runtime.v1.GetBulkStateRequest
+	33, // 78: spec.proto.runtime.v1.Runtime.SaveState:input_type -> spec.proto.runtime.v1.SaveStateRequest
+	34, // 79: spec.proto.runtime.v1.Runtime.DeleteState:input_type -> spec.proto.runtime.v1.DeleteStateRequest
+	35, // 80: spec.proto.runtime.v1.Runtime.DeleteBulkState:input_type -> spec.proto.runtime.v1.DeleteBulkStateRequest
+	36, // 81: spec.proto.runtime.v1.Runtime.ExecuteStateTransaction:input_type -> spec.proto.runtime.v1.ExecuteStateTransactionRequest
+	41, // 82: spec.proto.runtime.v1.Runtime.PublishEvent:input_type -> spec.proto.runtime.v1.PublishEventRequest
+	42, // 83: spec.proto.runtime.v1.Runtime.SubscribeTopicEvents:input_type -> spec.proto.runtime.v1.SubscribeTopicEventsRequest
+	48, // 84: spec.proto.runtime.v1.Runtime.GetFile:input_type -> spec.proto.runtime.v1.GetFileRequest
+	50, // 85: spec.proto.runtime.v1.Runtime.PutFile:input_type -> spec.proto.runtime.v1.PutFileRequest
+	51, // 86: spec.proto.runtime.v1.Runtime.ListFile:input_type -> spec.proto.runtime.v1.ListFileRequest
+	54, // 87: spec.proto.runtime.v1.Runtime.DelFile:input_type -> spec.proto.runtime.v1.DelFileRequest
+	55, // 88: spec.proto.runtime.v1.Runtime.GetFileMeta:input_type -> spec.proto.runtime.v1.GetFileMetaRequest
 	59, // 89: spec.proto.runtime.v1.Runtime.InvokeBinding:input_type -> spec.proto.runtime.v1.InvokeBindingRequest
 	61, // 90: spec.proto.runtime.v1.Runtime.GetSecret:input_type -> spec.proto.runtime.v1.GetSecretRequest
 	63, // 91: spec.proto.runtime.v1.Runtime.GetBulkSecret:input_type -> spec.proto.runtime.v1.GetBulkSecretRequest
-	28, // 92: spec.proto.runtime.v1.Runtime.SayHello:output_type -> spec.proto.runtime.v1.SayHelloResponse
-	32, // 93: spec.proto.runtime.v1.Runtime.InvokeService:output_type -> spec.proto.runtime.v1.InvokeResponse
-	35, // 94: spec.proto.runtime.v1.Runtime.GetConfiguration:output_type -> spec.proto.runtime.v1.GetConfigurationResponse
+	7,  // 92: spec.proto.runtime.v1.Runtime.SayHello:output_type -> spec.proto.runtime.v1.SayHelloResponse
+	11, // 93: spec.proto.runtime.v1.Runtime.InvokeService:output_type -> spec.proto.runtime.v1.InvokeResponse
+	14, // 94: spec.proto.runtime.v1.Runtime.GetConfiguration:output_type -> spec.proto.runtime.v1.GetConfigurationResponse
 	97, // 95: spec.proto.runtime.v1.Runtime.SaveConfiguration:output_type -> google.protobuf.Empty
 	97, // 96: spec.proto.runtime.v1.Runtime.DeleteConfiguration:output_type -> google.protobuf.Empty
-	37, // 97: spec.proto.runtime.v1.Runtime.SubscribeConfiguration:output_type -> spec.proto.runtime.v1.SubscribeConfigurationResponse
-	22, // 98: spec.proto.runtime.v1.Runtime.TryLock:output_type -> spec.proto.runtime.v1.TryLockResponse
-	24, // 99: spec.proto.runtime.v1.Runtime.Unlock:output_type -> spec.proto.runtime.v1.UnlockResponse
-	26, // 100: spec.proto.runtime.v1.Runtime.LockKeepAlive:output_type -> spec.proto.runtime.v1.LockKeepAliveResponse
-	20, // 101: spec.proto.runtime.v1.Runtime.GetNextId:output_type -> spec.proto.runtime.v1.GetNextIdResponse
-	44, // 102: spec.proto.runtime.v1.Runtime.GetState:output_type -> spec.proto.runtime.v1.GetStateResponse
-	42, // 103: spec.proto.runtime.v1.Runtime.GetBulkState:output_type -> spec.proto.runtime.v1.GetBulkStateResponse
+	16, // 97: spec.proto.runtime.v1.Runtime.SubscribeConfiguration:output_type -> spec.proto.runtime.v1.SubscribeConfigurationResponse
+	20, // 98: spec.proto.runtime.v1.Runtime.TryLock:output_type -> spec.proto.runtime.v1.TryLockResponse
+	22, // 99: spec.proto.runtime.v1.Runtime.Unlock:output_type -> spec.proto.runtime.v1.UnlockResponse
+	24, // 100: spec.proto.runtime.v1.Runtime.LockKeepAlive:output_type -> spec.proto.runtime.v1.LockKeepAliveResponse
+	27, // 101: spec.proto.runtime.v1.Runtime.GetNextId:output_type -> spec.proto.runtime.v1.GetNextIdResponse
+	29, // 102: spec.proto.runtime.v1.Runtime.GetState:output_type -> spec.proto.runtime.v1.GetStateResponse
+	31, // 103: spec.proto.runtime.v1.Runtime.GetBulkState:output_type -> spec.proto.runtime.v1.GetBulkStateResponse
 	97, // 104: spec.proto.runtime.v1.Runtime.SaveState:output_type -> google.protobuf.Empty
 	97, // 105: spec.proto.runtime.v1.Runtime.DeleteState:output_type -> google.protobuf.Empty
 	97, // 106: spec.proto.runtime.v1.Runtime.DeleteBulkState:output_type -> google.protobuf.Empty
 	97, // 107: spec.proto.runtime.v1.Runtime.ExecuteStateTransaction:output_type -> google.protobuf.Empty
 	97, // 108: spec.proto.runtime.v1.Runtime.PublishEvent:output_type -> google.protobuf.Empty
-	57, // 109: spec.proto.runtime.v1.Runtime.SubscribeTopicEvents:output_type -> spec.proto.runtime.v1.SubscribeTopicEventsResponse
-	11, // 110: spec.proto.runtime.v1.Runtime.GetFile:output_type -> spec.proto.runtime.v1.GetFileResponse
+	45, // 109: spec.proto.runtime.v1.Runtime.SubscribeTopicEvents:output_type -> spec.proto.runtime.v1.SubscribeTopicEventsResponse
+	49, // 110: spec.proto.runtime.v1.Runtime.GetFile:output_type -> spec.proto.runtime.v1.GetFileResponse
 	97, // 111: spec.proto.runtime.v1.Runtime.PutFile:output_type -> google.protobuf.Empty
-	16, // 112: spec.proto.runtime.v1.Runtime.ListFile:output_type -> spec.proto.runtime.v1.ListFileResp
+	52, // 112: spec.proto.runtime.v1.Runtime.ListFile:output_type -> spec.proto.runtime.v1.ListFileResp
 	97, // 113: spec.proto.runtime.v1.Runtime.DelFile:output_type -> google.protobuf.Empty
-	7,  // 114: spec.proto.runtime.v1.Runtime.GetFileMeta:output_type -> spec.proto.runtime.v1.GetFileMetaResponse
+	56, // 114: spec.proto.runtime.v1.Runtime.GetFileMeta:output_type -> spec.proto.runtime.v1.GetFileMetaResponse
 	60, // 115: spec.proto.runtime.v1.Runtime.InvokeBinding:output_type -> spec.proto.runtime.v1.InvokeBindingResponse
 	62, // 116: spec.proto.runtime.v1.Runtime.GetSecret:output_type -> spec.proto.runtime.v1.GetSecretResponse
 	64, // 117: spec.proto.runtime.v1.Runtime.GetBulkSecret:output_type -> spec.proto.runtime.v1.GetBulkSecretResponse
@@ -4530,12 +4774,12 @@ func file_spec_proto_runtime_v1_runtime_proto_init() {
 		return
 	}
 	file_spec_proto_runtime_v1_appcallback_proto_init()
-	file_spec_proto_runtime_v1_runtime_proto_msgTypes[48].OneofWrappers = []any{
+	file_spec_proto_runtime_v1_runtime_proto_msgTypes[36].OneofWrappers = []any{
 		(*SubscribeTopicEventsRequest_InitialRequest)(nil),
 		(*SubscribeTopicEventsRequest_EventProcessed)(nil),
 	}
-	file_spec_proto_runtime_v1_runtime_proto_msgTypes[49].OneofWrappers = []any{}
-	file_spec_proto_runtime_v1_runtime_proto_msgTypes[51].OneofWrappers = []any{
+	file_spec_proto_runtime_v1_runtime_proto_msgTypes[37].OneofWrappers = []any{}
+	file_spec_proto_runtime_v1_runtime_proto_msgTypes[39].OneofWrappers = []any{
 		(*SubscribeTopicEventsResponse_InitialResponse)(nil),
 		(*SubscribeTopicEventsResponse_EventMessage)(nil),
 	}

@@ -3,6 +3,20 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/runtime/v1/runtime.proto
 
+// The API that an application calls on the runtime beside it.
+//
+// Names and numbers are those of Layotto, so its clients work unchanged; the comments say
+// what Ottavo does. Some rules hold everywhere and are not repeated at each field:
+//
+// - `store_name`, `pubsub_name` and the like are the name that the component has in the
+//   configuration file, never its type ("orders", not "redis").
+// - `metadata` of a request is handed to the component, which knows the keys it
+//   understands and ignores others. `metadata` of a response comes from the component.
+// - A call ends when its gRPC deadline passes or the client cancels it
+//   (DEADLINE_EXCEEDED, CANCELLED). A unary message is limited to 4 MiB in each direction
+//   unless the configuration says otherwise (RESOURCE_EXHAUSTED).
+// - UNIMPLEMENTED says that this runtime does not offer the method.
+
 package runtimev1
 
 import (
@@ -50,32 +64,165 @@ const (
 // RuntimeClient is the client API for Runtime service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Runtime is everything that an application can ask for: service calls, configuration,
+// locks, ids, state, messages, files, bindings and secrets.
 type RuntimeClient interface {
+	// Asks a hello component for a greeting. It shows that client, runtime and
+	// configuration have found each other.
+	//
+	// UNKNOWN if no hello component has the given name.
 	SayHello(ctx context.Context, in *SayHelloRequest, opts ...grpc.CallOption) (*SayHelloResponse, error)
+	// Calls a method of another service through the proxy core and returns its answer.
+	//
+	// The gRPC metadata of the call goes along as request headers (repeated values stay
+	// repeated), and the headers of the answer come back as gRPC response headers. Two
+	// names are read by the runtime:
+	//
+	//   - `rpc_request_timeout`: the time limit of the call in milliseconds; 3000 without it.
+	//     A shorter gRPC deadline wins.
+	//   - `rpc_target_address`: "host:port" to call, instead of a host that the routes
+	//     choose.
+	//
+	// DEADLINE_EXCEEDED if the time limit passed. UNAVAILABLE if there was no answer (no
+	// route, no host, connection refused or lost), or if the service answered with a status
+	// other than 2xx; the status and the start of the body are in the error.
+	// INVALID_ARGUMENT if the request cannot be sent as it is. UNKNOWN if the configuration
+	// names no way to call services.
 	InvokeService(ctx context.Context, in *InvokeServiceRequest, opts ...grpc.CallOption) (*InvokeResponse, error)
+	// Reads configuration items, by key or all of a group.
+	//
+	// UNKNOWN if the store does not exist or cannot be read.
 	GetConfiguration(ctx context.Context, in *GetConfigurationRequest, opts ...grpc.CallOption) (*GetConfigurationResponse, error)
+	// Creates or replaces configuration items.
+	//
+	// UNKNOWN if the store does not exist or refuses the write.
 	SaveConfiguration(ctx context.Context, in *SaveConfigurationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Deletes configuration items by key. A key that does not exist is no error.
+	//
+	// UNKNOWN if the store does not exist or refuses the delete.
 	DeleteConfiguration(ctx context.Context, in *DeleteConfigurationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Reports changes of configuration items as they happen.
+	//
+	// Every message from the client adds a subscription; one stream may watch any number of
+	// stores and keys. Every message to the client holds the items that changed. The
+	// subscriptions of a stream end with the stream and touch no other. UNKNOWN if a store
+	// does not exist.
 	SubscribeConfiguration(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubscribeConfigurationRequest, SubscribeConfigurationResponse], error)
+	// Tries once to take a lock, without waiting. A lock is not reentrant: its own holder
+	// gets `success` false too. It frees itself after `expire` seconds.
+	//
+	// FAILED_PRECONDITION if no lock store is configured. INVALID_ARGUMENT if the store
+	// does not exist, `resource_id` or `lock_owner` is empty, or `expire` is not positive.
 	TryLock(ctx context.Context, in *TryLockRequest, opts ...grpc.CallOption) (*TryLockResponse, error)
+	// Frees a lock. Only the owner that took it can; the outcome is in `status`.
+	//
+	// The errors are those of TryLock, apart from the one about `expire`.
 	Unlock(ctx context.Context, in *UnlockRequest, opts ...grpc.CallOption) (*UnlockResponse, error)
+	// Gives a held lock a new time to live, counted from now. Only the owner can; the
+	// outcome is in `status`.
+	//
+	// The errors are those of TryLock. UNIMPLEMENTED if the lock store cannot renew.
 	LockKeepAlive(ctx context.Context, in *LockKeepAliveRequest, opts ...grpc.CallOption) (*LockKeepAliveResponse, error)
+	// Returns the next id of a sequence. Every id of a key is handed out at most once,
+	// whichever runtime asks; there may be gaps.
+	//
+	// FAILED_PRECONDITION if no sequencer is configured. INVALID_ARGUMENT if the sequencer
+	// does not exist or `key` is empty.
 	GetNextId(ctx context.Context, in *GetNextIdRequest, opts ...grpc.CallOption) (*GetNextIdResponse, error)
+	// Reads the value of one key. A key that does not exist is no error: `data` and `etag`
+	// are empty.
+	//
+	// FAILED_PRECONDITION if no state store is configured. INVALID_ARGUMENT if the store
+	// does not exist or `key` is empty. UNKNOWN if `key` contains "||", which separates
+	// prefix and key in the store. INTERNAL if the store fails.
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*GetStateResponse, error)
+	// Reads many keys. A failure of one key is reported in its item and does not fail the
+	// others.
+	//
+	// The errors of the whole call are those of GetState.
 	GetBulkState(ctx context.Context, in *GetBulkStateRequest, opts ...grpc.CallOption) (*GetBulkStateResponse, error)
+	// Writes one or more items. They are written one by one: if one fails, others may be
+	// written already. ExecuteStateTransaction is all or nothing.
+	//
+	// ABORTED if an etag does not match, or a first-write meets an existing key.
+	// INVALID_ARGUMENT if the store does not exist or an etag cannot be one of this store.
+	// FAILED_PRECONDITION if no state store is configured. INTERNAL if the store fails.
 	SaveState(ctx context.Context, in *SaveStateRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Deletes one key. Without an etag the delete always happens, and a key that does not
+	// exist is no error.
+	//
+	// The errors are those of SaveState.
 	DeleteState(ctx context.Context, in *DeleteStateRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Deletes many keys, one by one: if one fails, others may be gone already.
+	//
+	// Of the items only `key`, `etag`, `metadata` and `options` are read.
+	// FAILED_PRECONDITION if no state store is configured, INVALID_ARGUMENT if the store
+	// does not exist, UNKNOWN if the store fails or an etag does not match.
 	DeleteBulkState(ctx context.Context, in *DeleteBulkStateRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Carries out writes and deletes in order, all of them or none.
+	//
+	// UNIMPLEMENTED if the store has no transactions, or an operation is neither "upsert"
+	// nor "delete". FAILED_PRECONDITION if no state store is configured. INVALID_ARGUMENT
+	// if the store does not exist. INTERNAL if the store fails or an etag does not match;
+	// nothing has been written then.
 	ExecuteStateTransaction(ctx context.Context, in *ExecuteStateTransactionRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Publishes a message to a topic. It returns when the broker has accepted the message.
+	//
+	// The data is wrapped in a CloudEvents 1.0 envelope in JSON, unless it is one already
+	// (`data_content_type` is "application/cloudevents+json"). INVALID_ARGUMENT if
+	// `pubsub_name` or `topic` is empty, the pub/sub component does not exist, or the given
+	// envelope is malformed. INTERNAL if the broker refuses the message.
 	PublishEvent(ctx context.Context, in *PublishEventRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Receives the messages of a topic on a stream that the application opens, so that it
+	// needs no server of its own (see AppCallback for the other way).
+	//
+	// The first message must be `initial_request`; the runtime answers it with
+	// `initial_response`, then sends one `event_message` per event and expects one
+	// `event_processed` for each. The subscription ends with the stream. UNKNOWN if the
+	// first message is of another kind, a later one is an `initial_request` again, the
+	// pub/sub component does not exist, or the topic has a stream already.
 	SubscribeTopicEvents(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubscribeTopicEventsRequest, SubscribeTopicEventsResponse], error)
+	// Reads a file as a stream of pieces of up to 100 KiB. An empty file is a stream
+	// without messages.
+	//
+	// INVALID_ARGUMENT if the store does not exist. Failures of the store have the codes
+	// that are listed at DelFile.
 	GetFile(ctx context.Context, in *GetFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetFileResponse], error)
+	// Writes a file from a stream of pieces. The first message names the file and may hold
+	// data; of later ones only `data` is read.
+	//
+	// INVALID_ARGUMENT if the store does not exist, INTERNAL if the store fails.
 	PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutFileRequest, emptypb.Empty], error)
+	// Lists files, page by page.
+	//
+	// INVALID_ARGUMENT if `request` is missing or the store does not exist, INTERNAL if the
+	// store fails.
 	ListFile(ctx context.Context, in *ListFileRequest, opts ...grpc.CallOption) (*ListFileResp, error)
+	// Deletes a file.
+	//
+	// INVALID_ARGUMENT if `request` is missing, the store does not exist or the name is not
+	// valid; NOT_FOUND if there is no such file; PERMISSION_DENIED if the store refuses;
+	// ALREADY_EXISTS and DATA_LOSS as the store reports them; INTERNAL for any other
+	// failure.
 	DelFile(ctx context.Context, in *DelFileRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Returns what is known of a file without reading it.
+	//
+	// The errors are those of DelFile.
 	GetFileMeta(ctx context.Context, in *GetFileMetaRequest, opts ...grpc.CallOption) (*GetFileMetaResponse, error)
+	// Carries out an operation on an external system that a binding component stands for.
+	//
+	// INTERNAL if the binding does not exist, `operation` is empty or not supported, or the
+	// operation fails.
 	InvokeBinding(ctx context.Context, in *InvokeBindingRequest, opts ...grpc.CallOption) (*InvokeBindingResponse, error)
+	// Reads one secret.
+	//
+	// FAILED_PRECONDITION if no secret store is configured. INVALID_ARGUMENT if the store
+	// does not exist. INTERNAL if the secret cannot be read.
 	GetSecret(ctx context.Context, in *GetSecretRequest, opts ...grpc.CallOption) (*GetSecretResponse, error)
+	// Reads all secrets of a store that the application may see.
+	//
+	// The errors are those of GetSecret.
 	GetBulkSecret(ctx context.Context, in *GetBulkSecretRequest, opts ...grpc.CallOption) (*GetBulkSecretResponse, error)
 }
 
@@ -368,32 +515,165 @@ func (c *runtimeClient) GetBulkSecret(ctx context.Context, in *GetBulkSecretRequ
 // RuntimeServer is the server API for Runtime service.
 // All implementations must embed UnimplementedRuntimeServer
 // for forward compatibility.
+//
+// Runtime is everything that an application can ask for: service calls, configuration,
+// locks, ids, state, messages, files, bindings and secrets.
 type RuntimeServer interface {
+	// Asks a hello component for a greeting. It shows that client, runtime and
+	// configuration have found each other.
+	//
+	// UNKNOWN if no hello component has the given name.
 	SayHello(context.Context, *SayHelloRequest) (*SayHelloResponse, error)
+	// Calls a method of another service through the proxy core and returns its answer.
+	//
+	// The gRPC metadata of the call goes along as request headers (repeated values stay
+	// repeated), and the headers of the answer come back as gRPC response headers. Two
+	// names are read by the runtime:
+	//
+	//   - `rpc_request_timeout`: the time limit of the call in milliseconds; 3000 without it.
+	//     A shorter gRPC deadline wins.
+	//   - `rpc_target_address`: "host:port" to call, instead of a host that the routes
+	//     choose.
+	//
+	// DEADLINE_EXCEEDED if the time limit passed. UNAVAILABLE if there was no answer (no
+	// route, no host, connection refused or lost), or if the service answered with a status
+	// other than 2xx; the status and the start of the body are in the error.
+	// INVALID_ARGUMENT if the request cannot be sent as it is. UNKNOWN if the configuration
+	// names no way to call services.
 	InvokeService(context.Context, *InvokeServiceRequest) (*InvokeResponse, error)
+	// Reads configuration items, by key or all of a group.
+	//
+	// UNKNOWN if the store does not exist or cannot be read.
 	GetConfiguration(context.Context, *GetConfigurationRequest) (*GetConfigurationResponse, error)
+	// Creates or replaces configuration items.
+	//
+	// UNKNOWN if the store does not exist or refuses the write.
 	SaveConfiguration(context.Context, *SaveConfigurationRequest) (*emptypb.Empty, error)
+	// Deletes configuration items by key. A key that does not exist is no error.
+	//
+	// UNKNOWN if the store does not exist or refuses the delete.
 	DeleteConfiguration(context.Context, *DeleteConfigurationRequest) (*emptypb.Empty, error)
+	// Reports changes of configuration items as they happen.
+	//
+	// Every message from the client adds a subscription; one stream may watch any number of
+	// stores and keys. Every message to the client holds the items that changed. The
+	// subscriptions of a stream end with the stream and touch no other. UNKNOWN if a store
+	// does not exist.
 	SubscribeConfiguration(grpc.BidiStreamingServer[SubscribeConfigurationRequest, SubscribeConfigurationResponse]) error
+	// Tries once to take a lock, without waiting. A lock is not reentrant: its own holder
+	// gets `success` false too. It frees itself after `expire` seconds.
+	//
+	// FAILED_PRECONDITION if no lock store is configured. INVALID_ARGUMENT if the store
+	// does not exist, `resource_id` or `lock_owner` is empty, or `expire` is not positive.
 	TryLock(context.Context, *TryLockRequest) (*TryLockResponse, error)
+	// Frees a lock. Only the owner that took it can; the outcome is in `status`.
+	//
+	// The errors are those of TryLock, apart from the one about `expire`.
 	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
+	// Gives a held lock a new time to live, counted from now. Only the owner can; the
+	// outcome is in `status`.
+	//
+	// The errors are those of TryLock. UNIMPLEMENTED if the lock store cannot renew.
 	LockKeepAlive(context.Context, *LockKeepAliveRequest) (*LockKeepAliveResponse, error)
+	// Returns the next id of a sequence. Every id of a key is handed out at most once,
+	// whichever runtime asks; there may be gaps.
+	//
+	// FAILED_PRECONDITION if no sequencer is configured. INVALID_ARGUMENT if the sequencer
+	// does not exist or `key` is empty.
 	GetNextId(context.Context, *GetNextIdRequest) (*GetNextIdResponse, error)
+	// Reads the value of one key. A key that does not exist is no error: `data` and `etag`
+	// are empty.
+	//
+	// FAILED_PRECONDITION if no state store is configured. INVALID_ARGUMENT if the store
+	// does not exist or `key` is empty. UNKNOWN if `key` contains "||", which separates
+	// prefix and key in the store. INTERNAL if the store fails.
 	GetState(context.Context, *GetStateRequest) (*GetStateResponse, error)
+	// Reads many keys. A failure of one key is reported in its item and does not fail the
+	// others.
+	//
+	// The errors of the whole call are those of GetState.
 	GetBulkState(context.Context, *GetBulkStateRequest) (*GetBulkStateResponse, error)
+	// Writes one or more items. They are written one by one: if one fails, others may be
+	// written already. ExecuteStateTransaction is all or nothing.
+	//
+	// ABORTED if an etag does not match, or a first-write meets an existing key.
+	// INVALID_ARGUMENT if the store does not exist or an etag cannot be one of this store.
+	// FAILED_PRECONDITION if no state store is configured. INTERNAL if the store fails.
 	SaveState(context.Context, *SaveStateRequest) (*emptypb.Empty, error)
+	// Deletes one key. Without an etag the delete always happens, and a key that does not
+	// exist is no error.
+	//
+	// The errors are those of SaveState.
 	DeleteState(context.Context, *DeleteStateRequest) (*emptypb.Empty, error)
+	// Deletes many keys, one by one: if one fails, others may be gone already.
+	//
+	// Of the items only `key`, `etag`, `metadata` and `options` are read.
+	// FAILED_PRECONDITION if no state store is configured, INVALID_ARGUMENT if the store
+	// does not exist, UNKNOWN if the store fails or an etag does not match.
 	DeleteBulkState(context.Context, *DeleteBulkStateRequest) (*emptypb.Empty, error)
+	// Carries out writes and deletes in order, all of them or none.
+	//
+	// UNIMPLEMENTED if the store has no transactions, or an operation is neither "upsert"
+	// nor "delete". FAILED_PRECONDITION if no state store is configured. INVALID_ARGUMENT
+	// if the store does not exist. INTERNAL if the store fails or an etag does not match;
+	// nothing has been written then.
 	ExecuteStateTransaction(context.Context, *ExecuteStateTransactionRequest) (*emptypb.Empty, error)
+	// Publishes a message to a topic. It returns when the broker has accepted the message.
+	//
+	// The data is wrapped in a CloudEvents 1.0 envelope in JSON, unless it is one already
+	// (`data_content_type` is "application/cloudevents+json"). INVALID_ARGUMENT if
+	// `pubsub_name` or `topic` is empty, the pub/sub component does not exist, or the given
+	// envelope is malformed. INTERNAL if the broker refuses the message.
 	PublishEvent(context.Context, *PublishEventRequest) (*emptypb.Empty, error)
+	// Receives the messages of a topic on a stream that the application opens, so that it
+	// needs no server of its own (see AppCallback for the other way).
+	//
+	// The first message must be `initial_request`; the runtime answers it with
+	// `initial_response`, then sends one `event_message` per event and expects one
+	// `event_processed` for each. The subscription ends with the stream. UNKNOWN if the
+	// first message is of another kind, a later one is an `initial_request` again, the
+	// pub/sub component does not exist, or the topic has a stream already.
 	SubscribeTopicEvents(grpc.BidiStreamingServer[SubscribeTopicEventsRequest, SubscribeTopicEventsResponse]) error
+	// Reads a file as a stream of pieces of up to 100 KiB. An empty file is a stream
+	// without messages.
+	//
+	// INVALID_ARGUMENT if the store does not exist. Failures of the store have the codes
+	// that are listed at DelFile.
 	GetFile(*GetFileRequest, grpc.ServerStreamingServer[GetFileResponse]) error
+	// Writes a file from a stream of pieces. The first message names the file and may hold
+	// data; of later ones only `data` is read.
+	//
+	// INVALID_ARGUMENT if the store does not exist, INTERNAL if the store fails.
 	PutFile(grpc.ClientStreamingServer[PutFileRequest, emptypb.Empty]) error
+	// Lists files, page by page.
+	//
+	// INVALID_ARGUMENT if `request` is missing or the store does not exist, INTERNAL if the
+	// store fails.
 	ListFile(context.Context, *ListFileRequest) (*ListFileResp, error)
+	// Deletes a file.
+	//
+	// INVALID_ARGUMENT if `request` is missing, the store does not exist or the name is not
+	// valid; NOT_FOUND if there is no such file; PERMISSION_DENIED if the store refuses;
+	// ALREADY_EXISTS and DATA_LOSS as the store reports them; INTERNAL for any other
+	// failure.
 	DelFile(context.Context, *DelFileRequest) (*emptypb.Empty, error)
+	// Returns what is known of a file without reading it.
+	//
+	// The errors are those of DelFile.
 	GetFileMeta(context.Context, *GetFileMetaRequest) (*GetFileMetaResponse, error)
+	// Carries out an operation on an external system that a binding component stands for.
+	//
+	// INTERNAL if the binding does not exist, `operation` is empty or not supported, or the
+	// operation fails.
 	InvokeBinding(context.Context, *InvokeBindingRequest) (*InvokeBindingResponse, error)
+	// Reads one secret.
+	//
+	// FAILED_PRECONDITION if no secret store is configured. INVALID_ARGUMENT if the store
+	// does not exist. INTERNAL if the secret cannot be read.
 	GetSecret(context.Context, *GetSecretRequest) (*GetSecretResponse, error)
+	// Reads all secrets of a store that the application may see.
+	//
+	// The errors are those of GetSecret.
 	GetBulkSecret(context.Context, *GetBulkSecretRequest) (*GetBulkSecretResponse, error)
 	mustEmbedUnimplementedRuntimeServer()
 }

@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/extension/v1/cryption/cryption.proto
 
+// Encryption with keys that stay in a key management service.
+
 package cryptionv1
 
 import (
@@ -20,11 +22,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// EncryptRequest is what to encrypt, and with what.
 type EncryptRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	PlainText     []byte                 `protobuf:"bytes,2,opt,name=plain_text,json=plainText,proto3" json:"plain_text,omitempty"`
-	KeyId         string                 `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the cryption component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	// The bytes to encrypt.
+	PlainText []byte `protobuf:"bytes,2,opt,name=plain_text,json=plainText,proto3" json:"plain_text,omitempty"`
+	// The key in the key management service; empty for the component's configured key
+	// (KeyID).
+	KeyId         string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -80,12 +87,17 @@ func (x *EncryptRequest) GetKeyId() string {
 	return ""
 }
 
+// EncryptResponse is the encrypted bytes and how they were made.
 type EncryptResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	CipherText    []byte                 `protobuf:"bytes,1,opt,name=cipher_text,json=cipherText,proto3" json:"cipher_text,omitempty"`
-	KeyId         string                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	KeyVersionId  string                 `protobuf:"bytes,3,opt,name=key_version_id,json=keyVersionId,proto3" json:"key_version_id,omitempty"`
-	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To be given to Decrypt unchanged.
+	CipherText []byte `protobuf:"bytes,1,opt,name=cipher_text,json=cipherText,proto3" json:"cipher_text,omitempty"`
+	// The key that was used.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Its version; empty if the service has none.
+	KeyVersionId string `protobuf:"bytes,3,opt,name=key_version_id,json=keyVersionId,proto3" json:"key_version_id,omitempty"`
+	// How the service names this request in its own logs; empty if it does not.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,10 +160,13 @@ func (x *EncryptResponse) GetRequestId() string {
 	return ""
 }
 
+// DecryptRequest is what to decrypt.
 type DecryptRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	CipherText    []byte                 `protobuf:"bytes,2,opt,name=cipher_text,json=cipherText,proto3" json:"cipher_text,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the cryption component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	// The `cipher_text` of an EncryptResponse.
+	CipherText    []byte `protobuf:"bytes,2,opt,name=cipher_text,json=cipherText,proto3" json:"cipher_text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,12 +215,17 @@ func (x *DecryptRequest) GetCipherText() []byte {
 	return nil
 }
 
+// DecryptResponse is the bytes in clear and which key had hidden them.
 type DecryptResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PlainText     []byte                 `protobuf:"bytes,1,opt,name=plain_text,json=plainText,proto3" json:"plain_text,omitempty"`
-	KeyId         string                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	KeyVersionId  string                 `protobuf:"bytes,3,opt,name=key_version_id,json=keyVersionId,proto3" json:"key_version_id,omitempty"`
-	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bytes that were encrypted.
+	PlainText []byte `protobuf:"bytes,1,opt,name=plain_text,json=plainText,proto3" json:"plain_text,omitempty"`
+	// The key that was used.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Its version; empty if the service has none.
+	KeyVersionId string `protobuf:"bytes,3,opt,name=key_version_id,json=keyVersionId,proto3" json:"key_version_id,omitempty"`
+	// How the service names this request in its own logs; empty if it does not.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/cryption/cryption.proto
 
+// Encryption with keys that stay in a key management service.
+
 package cryptionv1
 
 import (
@@ -25,8 +27,16 @@ const (
 // CryptionServiceClient is the client API for CryptionService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// CryptionService encrypts and decrypts with keys that the application never sees.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the key management
+// service refuses.
 type CryptionServiceClient interface {
+	// Encrypts some bytes. Key management services limit the size, often to 4 to 6 KiB: for
+	// more, encrypt a data key.
 	Encrypt(ctx context.Context, in *EncryptRequest, opts ...grpc.CallOption) (*EncryptResponse, error)
+	// Decrypts what Encrypt returned. The cipher text says by itself which key it needs.
 	Decrypt(ctx context.Context, in *DecryptRequest, opts ...grpc.CallOption) (*DecryptResponse, error)
 }
 
@@ -61,8 +71,16 @@ func (c *cryptionServiceClient) Decrypt(ctx context.Context, in *DecryptRequest,
 // CryptionServiceServer is the server API for CryptionService service.
 // All implementations must embed UnimplementedCryptionServiceServer
 // for forward compatibility.
+//
+// CryptionService encrypts and decrypts with keys that the application never sees.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the key management
+// service refuses.
 type CryptionServiceServer interface {
+	// Encrypts some bytes. Key management services limit the size, often to 4 to 6 KiB: for
+	// more, encrypt a data key.
 	Encrypt(context.Context, *EncryptRequest) (*EncryptResponse, error)
+	// Decrypts what Encrypt returned. The cipher text says by itself which key it needs.
 	Decrypt(context.Context, *DecryptRequest) (*DecryptResponse, error)
 	mustEmbedUnimplementedCryptionServiceServer()
 }

@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/extension/v1/delay_queue/delay_queue.proto
 
+// Messages that are delivered later.
+
 package delayqueuev1
 
 import (
@@ -20,16 +22,22 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DelayMessageRequest is one message for later.
 type DelayMessageRequest struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName   string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	Topic           string                 `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
-	Data            []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
-	DataContentType string                 `protobuf:"bytes,4,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
-	DelayInSeconds  int32                  `protobuf:"varint,5,opt,name=delay_in_seconds,json=delayInSeconds,proto3" json:"delay_in_seconds,omitempty"`
-	Metadata        map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	Topic         string `protobuf:"bytes,2,opt,name=topic,proto3" json:"topic,omitempty"`
+	// The payload.
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// The media type of the payload, such as "application/json".
+	DataContentType string `protobuf:"bytes,4,opt,name=data_content_type,json=dataContentType,proto3" json:"data_content_type,omitempty"`
+	// How many seconds from now; 0 is at once.
+	DelayInSeconds int32 `protobuf:"varint,5,opt,name=delay_in_seconds,json=delayInSeconds,proto3" json:"delay_in_seconds,omitempty"`
+	// Handed to the component.
+	Metadata      map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DelayMessageRequest) Reset() {
@@ -104,9 +112,11 @@ func (x *DelayMessageRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+// DelayMessageResponse says that the message is accepted.
 type DelayMessageResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	MessageId     string                 `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The broker's name for the message; empty if it gives none.
+	MessageId     string `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

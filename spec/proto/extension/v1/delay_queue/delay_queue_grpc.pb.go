@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/delay_queue/delay_queue.proto
 
+// Messages that are delivered later.
+
 package delayqueuev1
 
 import (
@@ -24,7 +26,15 @@ const (
 // DelayQueueClient is the client API for DelayQueue service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// DelayQueue publishes messages with a delay, through pub/sub components whose broker
+// can.
 type DelayQueueClient interface {
+	// Publishes a message that subscribers of the topic receive after the delay. It returns
+	// when the broker has accepted the message.
+	//
+	// INVALID_ARGUMENT if the component does not exist or cannot delay, INTERNAL if the
+	// broker refuses.
 	PublishDelayMessage(ctx context.Context, in *DelayMessageRequest, opts ...grpc.CallOption) (*DelayMessageResponse, error)
 }
 
@@ -49,7 +59,15 @@ func (c *delayQueueClient) PublishDelayMessage(ctx context.Context, in *DelayMes
 // DelayQueueServer is the server API for DelayQueue service.
 // All implementations must embed UnimplementedDelayQueueServer
 // for forward compatibility.
+//
+// DelayQueue publishes messages with a delay, through pub/sub components whose broker
+// can.
 type DelayQueueServer interface {
+	// Publishes a message that subscribers of the topic receive after the delay. It returns
+	// when the broker has accepted the message.
+	//
+	// INVALID_ARGUMENT if the component does not exist or cannot delay, INTERNAL if the
+	// broker refuses.
 	PublishDelayMessage(context.Context, *DelayMessageRequest) (*DelayMessageResponse, error)
 	mustEmbedUnimplementedDelayQueueServer()
 }

@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/extension/v1/email/email.proto
 
+// Sending email through a mail service.
+
 package emailv1
 
 import (
@@ -20,12 +22,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SendEmailWithTemplateRequest is a mail from a template.
 type SendEmailWithTemplateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	Template      *EmailTemplate         `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
-	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	Address       *EmailAddress          `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the email component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	// The template and what to fill in.
+	Template *EmailTemplate `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
+	// The subject line.
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// From whom, to whom.
+	Address       *EmailAddress `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -88,11 +95,15 @@ func (x *SendEmailWithTemplateRequest) GetAddress() *EmailAddress {
 	return nil
 }
 
+// EmailAddress is the sender and the receivers of a mail.
 type EmailAddress struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
-	To            []string               `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
-	Cc            []string               `protobuf:"bytes,3,rep,name=cc,proto3" json:"cc,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The sender. Mail services usually want it registered beforehand.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The receivers.
+	To []string `protobuf:"bytes,2,rep,name=to,proto3" json:"to,omitempty"`
+	// Who receives a copy.
+	Cc            []string `protobuf:"bytes,3,rep,name=cc,proto3" json:"cc,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,10 +159,13 @@ func (x *EmailAddress) GetCc() []string {
 	return nil
 }
 
+// EmailTemplate is a template with its parameters.
 type EmailTemplate struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	TemplateId     string                 `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
-	TemplateParams map[string]string      `protobuf:"bytes,2,rep,name=template_params,json=templateParams,proto3" json:"template_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the template at the mail service.
+	TemplateId string `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	// What to put in place of the variables, by their names.
+	TemplateParams map[string]string `protobuf:"bytes,2,rep,name=template_params,json=templateParams,proto3" json:"template_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -200,9 +214,11 @@ func (x *EmailTemplate) GetTemplateParams() map[string]string {
 	return nil
 }
 
+// SendEmailWithTemplateResponse says that the mail service took the mail.
 type SendEmailWithTemplateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the mail service names this request.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -244,13 +260,18 @@ func (x *SendEmailWithTemplateResponse) GetRequestId() string {
 	return ""
 }
 
+// SendEmailRequest is a mail with its text.
 type SendEmailRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	SettingId     string                 `protobuf:"bytes,2,opt,name=setting_id,json=settingId,proto3" json:"setting_id,omitempty"`
-	Subject       string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
-	Content       *Content               `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
-	Address       *EmailAddress          `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the email component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	// Settings kept at the mail service, for services that have such.
+	SettingId string `protobuf:"bytes,2,opt,name=setting_id,json=settingId,proto3" json:"setting_id,omitempty"`
+	// The subject line.
+	Subject string   `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	Content *Content `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
+	// From whom, to whom.
+	Address       *EmailAddress `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,9 +341,11 @@ func (x *SendEmailRequest) GetAddress() *EmailAddress {
 	return nil
 }
 
+// Content is the body of a mail.
 type Content struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Plain text.
+	Text          string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -364,9 +387,11 @@ func (x *Content) GetText() string {
 	return ""
 }
 
+// SendEmailResponse says that the mail service took the mail.
 type SendEmailResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the mail service names this request.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/email/email.proto
 
+// Sending email through a mail service.
+
 package emailv1
 
 import (
@@ -25,8 +27,15 @@ const (
 // EmailServiceClient is the client API for EmailService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// EmailService sends email.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the mail service refuses.
+// Success means that the service took the mail, not that it has arrived.
 type EmailServiceClient interface {
+	// Sends a mail whose text is a template that the mail service keeps.
 	SendEmailWithTemplate(ctx context.Context, in *SendEmailWithTemplateRequest, opts ...grpc.CallOption) (*SendEmailWithTemplateResponse, error)
+	// Sends a mail with the given text.
 	SendEmail(ctx context.Context, in *SendEmailRequest, opts ...grpc.CallOption) (*SendEmailResponse, error)
 }
 
@@ -61,8 +70,15 @@ func (c *emailServiceClient) SendEmail(ctx context.Context, in *SendEmailRequest
 // EmailServiceServer is the server API for EmailService service.
 // All implementations must embed UnimplementedEmailServiceServer
 // for forward compatibility.
+//
+// EmailService sends email.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the mail service refuses.
+// Success means that the service took the mail, not that it has arrived.
 type EmailServiceServer interface {
+	// Sends a mail whose text is a template that the mail service keeps.
 	SendEmailWithTemplate(context.Context, *SendEmailWithTemplateRequest) (*SendEmailWithTemplateResponse, error)
+	// Sends a mail with the given text.
 	SendEmail(context.Context, *SendEmailRequest) (*SendEmailResponse, error)
 	mustEmbedUnimplementedEmailServiceServer()
 }

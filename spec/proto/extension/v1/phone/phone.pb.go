@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/extension/v1/phone/phone.proto
 
+// Calling people by telephone with a spoken message.
+
 package phonev1
 
 import (
@@ -20,12 +22,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SendVoiceWithTemplateRequest is an order for calls.
 type SendVoiceWithTemplateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComponentName string                 `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
-	Template      *VoiceTemplate         `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
-	ToMobile      []string               `protobuf:"bytes,3,rep,name=to_mobile,json=toMobile,proto3" json:"to_mobile,omitempty"`
-	FromMobile    string                 `protobuf:"bytes,4,opt,name=from_mobile,json=fromMobile,proto3" json:"from_mobile,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the phone component in the configuration.
+	ComponentName string `protobuf:"bytes,1,opt,name=component_name,json=componentName,proto3" json:"component_name,omitempty"`
+	// What is said.
+	Template *VoiceTemplate `protobuf:"bytes,2,opt,name=template,proto3" json:"template,omitempty"`
+	// The numbers to call.
+	ToMobile []string `protobuf:"bytes,3,rep,name=to_mobile,json=toMobile,proto3" json:"to_mobile,omitempty"`
+	// The number that is shown to those who are called.
+	FromMobile    string `protobuf:"bytes,4,opt,name=from_mobile,json=fromMobile,proto3" json:"from_mobile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -88,10 +95,13 @@ func (x *SendVoiceWithTemplateRequest) GetFromMobile() string {
 	return ""
 }
 
+// VoiceTemplate is a template with its parameters.
 type VoiceTemplate struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	TemplateId     string                 `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
-	TemplateParams map[string]string      `protobuf:"bytes,2,rep,name=template_params,json=templateParams,proto3" json:"template_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the template at the telephone service.
+	TemplateId string `protobuf:"bytes,1,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	// What to say in place of the variables, by their names.
+	TemplateParams map[string]string `protobuf:"bytes,2,rep,name=template_params,json=templateParams,proto3" json:"template_params,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -140,9 +150,11 @@ func (x *VoiceTemplate) GetTemplateParams() map[string]string {
 	return nil
 }
 
+// SendVoiceWithTemplateResponse says that the telephone service took the order.
 type SendVoiceWithTemplateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How the telephone service names this request.
+	RequestId     string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/phone/phone.proto
 
+// Calling people by telephone with a spoken message.
+
 package phonev1
 
 import (
@@ -24,7 +26,14 @@ const (
 // PhoneCallServiceClient is the client API for PhoneCallService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// PhoneCallService makes voice calls.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the telephone service
+// refuses.
 type PhoneCallServiceClient interface {
+	// Calls the given numbers and speaks a template that the telephone service keeps. It
+	// returns when the service took the order, not when somebody has answered.
 	SendVoiceWithTemplate(ctx context.Context, in *SendVoiceWithTemplateRequest, opts ...grpc.CallOption) (*SendVoiceWithTemplateResponse, error)
 }
 
@@ -49,7 +58,14 @@ func (c *phoneCallServiceClient) SendVoiceWithTemplate(ctx context.Context, in *
 // PhoneCallServiceServer is the server API for PhoneCallService service.
 // All implementations must embed UnimplementedPhoneCallServiceServer
 // for forward compatibility.
+//
+// PhoneCallService makes voice calls.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the telephone service
+// refuses.
 type PhoneCallServiceServer interface {
+	// Calls the given numbers and speaks a template that the telephone service keeps. It
+	// returns when the service took the order, not when somebody has answered.
 	SendVoiceWithTemplate(context.Context, *SendVoiceWithTemplateRequest) (*SendVoiceWithTemplateResponse, error)
 	mustEmbedUnimplementedPhoneCallServiceServer()
 }

@@ -3,6 +3,26 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/extension/v1/s3/oss.proto
 
+// Object storage with the abilities of S3 and its relatives.
+//
+// What holds everywhere and is not repeated at each field:
+//
+// - `store_name` is the name of the oss component in the configuration.
+// - Times are seconds since 1970-01-01 UTC, sizes and positions are bytes, unless a field
+//   says otherwise. A zero time or size is "not given".
+// - Fields that a backend does not know are ignored by it. Empty output fields are those
+//   that the backend did not answer.
+// - `metadata` of a response is what the backend reported beyond the named fields.
+// - `expected_bucket_owner` is an account; if the bucket belongs to another, the request
+//   fails.
+// - `request_payer` is "requester" if the caller agrees to pay for the request;
+//   `request_charged` says that it will.
+// - `sse_customer_algorithm`, `sse_customer_key` and `sse_customer_key_md5` are for
+//   encryption with a key that the client keeps: the algorithm ("AES256"), the key, and
+//   the base64 MD5 of the key. They have to be the same in every request for the object.
+// - `version_id` chooses a version of the object in a bucket with versioning; empty for
+//   the newest one.
+
 package s3v1
 
 import (
@@ -21,34 +41,45 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// GetObjectInput names an object, the part of it to read, and conditions.
 type GetObjectInput struct {
-	state                      protoimpl.MessageState `protogen:"open.v1"`
-	StoreName                  string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket                     string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                        string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	ExpectedBucketOwner        string                 `protobuf:"bytes,4,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	IfMatch                    string                 `protobuf:"bytes,5,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
-	IfModifiedSince            int64                  `protobuf:"varint,6,opt,name=if_modified_since,json=ifModifiedSince,proto3" json:"if_modified_since,omitempty"`
-	IfNoneMatch                string                 `protobuf:"bytes,7,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"`
-	IfUnmodifiedSince          int64                  `protobuf:"varint,8,opt,name=if_unmodified_since,json=ifUnmodifiedSince,proto3" json:"if_unmodified_since,omitempty"`
-	PartNumber                 int64                  `protobuf:"varint,9,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
-	Start                      int64                  `protobuf:"varint,10,opt,name=start,proto3" json:"start,omitempty"`
-	End                        int64                  `protobuf:"varint,11,opt,name=end,proto3" json:"end,omitempty"`
-	RequestPayer               string                 `protobuf:"bytes,12,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	ResponseCacheControl       string                 `protobuf:"bytes,13,opt,name=response_cache_control,json=responseCacheControl,proto3" json:"response_cache_control,omitempty"`
-	ResponseContentDisposition string                 `protobuf:"bytes,14,opt,name=response_content_disposition,json=responseContentDisposition,proto3" json:"response_content_disposition,omitempty"`
-	ResponseContentEncoding    string                 `protobuf:"bytes,15,opt,name=response_content_encoding,json=responseContentEncoding,proto3" json:"response_content_encoding,omitempty"`
-	ResponseContentLanguage    string                 `protobuf:"bytes,16,opt,name=response_content_language,json=responseContentLanguage,proto3" json:"response_content_language,omitempty"`
-	ResponseContentType        string                 `protobuf:"bytes,17,opt,name=response_content_type,json=responseContentType,proto3" json:"response_content_type,omitempty"`
-	ResponseExpires            string                 `protobuf:"bytes,18,opt,name=response_expires,json=responseExpires,proto3" json:"response_expires,omitempty"`
-	SseCustomerAlgorithm       string                 `protobuf:"bytes,19,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKey             string                 `protobuf:"bytes,20,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
-	SseCustomerKeyMd5          string                 `protobuf:"bytes,21,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	VersionId                  string                 `protobuf:"bytes,22,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	AcceptEncoding             string                 `protobuf:"bytes,23,opt,name=accept_encoding,json=acceptEncoding,proto3" json:"accept_encoding,omitempty"`
-	SignedUrl                  string                 `protobuf:"bytes,24,opt,name=signed_url,json=signedUrl,proto3" json:"signed_url,omitempty"`
-	unknownFields              protoimpl.UnknownFields
-	sizeCache                  protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	ExpectedBucketOwner string                 `protobuf:"bytes,4,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	// Read only if the object has this etag.
+	IfMatch string `protobuf:"bytes,5,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	// Read only if the object was written after this time.
+	IfModifiedSince int64 `protobuf:"varint,6,opt,name=if_modified_since,json=ifModifiedSince,proto3" json:"if_modified_since,omitempty"`
+	// Read only if the object has another etag.
+	IfNoneMatch string `protobuf:"bytes,7,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"`
+	// Read only if the object was not written after this time.
+	IfUnmodifiedSince int64 `protobuf:"varint,8,opt,name=if_unmodified_since,json=ifUnmodifiedSince,proto3" json:"if_unmodified_since,omitempty"`
+	// Read only this part of an object that was uploaded in parts; 0 for all.
+	PartNumber int64 `protobuf:"varint,9,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
+	// The first byte to read.
+	Start int64 `protobuf:"varint,10,opt,name=start,proto3" json:"start,omitempty"`
+	// The last byte to read; with `start` 0 as well, the whole object.
+	End          int64  `protobuf:"varint,11,opt,name=end,proto3" json:"end,omitempty"`
+	RequestPayer string `protobuf:"bytes,12,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	// The `response_` fields replace what the object says of itself in the answer.
+	ResponseCacheControl       string `protobuf:"bytes,13,opt,name=response_cache_control,json=responseCacheControl,proto3" json:"response_cache_control,omitempty"`
+	ResponseContentDisposition string `protobuf:"bytes,14,opt,name=response_content_disposition,json=responseContentDisposition,proto3" json:"response_content_disposition,omitempty"`
+	ResponseContentEncoding    string `protobuf:"bytes,15,opt,name=response_content_encoding,json=responseContentEncoding,proto3" json:"response_content_encoding,omitempty"`
+	ResponseContentLanguage    string `protobuf:"bytes,16,opt,name=response_content_language,json=responseContentLanguage,proto3" json:"response_content_language,omitempty"`
+	ResponseContentType        string `protobuf:"bytes,17,opt,name=response_content_type,json=responseContentType,proto3" json:"response_content_type,omitempty"`
+	ResponseExpires            string `protobuf:"bytes,18,opt,name=response_expires,json=responseExpires,proto3" json:"response_expires,omitempty"`
+	SseCustomerAlgorithm       string `protobuf:"bytes,19,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKey             string `protobuf:"bytes,20,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
+	SseCustomerKeyMd5          string `protobuf:"bytes,21,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	VersionId                  string `protobuf:"bytes,22,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	// The encodings that the caller can read, such as "gzip".
+	AcceptEncoding string `protobuf:"bytes,23,opt,name=accept_encoding,json=acceptEncoding,proto3" json:"accept_encoding,omitempty"`
+	// Read through a URL made by SignURL, in place of the component's own credentials.
+	SignedUrl     string `protobuf:"bytes,24,opt,name=signed_url,json=signedUrl,proto3" json:"signed_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetObjectInput) Reset() {
@@ -249,28 +280,36 @@ func (x *GetObjectInput) GetSignedUrl() string {
 	return ""
 }
 
+// GetObjectOutput is one piece of an object, with what describes the object.
 type GetObjectOutput struct {
-	state              protoimpl.MessageState `protogen:"open.v1"`
-	Body               []byte                 `protobuf:"bytes,1,opt,name=body,proto3" json:"body,omitempty"`
-	CacheControl       string                 `protobuf:"bytes,2,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
-	ContentDisposition string                 `protobuf:"bytes,3,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
-	ContentEncoding    string                 `protobuf:"bytes,4,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
-	ContentLanguage    string                 `protobuf:"bytes,5,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
-	ContentLength      int64                  `protobuf:"varint,6,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
-	ContentRange       string                 `protobuf:"bytes,7,opt,name=content_range,json=contentRange,proto3" json:"content_range,omitempty"`
-	ContentType        string                 `protobuf:"bytes,8,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	DeleteMarker       bool                   `protobuf:"varint,9,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
-	Etag               string                 `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
-	Expiration         string                 `protobuf:"bytes,11,opt,name=expiration,proto3" json:"expiration,omitempty"`
-	Expires            string                 `protobuf:"bytes,12,opt,name=expires,proto3" json:"expires,omitempty"`
-	LastModified       int64                  `protobuf:"varint,13,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	VersionId          string                 `protobuf:"bytes,14,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	TagCount           int64                  `protobuf:"varint,15,opt,name=tag_count,json=tagCount,proto3" json:"tag_count,omitempty"`
-	StorageClass       string                 `protobuf:"bytes,16,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	PartsCount         int64                  `protobuf:"varint,17,opt,name=parts_count,json=partsCount,proto3" json:"parts_count,omitempty"`
-	Metadata           map[string]string      `protobuf:"bytes,18,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The piece; pieces come in order.
+	Body               []byte `protobuf:"bytes,1,opt,name=body,proto3" json:"body,omitempty"`
+	CacheControl       string `protobuf:"bytes,2,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
+	ContentDisposition string `protobuf:"bytes,3,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
+	ContentEncoding    string `protobuf:"bytes,4,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
+	ContentLanguage    string `protobuf:"bytes,5,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
+	// The size of the whole answer, not of this piece.
+	ContentLength int64 `protobuf:"varint,6,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
+	// Which bytes of the object these are, as in the HTTP header.
+	ContentRange string `protobuf:"bytes,7,opt,name=content_range,json=contentRange,proto3" json:"content_range,omitempty"`
+	ContentType  string `protobuf:"bytes,8,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// True if the newest version is the mark of a deletion.
+	DeleteMarker bool   `protobuf:"varint,9,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
+	Etag         string `protobuf:"bytes,10,opt,name=etag,proto3" json:"etag,omitempty"`
+	// When a lifecycle rule will remove the object, and which rule, as the backend puts it.
+	Expiration string `protobuf:"bytes,11,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	// When the content stops being fresh for caches, as in the HTTP header.
+	Expires      string `protobuf:"bytes,12,opt,name=expires,proto3" json:"expires,omitempty"`
+	LastModified int64  `protobuf:"varint,13,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	VersionId    string `protobuf:"bytes,14,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	TagCount     int64  `protobuf:"varint,15,opt,name=tag_count,json=tagCount,proto3" json:"tag_count,omitempty"`
+	StorageClass string `protobuf:"bytes,16,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	// How many parts the object was uploaded in.
+	PartsCount    int64             `protobuf:"varint,17,opt,name=parts_count,json=partsCount,proto3" json:"parts_count,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,18,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetObjectOutput) Reset() {
@@ -429,26 +468,36 @@ func (x *GetObjectOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// PutObjectInput is one piece of an object to write; the first has the parameters.
 type PutObjectInput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	StoreName            string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Body                 []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
-	Bucket               string                 `protobuf:"bytes,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
-	Acl                  string                 `protobuf:"bytes,5,opt,name=acl,proto3" json:"acl,omitempty"`
-	BucketKeyEnabled     bool                   `protobuf:"varint,6,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	CacheControl         string                 `protobuf:"bytes,7,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
-	ContentDisposition   string                 `protobuf:"bytes,8,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
-	ContentEncoding      string                 `protobuf:"bytes,9,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
-	Expires              int64                  `protobuf:"varint,10,opt,name=expires,proto3" json:"expires,omitempty"`
-	ServerSideEncryption string                 `protobuf:"bytes,11,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	SignedUrl            string                 `protobuf:"bytes,12,opt,name=signed_url,json=signedUrl,proto3" json:"signed_url,omitempty"`
-	Meta                 map[string]string      `protobuf:"bytes,13,rep,name=meta,proto3" json:"meta,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Tagging              map[string]string      `protobuf:"bytes,14,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	StorageClass         string                 `protobuf:"bytes,15,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	ContentLength        int64                  `protobuf:"varint,16,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The piece.
+	Body   []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Bucket string `protobuf:"bytes,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key    string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// A predefined access rule, such as "private" or "public-read".
+	Acl string `protobuf:"bytes,5,opt,name=acl,proto3" json:"acl,omitempty"`
+	// Encrypt with a key of the bucket, which saves requests to the key service.
+	BucketKeyEnabled   bool   `protobuf:"varint,6,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	CacheControl       string `protobuf:"bytes,7,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
+	ContentDisposition string `protobuf:"bytes,8,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
+	ContentEncoding    string `protobuf:"bytes,9,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
+	// When the content stops being fresh for caches.
+	Expires int64 `protobuf:"varint,10,opt,name=expires,proto3" json:"expires,omitempty"`
+	// How the store encrypts the object, such as "AES256" or "aws:kms".
+	ServerSideEncryption string `protobuf:"bytes,11,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	// Write through a URL made by SignURL, in place of the component's own credentials.
+	SignedUrl string `protobuf:"bytes,12,opt,name=signed_url,json=signedUrl,proto3" json:"signed_url,omitempty"`
+	// Kept with the object and returned when it is read.
+	Meta    map[string]string `protobuf:"bytes,13,rep,name=meta,proto3" json:"meta,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Tagging map[string]string `protobuf:"bytes,14,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How the object is kept, such as "STANDARD" or "GLACIER".
+	StorageClass string `protobuf:"bytes,15,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	// The size of the object, if known beforehand.
+	ContentLength int64 `protobuf:"varint,16,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutObjectInput) Reset() {
@@ -593,16 +642,19 @@ func (x *PutObjectInput) GetContentLength() int64 {
 	return 0
 }
 
+// PutObjectOutput describes the object that was written.
 type PutObjectOutput struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	BucketKeyEnabled bool                   `protobuf:"varint,1,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	Etag             string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
-	Expiration       string                 `protobuf:"bytes,3,opt,name=expiration,proto3" json:"expiration,omitempty"`
-	RequestCharged   string                 `protobuf:"bytes,4,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	VersionId        string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	Metadata         map[string]string      `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Names the content; another content has another etag.
+	Etag string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	// When a lifecycle rule will remove the object, and which rule.
+	Expiration     string            `protobuf:"bytes,3,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	RequestCharged string            `protobuf:"bytes,4,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	VersionId      string            `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	Metadata       map[string]string `protobuf:"bytes,6,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PutObjectOutput) Reset() {
@@ -677,31 +729,47 @@ func (x *PutObjectOutput) GetMetadata() map[string]string {
 	return nil
 }
 
-type DeleteObjectInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	RequestPayer  string                 `protobuf:"bytes,4,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	VersionId     string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+// AppendObjectInput is one piece to append; the first has the parameters.
+type AppendObjectInput struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The piece.
+	Body []byte `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
+	// Where the object must end now; the request fails if it is longer or shorter.
+	Position int64 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
+	// A predefined access rule, for an object that is created.
+	Acl                string `protobuf:"bytes,6,opt,name=acl,proto3" json:"acl,omitempty"`
+	CacheControl       string `protobuf:"bytes,7,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
+	ContentDisposition string `protobuf:"bytes,8,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
+	ContentEncoding    string `protobuf:"bytes,9,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
+	// The base64 MD5 of the data, to be checked by the store.
+	ContentMd5 string `protobuf:"bytes,10,opt,name=content_md5,json=contentMd5,proto3" json:"content_md5,omitempty"`
+	// When the content stops being fresh for caches.
+	Expires              int64             `protobuf:"varint,11,opt,name=expires,proto3" json:"expires,omitempty"`
+	StorageClass         string            `protobuf:"bytes,12,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	ServerSideEncryption string            `protobuf:"bytes,13,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	Meta                 string            `protobuf:"bytes,14,opt,name=meta,proto3" json:"meta,omitempty"`
+	Tags                 map[string]string `protobuf:"bytes,15,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
-func (x *DeleteObjectInput) Reset() {
-	*x = DeleteObjectInput{}
+func (x *AppendObjectInput) Reset() {
+	*x = AppendObjectInput{}
 	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *DeleteObjectInput) String() string {
+func (x *AppendObjectInput) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*DeleteObjectInput) ProtoMessage() {}
+func (*AppendObjectInput) ProtoMessage() {}
 
-func (x *DeleteObjectInput) ProtoReflect() protoreflect.Message {
+func (x *AppendObjectInput) ProtoReflect() protoreflect.Message {
 	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -713,70 +781,140 @@ func (x *DeleteObjectInput) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use DeleteObjectInput.ProtoReflect.Descriptor instead.
-func (*DeleteObjectInput) Descriptor() ([]byte, []int) {
+// Deprecated: Use AppendObjectInput.ProtoReflect.Descriptor instead.
+func (*AppendObjectInput) Descriptor() ([]byte, []int) {
 	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *DeleteObjectInput) GetStoreName() string {
+func (x *AppendObjectInput) GetStoreName() string {
 	if x != nil {
 		return x.StoreName
 	}
 	return ""
 }
 
-func (x *DeleteObjectInput) GetBucket() string {
+func (x *AppendObjectInput) GetBucket() string {
 	if x != nil {
 		return x.Bucket
 	}
 	return ""
 }
 
-func (x *DeleteObjectInput) GetKey() string {
+func (x *AppendObjectInput) GetKey() string {
 	if x != nil {
 		return x.Key
 	}
 	return ""
 }
 
-func (x *DeleteObjectInput) GetRequestPayer() string {
+func (x *AppendObjectInput) GetBody() []byte {
 	if x != nil {
-		return x.RequestPayer
+		return x.Body
+	}
+	return nil
+}
+
+func (x *AppendObjectInput) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *AppendObjectInput) GetAcl() string {
+	if x != nil {
+		return x.Acl
 	}
 	return ""
 }
 
-func (x *DeleteObjectInput) GetVersionId() string {
+func (x *AppendObjectInput) GetCacheControl() string {
 	if x != nil {
-		return x.VersionId
+		return x.CacheControl
 	}
 	return ""
 }
 
-type DeleteObjectOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	DeleteMarker   bool                   `protobuf:"varint,1,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
-	RequestCharged string                 `protobuf:"bytes,2,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	VersionId      string                 `protobuf:"bytes,3,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	Metadata       map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+func (x *AppendObjectInput) GetContentDisposition() string {
+	if x != nil {
+		return x.ContentDisposition
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetContentEncoding() string {
+	if x != nil {
+		return x.ContentEncoding
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetContentMd5() string {
+	if x != nil {
+		return x.ContentMd5
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *AppendObjectInput) GetStorageClass() string {
+	if x != nil {
+		return x.StorageClass
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetServerSideEncryption() string {
+	if x != nil {
+		return x.ServerSideEncryption
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetMeta() string {
+	if x != nil {
+		return x.Meta
+	}
+	return ""
+}
+
+func (x *AppendObjectInput) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// AppendObjectOutput says where the object ends now.
+type AppendObjectOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The `position` for the next append.
+	AppendPosition int64             `protobuf:"varint,1,opt,name=append_position,json=appendPosition,proto3" json:"append_position,omitempty"`
+	Metadata       map[string]string `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
-func (x *DeleteObjectOutput) Reset() {
-	*x = DeleteObjectOutput{}
+func (x *AppendObjectOutput) Reset() {
+	*x = AppendObjectOutput{}
 	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *DeleteObjectOutput) String() string {
+func (x *AppendObjectOutput) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*DeleteObjectOutput) ProtoMessage() {}
+func (*AppendObjectOutput) ProtoMessage() {}
 
-func (x *DeleteObjectOutput) ProtoReflect() protoreflect.Message {
+func (x *AppendObjectOutput) ProtoReflect() protoreflect.Message {
 	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -788,451 +926,39 @@ func (x *DeleteObjectOutput) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use DeleteObjectOutput.ProtoReflect.Descriptor instead.
-func (*DeleteObjectOutput) Descriptor() ([]byte, []int) {
+// Deprecated: Use AppendObjectOutput.ProtoReflect.Descriptor instead.
+func (*AppendObjectOutput) Descriptor() ([]byte, []int) {
 	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *DeleteObjectOutput) GetDeleteMarker() bool {
+func (x *AppendObjectOutput) GetAppendPosition() int64 {
 	if x != nil {
-		return x.DeleteMarker
+		return x.AppendPosition
 	}
-	return false
+	return 0
 }
 
-func (x *DeleteObjectOutput) GetRequestCharged() string {
-	if x != nil {
-		return x.RequestCharged
-	}
-	return ""
-}
-
-func (x *DeleteObjectOutput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *DeleteObjectOutput) GetMetadata() map[string]string {
+func (x *AppendObjectOutput) GetMetadata() map[string]string {
 	if x != nil {
 		return x.Metadata
 	}
 	return nil
 }
 
-type PutObjectTaggingInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Tags          map[string]string      `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	VersionId     string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PutObjectTaggingInput) Reset() {
-	*x = PutObjectTaggingInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PutObjectTaggingInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PutObjectTaggingInput) ProtoMessage() {}
-
-func (x *PutObjectTaggingInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PutObjectTaggingInput.ProtoReflect.Descriptor instead.
-func (*PutObjectTaggingInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *PutObjectTaggingInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *PutObjectTaggingInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *PutObjectTaggingInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *PutObjectTaggingInput) GetTags() map[string]string {
-	if x != nil {
-		return x.Tags
-	}
-	return nil
-}
-
-func (x *PutObjectTaggingInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-type PutObjectTaggingOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	VersionId      string                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	ResultMetadata map[string]string      `protobuf:"bytes,2,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *PutObjectTaggingOutput) Reset() {
-	*x = PutObjectTaggingOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PutObjectTaggingOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PutObjectTaggingOutput) ProtoMessage() {}
-
-func (x *PutObjectTaggingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PutObjectTaggingOutput.ProtoReflect.Descriptor instead.
-func (*PutObjectTaggingOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *PutObjectTaggingOutput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *PutObjectTaggingOutput) GetResultMetadata() map[string]string {
-	if x != nil {
-		return x.ResultMetadata
-	}
-	return nil
-}
-
-type DeleteObjectTaggingInput struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	VersionId           string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *DeleteObjectTaggingInput) Reset() {
-	*x = DeleteObjectTaggingInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeleteObjectTaggingInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeleteObjectTaggingInput) ProtoMessage() {}
-
-func (x *DeleteObjectTaggingInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeleteObjectTaggingInput.ProtoReflect.Descriptor instead.
-func (*DeleteObjectTaggingInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *DeleteObjectTaggingInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *DeleteObjectTaggingInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *DeleteObjectTaggingInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *DeleteObjectTaggingInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *DeleteObjectTaggingInput) GetExpectedBucketOwner() string {
-	if x != nil {
-		return x.ExpectedBucketOwner
-	}
-	return ""
-}
-
-type DeleteObjectTaggingOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	VersionId      string                 `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	ResultMetadata map[string]string      `protobuf:"bytes,2,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *DeleteObjectTaggingOutput) Reset() {
-	*x = DeleteObjectTaggingOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeleteObjectTaggingOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeleteObjectTaggingOutput) ProtoMessage() {}
-
-func (x *DeleteObjectTaggingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeleteObjectTaggingOutput.ProtoReflect.Descriptor instead.
-func (*DeleteObjectTaggingOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *DeleteObjectTaggingOutput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *DeleteObjectTaggingOutput) GetResultMetadata() map[string]string {
-	if x != nil {
-		return x.ResultMetadata
-	}
-	return nil
-}
-
-type GetObjectTaggingInput struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	VersionId           string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	RequestPayer        string                 `protobuf:"bytes,6,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *GetObjectTaggingInput) Reset() {
-	*x = GetObjectTaggingInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetObjectTaggingInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetObjectTaggingInput) ProtoMessage() {}
-
-func (x *GetObjectTaggingInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetObjectTaggingInput.ProtoReflect.Descriptor instead.
-func (*GetObjectTaggingInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *GetObjectTaggingInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingInput) GetExpectedBucketOwner() string {
-	if x != nil {
-		return x.ExpectedBucketOwner
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingInput) GetRequestPayer() string {
-	if x != nil {
-		return x.RequestPayer
-	}
-	return ""
-}
-
-type GetObjectTaggingOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Tags           map[string]string      `protobuf:"bytes,1,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	VersionId      string                 `protobuf:"bytes,2,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	ResultMetadata map[string]string      `protobuf:"bytes,3,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *GetObjectTaggingOutput) Reset() {
-	*x = GetObjectTaggingOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetObjectTaggingOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetObjectTaggingOutput) ProtoMessage() {}
-
-func (x *GetObjectTaggingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetObjectTaggingOutput.ProtoReflect.Descriptor instead.
-func (*GetObjectTaggingOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *GetObjectTaggingOutput) GetTags() map[string]string {
-	if x != nil {
-		return x.Tags
-	}
-	return nil
-}
-
-func (x *GetObjectTaggingOutput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *GetObjectTaggingOutput) GetResultMetadata() map[string]string {
-	if x != nil {
-		return x.ResultMetadata
-	}
-	return nil
-}
-
+// CopySource names the object to copy.
 type CopySource struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	CopySourceBucket    string                 `protobuf:"bytes,1,opt,name=copy_source_bucket,json=copySourceBucket,proto3" json:"copy_source_bucket,omitempty"`
-	CopySourceKey       string                 `protobuf:"bytes,2,opt,name=copy_source_key,json=copySourceKey,proto3" json:"copy_source_key,omitempty"`
-	CopySourceVersionId string                 `protobuf:"bytes,3,opt,name=copy_source_version_id,json=copySourceVersionId,proto3" json:"copy_source_version_id,omitempty"`
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	CopySourceBucket string                 `protobuf:"bytes,1,opt,name=copy_source_bucket,json=copySourceBucket,proto3" json:"copy_source_bucket,omitempty"`
+	CopySourceKey    string                 `protobuf:"bytes,2,opt,name=copy_source_key,json=copySourceKey,proto3" json:"copy_source_key,omitempty"`
+	// The version to copy; empty for the newest one.
+	CopySourceVersionId string `protobuf:"bytes,3,opt,name=copy_source_version_id,json=copySourceVersionId,proto3" json:"copy_source_version_id,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CopySource) Reset() {
 	*x = CopySource{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[12]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +970,7 @@ func (x *CopySource) String() string {
 func (*CopySource) ProtoMessage() {}
 
 func (x *CopySource) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[12]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +983,7 @@ func (x *CopySource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySource.ProtoReflect.Descriptor instead.
 func (*CopySource) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{12}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CopySource) GetCopySourceBucket() string {
@@ -1281,23 +1007,30 @@ func (x *CopySource) GetCopySourceVersionId() string {
 	return ""
 }
 
+// CopyObjectInput names the object to make and the one to copy.
 type CopyObjectInput struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	StoreName         string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket            string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key               string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	CopySource        *CopySource            `protobuf:"bytes,4,opt,name=copy_source,json=copySource,proto3" json:"copy_source,omitempty"`
-	Tagging           map[string]string      `protobuf:"bytes,5,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Expires           int64                  `protobuf:"varint,6,opt,name=expires,proto3" json:"expires,omitempty"`
-	MetadataDirective string                 `protobuf:"bytes,7,opt,name=metadata_directive,json=metadataDirective,proto3" json:"metadata_directive,omitempty"`
-	Metadata          map[string]string      `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The bucket of the new object.
+	Bucket string `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	// The key of the new object.
+	Key string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Required.
+	CopySource *CopySource `protobuf:"bytes,4,opt,name=copy_source,json=copySource,proto3" json:"copy_source,omitempty"`
+	// The tags of the new object.
+	Tagging map[string]string `protobuf:"bytes,5,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// When the content stops being fresh for caches.
+	Expires int64 `protobuf:"varint,6,opt,name=expires,proto3" json:"expires,omitempty"`
+	// "COPY" to take the metadata of the source (the default), "REPLACE" to use `metadata`.
+	MetadataDirective string            `protobuf:"bytes,7,opt,name=metadata_directive,json=metadataDirective,proto3" json:"metadata_directive,omitempty"`
+	Metadata          map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CopyObjectInput) Reset() {
 	*x = CopyObjectInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[13]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1042,7 @@ func (x *CopyObjectInput) String() string {
 func (*CopyObjectInput) ProtoMessage() {}
 
 func (x *CopyObjectInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[13]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1055,7 @@ func (x *CopyObjectInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyObjectInput.ProtoReflect.Descriptor instead.
 func (*CopyObjectInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{13}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CopyObjectInput) GetStoreName() string {
@@ -1381,6 +1114,7 @@ func (x *CopyObjectInput) GetMetadata() map[string]string {
 	return nil
 }
 
+// CopyObjectResult describes the copy.
 type CopyObjectResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -1391,7 +1125,7 @@ type CopyObjectResult struct {
 
 func (x *CopyObjectResult) Reset() {
 	*x = CopyObjectResult{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[14]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1137,7 @@ func (x *CopyObjectResult) String() string {
 func (*CopyObjectResult) ProtoMessage() {}
 
 func (x *CopyObjectResult) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[14]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1150,7 @@ func (x *CopyObjectResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyObjectResult.ProtoReflect.Descriptor instead.
 func (*CopyObjectResult) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{14}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CopyObjectResult) GetEtag() string {
@@ -1433,19 +1167,21 @@ func (x *CopyObjectResult) GetLastModified() int64 {
 	return 0
 }
 
+// CopyObjectOutput is the outcome of a copy.
 type CopyObjectOutput struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	CopyObjectResult *CopyObjectResult      `protobuf:"bytes,1,opt,name=copy_object_result,json=copyObjectResult,proto3" json:"copy_object_result,omitempty"`
 	VersionId        string                 `protobuf:"bytes,2,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	Expiration       string                 `protobuf:"bytes,3,opt,name=expiration,proto3" json:"expiration,omitempty"`
-	Metadata         map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// When a lifecycle rule will remove the copy, and which rule.
+	Expiration    string            `protobuf:"bytes,3,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CopyObjectOutput) Reset() {
 	*x = CopyObjectOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[15]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1193,7 @@ func (x *CopyObjectOutput) String() string {
 func (*CopyObjectOutput) ProtoMessage() {}
 
 func (x *CopyObjectOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[15]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1206,7 @@ func (x *CopyObjectOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyObjectOutput.ProtoReflect.Descriptor instead.
 func (*CopyObjectOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{15}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CopyObjectOutput) GetCopyObjectResult() *CopyObjectResult {
@@ -1501,17 +1237,167 @@ func (x *CopyObjectOutput) GetMetadata() map[string]string {
 	return nil
 }
 
-type Delete struct {
+// DeleteObjectInput names the object to delete.
+type DeleteObjectInput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Objects       []*ObjectIdentifier    `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
-	Quiet         bool                   `protobuf:"varint,2,opt,name=quiet,proto3" json:"quiet,omitempty"`
+	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	RequestPayer  string                 `protobuf:"bytes,4,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	VersionId     string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteObjectInput) Reset() {
+	*x = DeleteObjectInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteObjectInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteObjectInput) ProtoMessage() {}
+
+func (x *DeleteObjectInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteObjectInput.ProtoReflect.Descriptor instead.
+func (*DeleteObjectInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeleteObjectInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *DeleteObjectInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *DeleteObjectInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *DeleteObjectInput) GetRequestPayer() string {
+	if x != nil {
+		return x.RequestPayer
+	}
+	return ""
+}
+
+func (x *DeleteObjectInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+// DeleteObjectOutput says what the deletion left behind.
+type DeleteObjectOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True if the bucket has versioning and only a mark of deletion was written.
+	DeleteMarker   bool   `protobuf:"varint,1,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
+	RequestCharged string `protobuf:"bytes,2,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	// The version that was deleted, or that of the mark.
+	VersionId     string            `protobuf:"bytes,3,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteObjectOutput) Reset() {
+	*x = DeleteObjectOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteObjectOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteObjectOutput) ProtoMessage() {}
+
+func (x *DeleteObjectOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteObjectOutput.ProtoReflect.Descriptor instead.
+func (*DeleteObjectOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DeleteObjectOutput) GetDeleteMarker() bool {
+	if x != nil {
+		return x.DeleteMarker
+	}
+	return false
+}
+
+func (x *DeleteObjectOutput) GetRequestCharged() string {
+	if x != nil {
+		return x.RequestCharged
+	}
+	return ""
+}
+
+func (x *DeleteObjectOutput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *DeleteObjectOutput) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// Delete is a list of objects to delete.
+type Delete struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Objects []*ObjectIdentifier    `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// Answer only what could not be deleted.
+	Quiet         bool `protobuf:"varint,2,opt,name=quiet,proto3" json:"quiet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Delete) Reset() {
 	*x = Delete{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[16]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1409,7 @@ func (x *Delete) String() string {
 func (*Delete) ProtoMessage() {}
 
 func (x *Delete) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[16]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1422,7 @@ func (x *Delete) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delete.ProtoReflect.Descriptor instead.
 func (*Delete) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{16}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Delete) GetObjects() []*ObjectIdentifier {
@@ -1553,6 +1439,7 @@ func (x *Delete) GetQuiet() bool {
 	return false
 }
 
+// ObjectIdentifier names one object, or one version of it.
 type ObjectIdentifier struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -1563,7 +1450,7 @@ type ObjectIdentifier struct {
 
 func (x *ObjectIdentifier) Reset() {
 	*x = ObjectIdentifier{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[17]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1462,7 @@ func (x *ObjectIdentifier) String() string {
 func (*ObjectIdentifier) ProtoMessage() {}
 
 func (x *ObjectIdentifier) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[17]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1475,7 @@ func (x *ObjectIdentifier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectIdentifier.ProtoReflect.Descriptor instead.
 func (*ObjectIdentifier) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{17}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ObjectIdentifier) GetKey() string {
@@ -1605,6 +1492,7 @@ func (x *ObjectIdentifier) GetVersionId() string {
 	return ""
 }
 
+// DeleteObjectsInput names the objects of one bucket to delete.
 type DeleteObjectsInput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
@@ -1617,7 +1505,7 @@ type DeleteObjectsInput struct {
 
 func (x *DeleteObjectsInput) Reset() {
 	*x = DeleteObjectsInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[18]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1517,7 @@ func (x *DeleteObjectsInput) String() string {
 func (*DeleteObjectsInput) ProtoMessage() {}
 
 func (x *DeleteObjectsInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[18]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1530,7 @@ func (x *DeleteObjectsInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjectsInput.ProtoReflect.Descriptor instead.
 func (*DeleteObjectsInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{18}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteObjectsInput) GetStoreName() string {
@@ -1673,19 +1561,23 @@ func (x *DeleteObjectsInput) GetRequestPayer() string {
 	return ""
 }
 
+// DeletedObject is the outcome for one object.
 type DeletedObject struct {
-	state                 protoimpl.MessageState `protogen:"open.v1"`
-	DeleteMarker          bool                   `protobuf:"varint,1,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
-	DeleteMarkerVersionId string                 `protobuf:"bytes,2,opt,name=delete_marker_version_id,json=deleteMarkerVersionId,proto3" json:"delete_marker_version_id,omitempty"`
-	Key                   string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	VersionId             string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True if a mark of deletion was written, or deleted.
+	DeleteMarker bool `protobuf:"varint,1,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"`
+	// The version of that mark.
+	DeleteMarkerVersionId string `protobuf:"bytes,2,opt,name=delete_marker_version_id,json=deleteMarkerVersionId,proto3" json:"delete_marker_version_id,omitempty"`
+	Key                   string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The version that was deleted, if one was asked for.
+	VersionId     string `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeletedObject) Reset() {
 	*x = DeletedObject{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[19]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1589,7 @@ func (x *DeletedObject) String() string {
 func (*DeletedObject) ProtoMessage() {}
 
 func (x *DeletedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[19]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1602,7 @@ func (x *DeletedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedObject.ProtoReflect.Descriptor instead.
 func (*DeletedObject) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{19}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeletedObject) GetDeleteMarker() bool {
@@ -1741,6 +1633,7 @@ func (x *DeletedObject) GetVersionId() string {
 	return ""
 }
 
+// DeleteObjectsOutput is the outcome for many objects.
 type DeleteObjectsOutput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Deleted       []*DeletedObject       `protobuf:"bytes,1,rep,name=deleted,proto3" json:"deleted,omitempty"`
@@ -1751,7 +1644,7 @@ type DeleteObjectsOutput struct {
 
 func (x *DeleteObjectsOutput) Reset() {
 	*x = DeleteObjectsOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[20]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1656,7 @@ func (x *DeleteObjectsOutput) String() string {
 func (*DeleteObjectsOutput) ProtoMessage() {}
 
 func (x *DeleteObjectsOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[20]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1669,7 @@ func (x *DeleteObjectsOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjectsOutput.ProtoReflect.Descriptor instead.
 func (*DeleteObjectsOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{20}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteObjectsOutput) GetDeleted() []*DeletedObject {
@@ -1793,25 +1686,34 @@ func (x *DeleteObjectsOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// ListObjectsInput asks for one page of a bucket.
 type ListObjectsInput struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Delimiter           string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
-	EncodingType        string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
-	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	Marker              string                 `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
-	MaxKeys             int32                  `protobuf:"varint,7,opt,name=maxKeys,proto3" json:"maxKeys,omitempty"`
-	Prefix              string                 `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	RequestPayer        string                 `protobuf:"bytes,9,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	FetchOwner          bool                   `protobuf:"varint,10,opt,name=fetch_owner,json=fetchOwner,proto3" json:"fetch_owner,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	// Keys that are alike from `prefix` up to this text are put together as one common
+	// prefix; "/" makes a list of folders.
+	Delimiter string `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
+	// "url" to have the keys in the answer URL encoded.
+	EncodingType        string `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
+	ExpectedBucketOwner string `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	// List only keys after this one; `next_marker` of the page before.
+	Marker string `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
+	// The largest number of keys in the answer; the backend has a limit of its own, often
+	// 1000. (The name is camelCase: clients depend on it.)
+	MaxKeys int32 `protobuf:"varint,7,opt,name=maxKeys,proto3" json:"maxKeys,omitempty"`
+	// List only keys that begin with this.
+	Prefix       string `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	RequestPayer string `protobuf:"bytes,9,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	// Return the owner of each object too.
+	FetchOwner    bool `protobuf:"varint,10,opt,name=fetch_owner,json=fetchOwner,proto3" json:"fetch_owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListObjectsInput) Reset() {
 	*x = ListObjectsInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[21]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1725,7 @@ func (x *ListObjectsInput) String() string {
 func (*ListObjectsInput) ProtoMessage() {}
 
 func (x *ListObjectsInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[21]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1738,7 @@ func (x *ListObjectsInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsInput.ProtoReflect.Descriptor instead.
 func (*ListObjectsInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{21}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListObjectsInput) GetStoreName() string {
@@ -1909,26 +1811,31 @@ func (x *ListObjectsInput) GetFetchOwner() bool {
 	return false
 }
 
+// ListObjectsOutput is one page of a bucket. It repeats the request's parameters.
 type ListObjectsOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	CommonPrefixes []string               `protobuf:"bytes,1,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
-	Contents       []*Object              `protobuf:"bytes,2,rep,name=contents,proto3" json:"contents,omitempty"`
-	Delimiter      string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
-	EncodingType   string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
-	IsTruncated    bool                   `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
-	Marker         string                 `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
-	MaxKeys        int32                  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
-	Name           string                 `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
-	NextMarker     string                 `protobuf:"bytes,9,opt,name=next_marker,json=nextMarker,proto3" json:"next_marker,omitempty"`
-	Prefix         string                 `protobuf:"bytes,10,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	Metadata       map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The "folders": see `delimiter` of the request.
+	CommonPrefixes []string  `protobuf:"bytes,1,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
+	Contents       []*Object `protobuf:"bytes,2,rep,name=contents,proto3" json:"contents,omitempty"`
+	Delimiter      string    `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
+	EncodingType   string    `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
+	// True if there are more pages.
+	IsTruncated bool   `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
+	Marker      string `protobuf:"bytes,6,opt,name=marker,proto3" json:"marker,omitempty"`
+	MaxKeys     int32  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	// The name of the bucket.
+	Name string `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	// The `marker` for the next page.
+	NextMarker    string            `protobuf:"bytes,9,opt,name=next_marker,json=nextMarker,proto3" json:"next_marker,omitempty"`
+	Prefix        string            `protobuf:"bytes,10,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListObjectsOutput) Reset() {
 	*x = ListObjectsOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[22]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +1847,7 @@ func (x *ListObjectsOutput) String() string {
 func (*ListObjectsOutput) ProtoMessage() {}
 
 func (x *ListObjectsOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[22]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +1860,7 @@ func (x *ListObjectsOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectsOutput.ProtoReflect.Descriptor instead.
 func (*ListObjectsOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{22}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListObjectsOutput) GetCommonPrefixes() []string {
@@ -2033,6 +1940,7 @@ func (x *ListObjectsOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// Owner is the account that an object belongs to.
 type Owner struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DisplayName   string                 `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
@@ -2043,7 +1951,7 @@ type Owner struct {
 
 func (x *Owner) Reset() {
 	*x = Owner{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[23]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +1963,7 @@ func (x *Owner) String() string {
 func (*Owner) ProtoMessage() {}
 
 func (x *Owner) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[23]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +1976,7 @@ func (x *Owner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Owner.ProtoReflect.Descriptor instead.
 func (*Owner) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{23}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Owner) GetDisplayName() string {
@@ -2085,22 +1993,24 @@ func (x *Owner) GetId() string {
 	return ""
 }
 
+// Object is one entry of a list.
 type Object struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	LastModified  int64                  `protobuf:"varint,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	Owner         *Owner                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
-	Size          int64                  `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	StorageClass  string                 `protobuf:"bytes,6,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	Type          string                 `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Etag         string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
+	Key          string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	LastModified int64                  `protobuf:"varint,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	Owner        *Owner                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
+	Size         int64                  `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	StorageClass string                 `protobuf:"bytes,6,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	// The kind of object, for backends with several (normal, appendable, multipart).
+	Type          string `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Object) Reset() {
 	*x = Object{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[24]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2022,7 @@ func (x *Object) String() string {
 func (*Object) ProtoMessage() {}
 
 func (x *Object) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[24]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2035,7 @@ func (x *Object) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Object.ProtoReflect.Descriptor instead.
 func (*Object) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{24}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Object) GetEtag() string {
@@ -2177,6 +2087,756 @@ func (x *Object) GetType() string {
 	return ""
 }
 
+// HeadObjectInput names the object to describe, and conditions as in GetObjectInput.
+type HeadObjectInput struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// "ENABLED" to have the checksum in the answer.
+	ChecksumMode         string `protobuf:"bytes,4,opt,name=checksum_mode,json=checksumMode,proto3" json:"checksum_mode,omitempty"`
+	ExpectedBucketOwner  string `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	IfMatch              string `protobuf:"bytes,6,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	IfModifiedSince      int64  `protobuf:"varint,7,opt,name=if_modified_since,json=ifModifiedSince,proto3" json:"if_modified_since,omitempty"`
+	IfNoneMatch          string `protobuf:"bytes,8,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"`
+	IfUnmodifiedSince    int64  `protobuf:"varint,9,opt,name=if_unmodified_since,json=ifUnmodifiedSince,proto3" json:"if_unmodified_since,omitempty"`
+	PartNumber           int32  `protobuf:"varint,10,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
+	RequestPayer         string `protobuf:"bytes,11,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	SseCustomerAlgorithm string `protobuf:"bytes,12,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKey       string `protobuf:"bytes,13,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
+	SseCustomerKeyMd5    string `protobuf:"bytes,14,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	VersionId            string `protobuf:"bytes,15,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	// Return all that the backend can tell, not only the usual fields.
+	WithDetails   bool `protobuf:"varint,16,opt,name=with_details,json=withDetails,proto3" json:"with_details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeadObjectInput) Reset() {
+	*x = HeadObjectInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeadObjectInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeadObjectInput) ProtoMessage() {}
+
+func (x *HeadObjectInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeadObjectInput.ProtoReflect.Descriptor instead.
+func (*HeadObjectInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HeadObjectInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetChecksumMode() string {
+	if x != nil {
+		return x.ChecksumMode
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetExpectedBucketOwner() string {
+	if x != nil {
+		return x.ExpectedBucketOwner
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetIfMatch() string {
+	if x != nil {
+		return x.IfMatch
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetIfModifiedSince() int64 {
+	if x != nil {
+		return x.IfModifiedSince
+	}
+	return 0
+}
+
+func (x *HeadObjectInput) GetIfNoneMatch() string {
+	if x != nil {
+		return x.IfNoneMatch
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetIfUnmodifiedSince() int64 {
+	if x != nil {
+		return x.IfUnmodifiedSince
+	}
+	return 0
+}
+
+func (x *HeadObjectInput) GetPartNumber() int32 {
+	if x != nil {
+		return x.PartNumber
+	}
+	return 0
+}
+
+func (x *HeadObjectInput) GetRequestPayer() string {
+	if x != nil {
+		return x.RequestPayer
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetSseCustomerAlgorithm() string {
+	if x != nil {
+		return x.SseCustomerAlgorithm
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetSseCustomerKey() string {
+	if x != nil {
+		return x.SseCustomerKey
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetSseCustomerKeyMd5() string {
+	if x != nil {
+		return x.SseCustomerKeyMd5
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *HeadObjectInput) GetWithDetails() bool {
+	if x != nil {
+		return x.WithDetails
+	}
+	return false
+}
+
+// HeadObjectOutput describes an object.
+type HeadObjectOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The backend's description, by the names of its HTTP headers.
+	ResultMetadata map[string]string `protobuf:"bytes,1,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *HeadObjectOutput) Reset() {
+	*x = HeadObjectOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeadObjectOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeadObjectOutput) ProtoMessage() {}
+
+func (x *HeadObjectOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeadObjectOutput.ProtoReflect.Descriptor instead.
+func (*HeadObjectOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *HeadObjectOutput) GetResultMetadata() map[string]string {
+	if x != nil {
+		return x.ResultMetadata
+	}
+	return nil
+}
+
+// IsObjectExistInput names the object to look for.
+type IsObjectExistInput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	VersionId     string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsObjectExistInput) Reset() {
+	*x = IsObjectExistInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsObjectExistInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsObjectExistInput) ProtoMessage() {}
+
+func (x *IsObjectExistInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsObjectExistInput.ProtoReflect.Descriptor instead.
+func (*IsObjectExistInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *IsObjectExistInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *IsObjectExistInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *IsObjectExistInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *IsObjectExistInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+// IsObjectExistOutput is the answer.
+type IsObjectExistOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True if the object, or the version asked for, exists.
+	FileExist     bool              `protobuf:"varint,1,opt,name=file_exist,json=fileExist,proto3" json:"file_exist,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IsObjectExistOutput) Reset() {
+	*x = IsObjectExistOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IsObjectExistOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IsObjectExistOutput) ProtoMessage() {}
+
+func (x *IsObjectExistOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IsObjectExistOutput.ProtoReflect.Descriptor instead.
+func (*IsObjectExistOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *IsObjectExistOutput) GetFileExist() bool {
+	if x != nil {
+		return x.FileExist
+	}
+	return false
+}
+
+func (x *IsObjectExistOutput) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// PutObjectTaggingInput is the new tags of an object.
+type PutObjectTaggingInput struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// All tags; those that are not here are removed.
+	Tags          map[string]string `protobuf:"bytes,4,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	VersionId     string            `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutObjectTaggingInput) Reset() {
+	*x = PutObjectTaggingInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutObjectTaggingInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutObjectTaggingInput) ProtoMessage() {}
+
+func (x *PutObjectTaggingInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutObjectTaggingInput.ProtoReflect.Descriptor instead.
+func (*PutObjectTaggingInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PutObjectTaggingInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *PutObjectTaggingInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *PutObjectTaggingInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PutObjectTaggingInput) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *PutObjectTaggingInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+// PutObjectTaggingOutput says that the tags are set.
+type PutObjectTaggingOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version that has the tags now.
+	VersionId string `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	// What the backend reported beyond the named fields.
+	ResultMetadata map[string]string `protobuf:"bytes,2,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PutObjectTaggingOutput) Reset() {
+	*x = PutObjectTaggingOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutObjectTaggingOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutObjectTaggingOutput) ProtoMessage() {}
+
+func (x *PutObjectTaggingOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutObjectTaggingOutput.ProtoReflect.Descriptor instead.
+func (*PutObjectTaggingOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PutObjectTaggingOutput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *PutObjectTaggingOutput) GetResultMetadata() map[string]string {
+	if x != nil {
+		return x.ResultMetadata
+	}
+	return nil
+}
+
+// DeleteObjectTaggingInput names the object to take the tags from.
+type DeleteObjectTaggingInput struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	VersionId           string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *DeleteObjectTaggingInput) Reset() {
+	*x = DeleteObjectTaggingInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteObjectTaggingInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteObjectTaggingInput) ProtoMessage() {}
+
+func (x *DeleteObjectTaggingInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteObjectTaggingInput.ProtoReflect.Descriptor instead.
+func (*DeleteObjectTaggingInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DeleteObjectTaggingInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *DeleteObjectTaggingInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *DeleteObjectTaggingInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *DeleteObjectTaggingInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *DeleteObjectTaggingInput) GetExpectedBucketOwner() string {
+	if x != nil {
+		return x.ExpectedBucketOwner
+	}
+	return ""
+}
+
+// DeleteObjectTaggingOutput says that the tags are gone.
+type DeleteObjectTaggingOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version that had the tags.
+	VersionId string `protobuf:"bytes,1,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	// What the backend reported beyond the named fields.
+	ResultMetadata map[string]string `protobuf:"bytes,2,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeleteObjectTaggingOutput) Reset() {
+	*x = DeleteObjectTaggingOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteObjectTaggingOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteObjectTaggingOutput) ProtoMessage() {}
+
+func (x *DeleteObjectTaggingOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteObjectTaggingOutput.ProtoReflect.Descriptor instead.
+func (*DeleteObjectTaggingOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DeleteObjectTaggingOutput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *DeleteObjectTaggingOutput) GetResultMetadata() map[string]string {
+	if x != nil {
+		return x.ResultMetadata
+	}
+	return nil
+}
+
+// GetObjectTaggingInput names the object whose tags to read.
+type GetObjectTaggingInput struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	VersionId           string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	RequestPayer        string                 `protobuf:"bytes,6,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *GetObjectTaggingInput) Reset() {
+	*x = GetObjectTaggingInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetObjectTaggingInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetObjectTaggingInput) ProtoMessage() {}
+
+func (x *GetObjectTaggingInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetObjectTaggingInput.ProtoReflect.Descriptor instead.
+func (*GetObjectTaggingInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *GetObjectTaggingInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingInput) GetExpectedBucketOwner() string {
+	if x != nil {
+		return x.ExpectedBucketOwner
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingInput) GetRequestPayer() string {
+	if x != nil {
+		return x.RequestPayer
+	}
+	return ""
+}
+
+// GetObjectTaggingOutput is the tags of an object.
+type GetObjectTaggingOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Tags  map[string]string      `protobuf:"bytes,1,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The version that has them.
+	VersionId string `protobuf:"bytes,2,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	// What the backend reported beyond the named fields.
+	ResultMetadata map[string]string `protobuf:"bytes,3,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetObjectTaggingOutput) Reset() {
+	*x = GetObjectTaggingOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetObjectTaggingOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetObjectTaggingOutput) ProtoMessage() {}
+
+func (x *GetObjectTaggingOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetObjectTaggingOutput.ProtoReflect.Descriptor instead.
+func (*GetObjectTaggingOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetObjectTaggingOutput) GetTags() map[string]string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *GetObjectTaggingOutput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+func (x *GetObjectTaggingOutput) GetResultMetadata() map[string]string {
+	if x != nil {
+		return x.ResultMetadata
+	}
+	return nil
+}
+
+// GetObjectCannedAclInput names the object whose access rule to read.
 type GetObjectCannedAclInput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
@@ -2189,7 +2849,7 @@ type GetObjectCannedAclInput struct {
 
 func (x *GetObjectCannedAclInput) Reset() {
 	*x = GetObjectCannedAclInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[25]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2861,7 @@ func (x *GetObjectCannedAclInput) String() string {
 func (*GetObjectCannedAclInput) ProtoMessage() {}
 
 func (x *GetObjectCannedAclInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[25]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2874,7 @@ func (x *GetObjectCannedAclInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetObjectCannedAclInput.ProtoReflect.Descriptor instead.
 func (*GetObjectCannedAclInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{25}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetObjectCannedAclInput) GetStoreName() string {
@@ -2245,19 +2905,21 @@ func (x *GetObjectCannedAclInput) GetVersionId() string {
 	return ""
 }
 
+// GetObjectCannedAclOutput is the access rule of an object.
 type GetObjectCannedAclOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	CannedAcl      string                 `protobuf:"bytes,1,opt,name=canned_acl,json=cannedAcl,proto3" json:"canned_acl,omitempty"`
-	Owner          *Owner                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
-	RequestCharged string                 `protobuf:"bytes,3,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	Metadata       map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The predefined rule, such as "private" or "public-read".
+	CannedAcl      string            `protobuf:"bytes,1,opt,name=canned_acl,json=cannedAcl,proto3" json:"canned_acl,omitempty"`
+	Owner          *Owner            `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	RequestCharged string            `protobuf:"bytes,3,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	Metadata       map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetObjectCannedAclOutput) Reset() {
 	*x = GetObjectCannedAclOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[26]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2931,7 @@ func (x *GetObjectCannedAclOutput) String() string {
 func (*GetObjectCannedAclOutput) ProtoMessage() {}
 
 func (x *GetObjectCannedAclOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[26]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2944,7 @@ func (x *GetObjectCannedAclOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetObjectCannedAclOutput.ProtoReflect.Descriptor instead.
 func (*GetObjectCannedAclOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{26}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetObjectCannedAclOutput) GetCannedAcl() string {
@@ -2313,20 +2975,22 @@ func (x *GetObjectCannedAclOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// PutObjectCannedAclInput is the new access rule of an object.
 type PutObjectCannedAclInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Acl           string                 `protobuf:"bytes,4,opt,name=acl,proto3" json:"acl,omitempty"`
-	VersionId     string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The predefined rule, such as "private" or "public-read".
+	Acl           string `protobuf:"bytes,4,opt,name=acl,proto3" json:"acl,omitempty"`
+	VersionId     string `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutObjectCannedAclInput) Reset() {
 	*x = PutObjectCannedAclInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[27]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +3002,7 @@ func (x *PutObjectCannedAclInput) String() string {
 func (*PutObjectCannedAclInput) ProtoMessage() {}
 
 func (x *PutObjectCannedAclInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[27]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +3015,7 @@ func (x *PutObjectCannedAclInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutObjectCannedAclInput.ProtoReflect.Descriptor instead.
 func (*PutObjectCannedAclInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{27}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PutObjectCannedAclInput) GetStoreName() string {
@@ -2389,6 +3053,7 @@ func (x *PutObjectCannedAclInput) GetVersionId() string {
 	return ""
 }
 
+// PutObjectCannedAclOutput says that the rule is in effect.
 type PutObjectCannedAclOutput struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	RequestCharged string                 `protobuf:"bytes,1,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
@@ -2399,7 +3064,7 @@ type PutObjectCannedAclOutput struct {
 
 func (x *PutObjectCannedAclOutput) Reset() {
 	*x = PutObjectCannedAclOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[28]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +3076,7 @@ func (x *PutObjectCannedAclOutput) String() string {
 func (*PutObjectCannedAclOutput) ProtoMessage() {}
 
 func (x *PutObjectCannedAclOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[28]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +3089,7 @@ func (x *PutObjectCannedAclOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutObjectCannedAclOutput.ProtoReflect.Descriptor instead.
 func (*PutObjectCannedAclOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{28}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutObjectCannedAclOutput) GetRequestCharged() string {
@@ -2441,717 +3106,60 @@ func (x *PutObjectCannedAclOutput) GetMetadata() map[string]string {
 	return nil
 }
 
-type GlacierJobParameters struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tier          string                 `protobuf:"bytes,1,opt,name=tier,proto3" json:"tier,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GlacierJobParameters) Reset() {
-	*x = GlacierJobParameters{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GlacierJobParameters) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GlacierJobParameters) ProtoMessage() {}
-
-func (x *GlacierJobParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GlacierJobParameters.ProtoReflect.Descriptor instead.
-func (*GlacierJobParameters) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{29}
-}
-
-func (x *GlacierJobParameters) GetTier() string {
-	if x != nil {
-		return x.Tier
-	}
-	return ""
-}
-
-type OutputLocation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	BucketName    string                 `protobuf:"bytes,1,opt,name=bucket_name,json=bucketName,proto3" json:"bucket_name,omitempty"`
-	Prefix        string                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OutputLocation) Reset() {
-	*x = OutputLocation{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[30]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OutputLocation) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OutputLocation) ProtoMessage() {}
-
-func (x *OutputLocation) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[30]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OutputLocation.ProtoReflect.Descriptor instead.
-func (*OutputLocation) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{30}
-}
-
-func (x *OutputLocation) GetBucketName() string {
-	if x != nil {
-		return x.BucketName
-	}
-	return ""
-}
-
-func (x *OutputLocation) GetPrefix() string {
-	if x != nil {
-		return x.Prefix
-	}
-	return ""
-}
-
-type CSVInput struct {
-	state                      protoimpl.MessageState `protogen:"open.v1"`
-	AllowQuotedRecordDelimiter bool                   `protobuf:"varint,1,opt,name=allow_quoted_record_delimiter,json=allowQuotedRecordDelimiter,proto3" json:"allow_quoted_record_delimiter,omitempty"`
-	Comments                   string                 `protobuf:"bytes,2,opt,name=comments,proto3" json:"comments,omitempty"`
-	FieldDelimiter             string                 `protobuf:"bytes,3,opt,name=field_delimiter,json=fieldDelimiter,proto3" json:"field_delimiter,omitempty"`
-	FileHeaderInfo             string                 `protobuf:"bytes,4,opt,name=file_header_info,json=fileHeaderInfo,proto3" json:"file_header_info,omitempty"`
-	QuoteCharacter             string                 `protobuf:"bytes,5,opt,name=quote_character,json=quoteCharacter,proto3" json:"quote_character,omitempty"`
-	QuoteEscapeCharacter       string                 `protobuf:"bytes,6,opt,name=quote_escape_character,json=quoteEscapeCharacter,proto3" json:"quote_escape_character,omitempty"`
-	RecordDelimiter            string                 `protobuf:"bytes,7,opt,name=record_delimiter,json=recordDelimiter,proto3" json:"record_delimiter,omitempty"`
-	unknownFields              protoimpl.UnknownFields
-	sizeCache                  protoimpl.SizeCache
-}
-
-func (x *CSVInput) Reset() {
-	*x = CSVInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[31]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CSVInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CSVInput) ProtoMessage() {}
-
-func (x *CSVInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[31]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CSVInput.ProtoReflect.Descriptor instead.
-func (*CSVInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{31}
-}
-
-func (x *CSVInput) GetAllowQuotedRecordDelimiter() bool {
-	if x != nil {
-		return x.AllowQuotedRecordDelimiter
-	}
-	return false
-}
-
-func (x *CSVInput) GetComments() string {
-	if x != nil {
-		return x.Comments
-	}
-	return ""
-}
-
-func (x *CSVInput) GetFieldDelimiter() string {
-	if x != nil {
-		return x.FieldDelimiter
-	}
-	return ""
-}
-
-func (x *CSVInput) GetFileHeaderInfo() string {
-	if x != nil {
-		return x.FileHeaderInfo
-	}
-	return ""
-}
-
-func (x *CSVInput) GetQuoteCharacter() string {
-	if x != nil {
-		return x.QuoteCharacter
-	}
-	return ""
-}
-
-func (x *CSVInput) GetQuoteEscapeCharacter() string {
-	if x != nil {
-		return x.QuoteEscapeCharacter
-	}
-	return ""
-}
-
-func (x *CSVInput) GetRecordDelimiter() string {
-	if x != nil {
-		return x.RecordDelimiter
-	}
-	return ""
-}
-
-type InputSerialization struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Csv             *CSVInput              `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
-	CompressionType string                 `protobuf:"bytes,2,opt,name=compression_type,json=compressionType,proto3" json:"compression_type,omitempty"`
-	Json            string                 `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
-}
-
-func (x *InputSerialization) Reset() {
-	*x = InputSerialization{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *InputSerialization) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*InputSerialization) ProtoMessage() {}
-
-func (x *InputSerialization) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use InputSerialization.ProtoReflect.Descriptor instead.
-func (*InputSerialization) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *InputSerialization) GetCsv() *CSVInput {
-	if x != nil {
-		return x.Csv
-	}
-	return nil
-}
-
-func (x *InputSerialization) GetCompressionType() string {
-	if x != nil {
-		return x.CompressionType
-	}
-	return ""
-}
-
-func (x *InputSerialization) GetJson() string {
-	if x != nil {
-		return x.Json
-	}
-	return ""
-}
-
-type CSVOutput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	FieldDelimiter       string                 `protobuf:"bytes,1,opt,name=field_delimiter,json=fieldDelimiter,proto3" json:"field_delimiter,omitempty"`
-	QuoteCharacter       string                 `protobuf:"bytes,2,opt,name=quote_character,json=quoteCharacter,proto3" json:"quote_character,omitempty"`
-	QuoteEscapeCharacter string                 `protobuf:"bytes,3,opt,name=quote_escape_character,json=quoteEscapeCharacter,proto3" json:"quote_escape_character,omitempty"`
-	QuoteFields          string                 `protobuf:"bytes,4,opt,name=quote_fields,json=quoteFields,proto3" json:"quote_fields,omitempty"`
-	RecordDelimiter      string                 `protobuf:"bytes,5,opt,name=record_delimiter,json=recordDelimiter,proto3" json:"record_delimiter,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
-}
-
-func (x *CSVOutput) Reset() {
-	*x = CSVOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[33]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CSVOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CSVOutput) ProtoMessage() {}
-
-func (x *CSVOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[33]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CSVOutput.ProtoReflect.Descriptor instead.
-func (*CSVOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{33}
-}
-
-func (x *CSVOutput) GetFieldDelimiter() string {
-	if x != nil {
-		return x.FieldDelimiter
-	}
-	return ""
-}
-
-func (x *CSVOutput) GetQuoteCharacter() string {
-	if x != nil {
-		return x.QuoteCharacter
-	}
-	return ""
-}
-
-func (x *CSVOutput) GetQuoteEscapeCharacter() string {
-	if x != nil {
-		return x.QuoteEscapeCharacter
-	}
-	return ""
-}
-
-func (x *CSVOutput) GetQuoteFields() string {
-	if x != nil {
-		return x.QuoteFields
-	}
-	return ""
-}
-
-func (x *CSVOutput) GetRecordDelimiter() string {
-	if x != nil {
-		return x.RecordDelimiter
-	}
-	return ""
-}
-
-type OutputSerialization struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Csv           *CSVOutput             `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
-	Json          string                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OutputSerialization) Reset() {
-	*x = OutputSerialization{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[34]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OutputSerialization) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OutputSerialization) ProtoMessage() {}
-
-func (x *OutputSerialization) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[34]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OutputSerialization.ProtoReflect.Descriptor instead.
-func (*OutputSerialization) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{34}
-}
-
-func (x *OutputSerialization) GetCsv() *CSVOutput {
-	if x != nil {
-		return x.Csv
-	}
-	return nil
-}
-
-func (x *OutputSerialization) GetJson() string {
-	if x != nil {
-		return x.Json
-	}
-	return ""
-}
-
-type SelectParameters struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	Expression          string                 `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
-	ExpressionType      string                 `protobuf:"bytes,2,opt,name=expression_type,json=expressionType,proto3" json:"expression_type,omitempty"`
-	InputSerialization  *InputSerialization    `protobuf:"bytes,3,opt,name=input_serialization,json=inputSerialization,proto3" json:"input_serialization,omitempty"`
-	OutputSerialization *OutputSerialization   `protobuf:"bytes,4,opt,name=output_serialization,json=outputSerialization,proto3" json:"output_serialization,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *SelectParameters) Reset() {
-	*x = SelectParameters{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[35]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SelectParameters) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SelectParameters) ProtoMessage() {}
-
-func (x *SelectParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[35]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SelectParameters.ProtoReflect.Descriptor instead.
-func (*SelectParameters) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{35}
-}
-
-func (x *SelectParameters) GetExpression() string {
-	if x != nil {
-		return x.Expression
-	}
-	return ""
-}
-
-func (x *SelectParameters) GetExpressionType() string {
-	if x != nil {
-		return x.ExpressionType
-	}
-	return ""
-}
-
-func (x *SelectParameters) GetInputSerialization() *InputSerialization {
-	if x != nil {
-		return x.InputSerialization
-	}
-	return nil
-}
-
-func (x *SelectParameters) GetOutputSerialization() *OutputSerialization {
-	if x != nil {
-		return x.OutputSerialization
-	}
-	return nil
-}
-
-type RestoreRequest struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	Days                 int32                  `protobuf:"varint,1,opt,name=days,proto3" json:"days,omitempty"`
-	Description          string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	GlacierJobParameters *GlacierJobParameters  `protobuf:"bytes,3,opt,name=glacier_job_parameters,json=glacierJobParameters,proto3" json:"glacier_job_parameters,omitempty"`
-	OutputLocation       *OutputLocation        `protobuf:"bytes,4,opt,name=output_location,json=outputLocation,proto3" json:"output_location,omitempty"`
-	SelectParameters     *SelectParameters      `protobuf:"bytes,5,opt,name=select_parameters,json=selectParameters,proto3" json:"select_parameters,omitempty"`
-	Tier                 string                 `protobuf:"bytes,6,opt,name=tier,proto3" json:"tier,omitempty"`
-	Type                 string                 `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
-}
-
-func (x *RestoreRequest) Reset() {
-	*x = RestoreRequest{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[36]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RestoreRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RestoreRequest) ProtoMessage() {}
-
-func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[36]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
-func (*RestoreRequest) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{36}
-}
-
-func (x *RestoreRequest) GetDays() int32 {
-	if x != nil {
-		return x.Days
-	}
-	return 0
-}
-
-func (x *RestoreRequest) GetDescription() string {
-	if x != nil {
-		return x.Description
-	}
-	return ""
-}
-
-func (x *RestoreRequest) GetGlacierJobParameters() *GlacierJobParameters {
-	if x != nil {
-		return x.GlacierJobParameters
-	}
-	return nil
-}
-
-func (x *RestoreRequest) GetOutputLocation() *OutputLocation {
-	if x != nil {
-		return x.OutputLocation
-	}
-	return nil
-}
-
-func (x *RestoreRequest) GetSelectParameters() *SelectParameters {
-	if x != nil {
-		return x.SelectParameters
-	}
-	return nil
-}
-
-func (x *RestoreRequest) GetTier() string {
-	if x != nil {
-		return x.Tier
-	}
-	return ""
-}
-
-func (x *RestoreRequest) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-type RestoreObjectInput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	StoreName      string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket         string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key            string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	RestoreRequest *RestoreRequest        `protobuf:"bytes,4,opt,name=restore_request,json=restoreRequest,proto3" json:"restore_request,omitempty"`
-	VersionId      string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *RestoreObjectInput) Reset() {
-	*x = RestoreObjectInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[37]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RestoreObjectInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RestoreObjectInput) ProtoMessage() {}
-
-func (x *RestoreObjectInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[37]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RestoreObjectInput.ProtoReflect.Descriptor instead.
-func (*RestoreObjectInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{37}
-}
-
-func (x *RestoreObjectInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *RestoreObjectInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *RestoreObjectInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *RestoreObjectInput) GetRestoreRequest() *RestoreRequest {
-	if x != nil {
-		return x.RestoreRequest
-	}
-	return nil
-}
-
-func (x *RestoreObjectInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-type RestoreObjectOutput struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	RequestCharged    string                 `protobuf:"bytes,1,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	RestoreOutputPath string                 `protobuf:"bytes,2,opt,name=restore_output_path,json=restoreOutputPath,proto3" json:"restore_output_path,omitempty"`
-	Metadata          map[string]string      `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
-}
-
-func (x *RestoreObjectOutput) Reset() {
-	*x = RestoreObjectOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[38]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RestoreObjectOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RestoreObjectOutput) ProtoMessage() {}
-
-func (x *RestoreObjectOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[38]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RestoreObjectOutput.ProtoReflect.Descriptor instead.
-func (*RestoreObjectOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{38}
-}
-
-func (x *RestoreObjectOutput) GetRequestCharged() string {
-	if x != nil {
-		return x.RequestCharged
-	}
-	return ""
-}
-
-func (x *RestoreObjectOutput) GetRestoreOutputPath() string {
-	if x != nil {
-		return x.RestoreOutputPath
-	}
-	return ""
-}
-
-func (x *RestoreObjectOutput) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
+// CreateMultipartUploadInput describes the object that will be made of parts.
 type CreateMultipartUploadInput struct {
-	state                     protoimpl.MessageState `protogen:"open.v1"`
-	StoreName                 string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket                    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Acl                       string                 `protobuf:"bytes,4,opt,name=acl,proto3" json:"acl,omitempty"`
-	BucketKeyEnabled          bool                   `protobuf:"varint,5,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	CacheControl              string                 `protobuf:"bytes,6,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
-	ContentDisposition        string                 `protobuf:"bytes,7,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
-	ContentEncoding           string                 `protobuf:"bytes,8,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
-	ContentLanguage           string                 `protobuf:"bytes,9,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
-	ContentType               string                 `protobuf:"bytes,10,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	ExpectedBucketOwner       string                 `protobuf:"bytes,11,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	Expires                   int64                  `protobuf:"varint,12,opt,name=expires,proto3" json:"expires,omitempty"`
-	GrantFullControl          string                 `protobuf:"bytes,13,opt,name=grant_full_control,json=grantFullControl,proto3" json:"grant_full_control,omitempty"`
-	GrantRead                 string                 `protobuf:"bytes,14,opt,name=grant_read,json=grantRead,proto3" json:"grant_read,omitempty"`
-	GrantReadAcp              string                 `protobuf:"bytes,15,opt,name=grant_read_acp,json=grantReadAcp,proto3" json:"grant_read_acp,omitempty"`
-	GrantWriteAcp             string                 `protobuf:"bytes,16,opt,name=grant_write_acp,json=grantWriteAcp,proto3" json:"grant_write_acp,omitempty"`
-	MetaData                  map[string]string      `protobuf:"bytes,17,rep,name=meta_data,json=metaData,proto3" json:"meta_data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	ObjectLockLegalHoldStatus string                 `protobuf:"bytes,18,opt,name=object_lock_legal_hold_status,json=objectLockLegalHoldStatus,proto3" json:"object_lock_legal_hold_status,omitempty"`
-	ObjectLockMode            string                 `protobuf:"bytes,19,opt,name=object_lock_mode,json=objectLockMode,proto3" json:"object_lock_mode,omitempty"`
-	ObjectLockRetainUntilDate int64                  `protobuf:"varint,20,opt,name=object_lock_retain_until_date,json=objectLockRetainUntilDate,proto3" json:"object_lock_retain_until_date,omitempty"`
-	RequestPayer              string                 `protobuf:"bytes,21,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	SseCustomerAlgorithm      string                 `protobuf:"bytes,22,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKey            string                 `protobuf:"bytes,23,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
-	SseCustomerKeyMd5         string                 `protobuf:"bytes,24,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	SseKmsEncryptionContext   string                 `protobuf:"bytes,25,opt,name=sse_kms_encryption_context,json=sseKmsEncryptionContext,proto3" json:"sse_kms_encryption_context,omitempty"`
-	SseKmsKeyId               string                 `protobuf:"bytes,26,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
-	ServerSideEncryption      string                 `protobuf:"bytes,27,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	StorageClass              string                 `protobuf:"bytes,28,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	Tagging                   map[string]string      `protobuf:"bytes,29,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	WebsiteRedirectLocation   string                 `protobuf:"bytes,30,opt,name=website_redirect_location,json=websiteRedirectLocation,proto3" json:"website_redirect_location,omitempty"`
-	unknownFields             protoimpl.UnknownFields
-	sizeCache                 protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// A predefined access rule, such as "private" or "public-read".
+	Acl string `protobuf:"bytes,4,opt,name=acl,proto3" json:"acl,omitempty"`
+	// Encrypt with a key of the bucket, which saves requests to the key service.
+	BucketKeyEnabled    bool   `protobuf:"varint,5,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	CacheControl        string `protobuf:"bytes,6,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
+	ContentDisposition  string `protobuf:"bytes,7,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
+	ContentEncoding     string `protobuf:"bytes,8,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
+	ContentLanguage     string `protobuf:"bytes,9,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
+	ContentType         string `protobuf:"bytes,10,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	ExpectedBucketOwner string `protobuf:"bytes,11,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	// When the content stops being fresh for caches.
+	Expires int64 `protobuf:"varint,12,opt,name=expires,proto3" json:"expires,omitempty"`
+	// The `grant_` fields give rights to single accounts, in the form of the S3 headers:
+	// read, write and change the rules; read; read the rules; change the rules.
+	GrantFullControl string `protobuf:"bytes,13,opt,name=grant_full_control,json=grantFullControl,proto3" json:"grant_full_control,omitempty"`
+	GrantRead        string `protobuf:"bytes,14,opt,name=grant_read,json=grantRead,proto3" json:"grant_read,omitempty"`
+	GrantReadAcp     string `protobuf:"bytes,15,opt,name=grant_read_acp,json=grantReadAcp,proto3" json:"grant_read_acp,omitempty"`
+	GrantWriteAcp    string `protobuf:"bytes,16,opt,name=grant_write_acp,json=grantWriteAcp,proto3" json:"grant_write_acp,omitempty"`
+	// Kept with the object and returned when it is read.
+	MetaData map[string]string `protobuf:"bytes,17,rep,name=meta_data,json=metaData,proto3" json:"meta_data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// "ON" to forbid deletion until it is set to "OFF".
+	ObjectLockLegalHoldStatus string `protobuf:"bytes,18,opt,name=object_lock_legal_hold_status,json=objectLockLegalHoldStatus,proto3" json:"object_lock_legal_hold_status,omitempty"`
+	// "GOVERNANCE" or "COMPLIANCE": who may still delete before the date below.
+	ObjectLockMode string `protobuf:"bytes,19,opt,name=object_lock_mode,json=objectLockMode,proto3" json:"object_lock_mode,omitempty"`
+	// Until when deletion is forbidden.
+	ObjectLockRetainUntilDate int64  `protobuf:"varint,20,opt,name=object_lock_retain_until_date,json=objectLockRetainUntilDate,proto3" json:"object_lock_retain_until_date,omitempty"`
+	RequestPayer              string `protobuf:"bytes,21,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	SseCustomerAlgorithm      string `protobuf:"bytes,22,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKey            string `protobuf:"bytes,23,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
+	SseCustomerKeyMd5         string `protobuf:"bytes,24,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	// Base64 of a JSON object that the key service binds to the data.
+	SseKmsEncryptionContext string `protobuf:"bytes,25,opt,name=sse_kms_encryption_context,json=sseKmsEncryptionContext,proto3" json:"sse_kms_encryption_context,omitempty"`
+	// The key in the key service, if it is not the default one.
+	SseKmsKeyId string `protobuf:"bytes,26,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
+	// How the store encrypts the object, such as "AES256" or "aws:kms".
+	ServerSideEncryption string `protobuf:"bytes,27,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	// How the object is kept, such as "STANDARD" or "GLACIER".
+	StorageClass string            `protobuf:"bytes,28,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	Tagging      map[string]string `protobuf:"bytes,29,rep,name=tagging,proto3" json:"tagging,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Where a bucket that serves as a website sends those who ask for this object.
+	WebsiteRedirectLocation string `protobuf:"bytes,30,opt,name=website_redirect_location,json=websiteRedirectLocation,proto3" json:"website_redirect_location,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
 }
 
 func (x *CreateMultipartUploadInput) Reset() {
 	*x = CreateMultipartUploadInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[39]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3171,7 @@ func (x *CreateMultipartUploadInput) String() string {
 func (*CreateMultipartUploadInput) ProtoMessage() {}
 
 func (x *CreateMultipartUploadInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[39]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3184,7 @@ func (x *CreateMultipartUploadInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMultipartUploadInput.ProtoReflect.Descriptor instead.
 func (*CreateMultipartUploadInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{39}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateMultipartUploadInput) GetStoreName() string {
@@ -3389,28 +3397,31 @@ func (x *CreateMultipartUploadInput) GetWebsiteRedirectLocation() string {
 	return ""
 }
 
+// CreateMultipartUploadOutput names the upload and repeats how the object is encrypted.
 type CreateMultipartUploadOutput struct {
-	state                   protoimpl.MessageState `protogen:"open.v1"`
-	Bucket                  string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                     string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	AbortDate               int64                  `protobuf:"varint,3,opt,name=abort_date,json=abortDate,proto3" json:"abort_date,omitempty"`
-	AbortRuleId             string                 `protobuf:"bytes,4,opt,name=abort_rule_id,json=abortRuleId,proto3" json:"abort_rule_id,omitempty"`
-	BucketKeyEnabled        bool                   `protobuf:"varint,5,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	RequestCharged          string                 `protobuf:"bytes,6,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	SseCustomerAlgorithm    string                 `protobuf:"bytes,7,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKeyMd5       string                 `protobuf:"bytes,8,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	SseKmsEncryptionContext string                 `protobuf:"bytes,9,opt,name=sse_kms_encryption_context,json=sseKmsEncryptionContext,proto3" json:"sse_kms_encryption_context,omitempty"`
-	SseKmsKeyId             string                 `protobuf:"bytes,10,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
-	ServerSideEncryption    string                 `protobuf:"bytes,11,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	UploadId                string                 `protobuf:"bytes,12,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	Metadata                map[string]string      `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key    string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// When a lifecycle rule will give the upload up; `abort_rule_id` is which.
+	AbortDate               int64  `protobuf:"varint,3,opt,name=abort_date,json=abortDate,proto3" json:"abort_date,omitempty"`
+	AbortRuleId             string `protobuf:"bytes,4,opt,name=abort_rule_id,json=abortRuleId,proto3" json:"abort_rule_id,omitempty"`
+	BucketKeyEnabled        bool   `protobuf:"varint,5,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	RequestCharged          string `protobuf:"bytes,6,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	SseCustomerAlgorithm    string `protobuf:"bytes,7,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKeyMd5       string `protobuf:"bytes,8,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	SseKmsEncryptionContext string `protobuf:"bytes,9,opt,name=sse_kms_encryption_context,json=sseKmsEncryptionContext,proto3" json:"sse_kms_encryption_context,omitempty"`
+	SseKmsKeyId             string `protobuf:"bytes,10,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
+	ServerSideEncryption    string `protobuf:"bytes,11,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	// Names the upload in all later requests.
+	UploadId      string            `protobuf:"bytes,12,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateMultipartUploadOutput) Reset() {
 	*x = CreateMultipartUploadOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[40]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3433,7 @@ func (x *CreateMultipartUploadOutput) String() string {
 func (*CreateMultipartUploadOutput) ProtoMessage() {}
 
 func (x *CreateMultipartUploadOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[40]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3446,7 @@ func (x *CreateMultipartUploadOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMultipartUploadOutput.ProtoReflect.Descriptor instead.
 func (*CreateMultipartUploadOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{40}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateMultipartUploadOutput) GetBucket() string {
@@ -3529,28 +3540,36 @@ func (x *CreateMultipartUploadOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// UploadPartInput is one piece of a part; the first has the parameters.
 type UploadPartInput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	StoreName            string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket               string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Body                 []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	ContentLength        int64                  `protobuf:"varint,5,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
-	ContentMd5           string                 `protobuf:"bytes,6,opt,name=content_md5,json=contentMd5,proto3" json:"content_md5,omitempty"`
-	ExpectedBucketOwner  string                 `protobuf:"bytes,7,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	PartNumber           int32                  `protobuf:"varint,8,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
-	RequestPayer         string                 `protobuf:"bytes,9,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	SseCustomerAlgorithm string                 `protobuf:"bytes,10,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKey       string                 `protobuf:"bytes,11,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
-	SseCustomerKeyMd5    string                 `protobuf:"bytes,12,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	UploadId             string                 `protobuf:"bytes,13,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The piece.
+	Body []byte `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
+	// The size of the part, if known beforehand. Backends want 5 MiB or more for all parts
+	// but the last.
+	ContentLength int64 `protobuf:"varint,5,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`
+	// The base64 MD5 of the part, to be checked by the store.
+	ContentMd5          string `protobuf:"bytes,6,opt,name=content_md5,json=contentMd5,proto3" json:"content_md5,omitempty"`
+	ExpectedBucketOwner string `protobuf:"bytes,7,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	// The place of the part in the object, from 1 to 10000. A number used again replaces
+	// the part.
+	PartNumber           int32  `protobuf:"varint,8,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
+	RequestPayer         string `protobuf:"bytes,9,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	SseCustomerAlgorithm string `protobuf:"bytes,10,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKey       string `protobuf:"bytes,11,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
+	SseCustomerKeyMd5    string `protobuf:"bytes,12,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	// As CreateMultipartUpload returned it.
+	UploadId      string `protobuf:"bytes,13,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UploadPartInput) Reset() {
 	*x = UploadPartInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[41]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3581,7 @@ func (x *UploadPartInput) String() string {
 func (*UploadPartInput) ProtoMessage() {}
 
 func (x *UploadPartInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[41]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3594,7 @@ func (x *UploadPartInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPartInput.ProtoReflect.Descriptor instead.
 func (*UploadPartInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{41}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UploadPartInput) GetStoreName() string {
@@ -3669,23 +3688,25 @@ func (x *UploadPartInput) GetUploadId() string {
 	return ""
 }
 
+// UploadPartOutput describes the part that was uploaded.
 type UploadPartOutput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	BucketKeyEnabled     bool                   `protobuf:"varint,1,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	Etag                 string                 `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
-	RequestCharged       string                 `protobuf:"bytes,3,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	SseCustomerAlgorithm string                 `protobuf:"bytes,4,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKeyMd5    string                 `protobuf:"bytes,5,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	SseKmsKeyId          string                 `protobuf:"bytes,6,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
-	ServerSideEncryption string                 `protobuf:"bytes,7,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	Metadata             map[string]string      `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	BucketKeyEnabled bool                   `protobuf:"varint,1,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	// Has to be given to CompleteMultipartUpload.
+	Etag                 string            `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
+	RequestCharged       string            `protobuf:"bytes,3,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	SseCustomerAlgorithm string            `protobuf:"bytes,4,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKeyMd5    string            `protobuf:"bytes,5,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	SseKmsKeyId          string            `protobuf:"bytes,6,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
+	ServerSideEncryption string            `protobuf:"bytes,7,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	Metadata             map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
 
 func (x *UploadPartOutput) Reset() {
 	*x = UploadPartOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[42]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3697,7 +3718,7 @@ func (x *UploadPartOutput) String() string {
 func (*UploadPartOutput) ProtoMessage() {}
 
 func (x *UploadPartOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[42]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3710,7 +3731,7 @@ func (x *UploadPartOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPartOutput.ProtoReflect.Descriptor instead.
 func (*UploadPartOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{42}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UploadPartOutput) GetBucketKeyEnabled() bool {
@@ -3769,23 +3790,29 @@ func (x *UploadPartOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// UploadPartCopyInput is a part that is copied from an object.
 type UploadPartCopyInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	CopySource    *CopySource            `protobuf:"bytes,4,opt,name=copy_source,json=copySource,proto3" json:"copy_source,omitempty"`
-	PartNumber    int32                  `protobuf:"varint,5,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
-	UploadId      string                 `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	StartPosition int64                  `protobuf:"varint,7,opt,name=start_position,json=startPosition,proto3" json:"start_position,omitempty"`
-	PartSize      int64                  `protobuf:"varint,8,opt,name=part_size,json=partSize,proto3" json:"part_size,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// Required.
+	CopySource *CopySource `protobuf:"bytes,4,opt,name=copy_source,json=copySource,proto3" json:"copy_source,omitempty"`
+	// The place of the part in the object, from 1 to 10000.
+	PartNumber int32 `protobuf:"varint,5,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
+	// As CreateMultipartUpload returned it.
+	UploadId string `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// The first byte of the source to copy.
+	StartPosition int64 `protobuf:"varint,7,opt,name=start_position,json=startPosition,proto3" json:"start_position,omitempty"`
+	// How many bytes to copy.
+	PartSize      int64 `protobuf:"varint,8,opt,name=part_size,json=partSize,proto3" json:"part_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UploadPartCopyInput) Reset() {
 	*x = UploadPartCopyInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[43]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3797,7 +3824,7 @@ func (x *UploadPartCopyInput) String() string {
 func (*UploadPartCopyInput) ProtoMessage() {}
 
 func (x *UploadPartCopyInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[43]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3810,7 +3837,7 @@ func (x *UploadPartCopyInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPartCopyInput.ProtoReflect.Descriptor instead.
 func (*UploadPartCopyInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{43}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *UploadPartCopyInput) GetStoreName() string {
@@ -3869,17 +3896,19 @@ func (x *UploadPartCopyInput) GetPartSize() int64 {
 	return 0
 }
 
+// CopyPartResult describes a part that was copied.
 type CopyPartResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
-	LastModified  int64                  `protobuf:"varint,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Has to be given to CompleteMultipartUpload.
+	Etag          string `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
+	LastModified  int64  `protobuf:"varint,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CopyPartResult) Reset() {
 	*x = CopyPartResult{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[44]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3891,7 +3920,7 @@ func (x *CopyPartResult) String() string {
 func (*CopyPartResult) ProtoMessage() {}
 
 func (x *CopyPartResult) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[44]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3904,7 +3933,7 @@ func (x *CopyPartResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopyPartResult.ProtoReflect.Descriptor instead.
 func (*CopyPartResult) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{44}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CopyPartResult) GetEtag() string {
@@ -3921,24 +3950,26 @@ func (x *CopyPartResult) GetLastModified() int64 {
 	return 0
 }
 
+// UploadPartCopyOutput is the outcome of the copy.
 type UploadPartCopyOutput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	BucketKeyEnabled     bool                   `protobuf:"varint,1,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	CopyPartResult       *CopyPartResult        `protobuf:"bytes,2,opt,name=copy_part_result,json=copyPartResult,proto3" json:"copy_part_result,omitempty"`
-	CopySourceVersionId  string                 `protobuf:"bytes,3,opt,name=copy_source_version_id,json=copySourceVersionId,proto3" json:"copy_source_version_id,omitempty"`
-	RequestCharged       string                 `protobuf:"bytes,4,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	SseCustomerAlgorithm string                 `protobuf:"bytes,5,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKeyMd5    string                 `protobuf:"bytes,6,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	SseKmsKeyId          string                 `protobuf:"bytes,7,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
-	ServerSideEncryption string                 `protobuf:"bytes,8,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	Metadata             map[string]string      `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	BucketKeyEnabled bool                   `protobuf:"varint,1,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	CopyPartResult   *CopyPartResult        `protobuf:"bytes,2,opt,name=copy_part_result,json=copyPartResult,proto3" json:"copy_part_result,omitempty"`
+	// The version of the source that was copied.
+	CopySourceVersionId  string            `protobuf:"bytes,3,opt,name=copy_source_version_id,json=copySourceVersionId,proto3" json:"copy_source_version_id,omitempty"`
+	RequestCharged       string            `protobuf:"bytes,4,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	SseCustomerAlgorithm string            `protobuf:"bytes,5,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
+	SseCustomerKeyMd5    string            `protobuf:"bytes,6,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
+	SseKmsKeyId          string            `protobuf:"bytes,7,opt,name=sse_kms_key_id,json=sseKmsKeyId,proto3" json:"sse_kms_key_id,omitempty"`
+	ServerSideEncryption string            `protobuf:"bytes,8,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	Metadata             map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
 
 func (x *UploadPartCopyOutput) Reset() {
 	*x = UploadPartCopyOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[45]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3950,7 +3981,7 @@ func (x *UploadPartCopyOutput) String() string {
 func (*UploadPartCopyOutput) ProtoMessage() {}
 
 func (x *UploadPartCopyOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[45]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3963,7 +3994,7 @@ func (x *UploadPartCopyOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPartCopyOutput.ProtoReflect.Descriptor instead.
 func (*UploadPartCopyOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{45}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UploadPartCopyOutput) GetBucketKeyEnabled() bool {
@@ -4029,6 +4060,7 @@ func (x *UploadPartCopyOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// CompletedPart names one uploaded part.
 type CompletedPart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -4039,7 +4071,7 @@ type CompletedPart struct {
 
 func (x *CompletedPart) Reset() {
 	*x = CompletedPart{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[46]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4051,7 +4083,7 @@ func (x *CompletedPart) String() string {
 func (*CompletedPart) ProtoMessage() {}
 
 func (x *CompletedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[46]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4064,7 +4096,7 @@ func (x *CompletedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletedPart.ProtoReflect.Descriptor instead.
 func (*CompletedPart) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{46}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CompletedPart) GetEtag() string {
@@ -4081,16 +4113,18 @@ func (x *CompletedPart) GetPartNumber() int32 {
 	return 0
 }
 
+// CompletedMultipartUpload is the list of parts that make the object.
 type CompletedMultipartUpload struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Parts         []*CompletedPart       `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of their numbers.
+	Parts         []*CompletedPart `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CompletedMultipartUpload) Reset() {
 	*x = CompletedMultipartUpload{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[47]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4102,7 +4136,7 @@ func (x *CompletedMultipartUpload) String() string {
 func (*CompletedMultipartUpload) ProtoMessage() {}
 
 func (x *CompletedMultipartUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[47]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4115,7 +4149,7 @@ func (x *CompletedMultipartUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletedMultipartUpload.ProtoReflect.Descriptor instead.
 func (*CompletedMultipartUpload) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{47}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CompletedMultipartUpload) GetParts() []*CompletedPart {
@@ -4125,11 +4159,13 @@ func (x *CompletedMultipartUpload) GetParts() []*CompletedPart {
 	return nil
 }
 
+// CompleteMultipartUploadInput says which parts make the object.
 type CompleteMultipartUploadInput struct {
-	state               protoimpl.MessageState    `protogen:"open.v1"`
-	StoreName           string                    `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket              string                    `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                 string                    `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// As CreateMultipartUpload returned it.
 	UploadId            string                    `protobuf:"bytes,4,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
 	RequestPayer        string                    `protobuf:"bytes,5,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
 	ExpectedBucketOwner string                    `protobuf:"bytes,6,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
@@ -4140,7 +4176,7 @@ type CompleteMultipartUploadInput struct {
 
 func (x *CompleteMultipartUploadInput) Reset() {
 	*x = CompleteMultipartUploadInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[48]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4152,7 +4188,7 @@ func (x *CompleteMultipartUploadInput) String() string {
 func (*CompleteMultipartUploadInput) ProtoMessage() {}
 
 func (x *CompleteMultipartUploadInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[48]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4165,7 +4201,7 @@ func (x *CompleteMultipartUploadInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteMultipartUploadInput.ProtoReflect.Descriptor instead.
 func (*CompleteMultipartUploadInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{48}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CompleteMultipartUploadInput) GetStoreName() string {
@@ -4217,26 +4253,30 @@ func (x *CompleteMultipartUploadInput) GetMultipartUpload() *CompletedMultipartU
 	return nil
 }
 
+// CompleteMultipartUploadOutput describes the object that was made.
 type CompleteMultipartUploadOutput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	Bucket               string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	BucketKeyEnabled     bool                   `protobuf:"varint,3,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
-	Etag                 string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	Expiration           string                 `protobuf:"bytes,5,opt,name=expiration,proto3" json:"expiration,omitempty"`
-	Location             string                 `protobuf:"bytes,6,opt,name=location,proto3" json:"location,omitempty"`
-	RequestCharged       string                 `protobuf:"bytes,7,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
-	SseKmsKeyId          string                 `protobuf:"bytes,8,opt,name=sse_kms_keyId,json=sseKmsKeyId,proto3" json:"sse_kms_keyId,omitempty"`
-	ServerSideEncryption string                 `protobuf:"bytes,9,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	VersionId            string                 `protobuf:"bytes,10,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	Metadata             map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Bucket           string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key              string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	BucketKeyEnabled bool                   `protobuf:"varint,3,opt,name=bucket_key_enabled,json=bucketKeyEnabled,proto3" json:"bucket_key_enabled,omitempty"`
+	Etag             string                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// When a lifecycle rule will remove the object, and which rule.
+	Expiration string `protobuf:"bytes,5,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	// The URL of the object.
+	Location       string `protobuf:"bytes,6,opt,name=location,proto3" json:"location,omitempty"`
+	RequestCharged string `protobuf:"bytes,7,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	// The key in the key service. (The name is part camelCase: clients depend on it.)
+	SseKmsKeyId          string            `protobuf:"bytes,8,opt,name=sse_kms_keyId,json=sseKmsKeyId,proto3" json:"sse_kms_keyId,omitempty"`
+	ServerSideEncryption string            `protobuf:"bytes,9,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
+	VersionId            string            `protobuf:"bytes,10,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	Metadata             map[string]string `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
 
 func (x *CompleteMultipartUploadOutput) Reset() {
 	*x = CompleteMultipartUploadOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[49]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4248,7 +4288,7 @@ func (x *CompleteMultipartUploadOutput) String() string {
 func (*CompleteMultipartUploadOutput) ProtoMessage() {}
 
 func (x *CompleteMultipartUploadOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[49]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4261,7 +4301,7 @@ func (x *CompleteMultipartUploadOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteMultipartUploadOutput.ProtoReflect.Descriptor instead.
 func (*CompleteMultipartUploadOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{49}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CompleteMultipartUploadOutput) GetBucket() string {
@@ -4341,6 +4381,7 @@ func (x *CompleteMultipartUploadOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// AbortMultipartUploadInput names the upload to give up.
 type AbortMultipartUploadInput struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
@@ -4348,14 +4389,15 @@ type AbortMultipartUploadInput struct {
 	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	ExpectedBucketOwner string                 `protobuf:"bytes,4,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
 	RequestPayer        string                 `protobuf:"bytes,5,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	UploadId            string                 `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// As CreateMultipartUpload returned it.
+	UploadId      string `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AbortMultipartUploadInput) Reset() {
 	*x = AbortMultipartUploadInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[50]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4367,7 +4409,7 @@ func (x *AbortMultipartUploadInput) String() string {
 func (*AbortMultipartUploadInput) ProtoMessage() {}
 
 func (x *AbortMultipartUploadInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[50]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4380,7 +4422,7 @@ func (x *AbortMultipartUploadInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMultipartUploadInput.ProtoReflect.Descriptor instead.
 func (*AbortMultipartUploadInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{50}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AbortMultipartUploadInput) GetStoreName() string {
@@ -4425,6 +4467,7 @@ func (x *AbortMultipartUploadInput) GetUploadId() string {
 	return ""
 }
 
+// AbortMultipartUploadOutput says that the upload is gone.
 type AbortMultipartUploadOutput struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	RequestCharged string                 `protobuf:"bytes,1,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
@@ -4435,7 +4478,7 @@ type AbortMultipartUploadOutput struct {
 
 func (x *AbortMultipartUploadOutput) Reset() {
 	*x = AbortMultipartUploadOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[51]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4447,7 +4490,7 @@ func (x *AbortMultipartUploadOutput) String() string {
 func (*AbortMultipartUploadOutput) ProtoMessage() {}
 
 func (x *AbortMultipartUploadOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[51]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4460,7 +4503,7 @@ func (x *AbortMultipartUploadOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortMultipartUploadOutput.ProtoReflect.Descriptor instead.
 func (*AbortMultipartUploadOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{51}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AbortMultipartUploadOutput) GetRequestCharged() string {
@@ -4477,6 +4520,8 @@ func (x *AbortMultipartUploadOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// ListMultipartUploadsInput asks for one page of the uploads of a bucket. See
+// ListObjectsInput for `delimiter`, `encoding_type` and `prefix`.
 type ListMultipartUploadsInput struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
@@ -4484,17 +4529,20 @@ type ListMultipartUploadsInput struct {
 	Delimiter           string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	EncodingType        string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
 	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	KeyMarker           string                 `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
-	MaxUploads          int64                  `protobuf:"varint,7,opt,name=max_uploads,json=maxUploads,proto3" json:"max_uploads,omitempty"`
-	Prefix              string                 `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	UploadIdMarker      string                 `protobuf:"bytes,9,opt,name=upload_id_marker,json=uploadIdMarker,proto3" json:"upload_id_marker,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The page begins after this key, and this upload of it: `next_key_marker` and
+	// `next_upload_id_marker` of the page before.
+	KeyMarker string `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
+	// The largest number of uploads in the answer; the backend has a limit of its own.
+	MaxUploads     int64  `protobuf:"varint,7,opt,name=max_uploads,json=maxUploads,proto3" json:"max_uploads,omitempty"`
+	Prefix         string `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	UploadIdMarker string `protobuf:"bytes,9,opt,name=upload_id_marker,json=uploadIdMarker,proto3" json:"upload_id_marker,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListMultipartUploadsInput) Reset() {
 	*x = ListMultipartUploadsInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[52]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4506,7 +4554,7 @@ func (x *ListMultipartUploadsInput) String() string {
 func (*ListMultipartUploadsInput) ProtoMessage() {}
 
 func (x *ListMultipartUploadsInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[52]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4519,7 +4567,7 @@ func (x *ListMultipartUploadsInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMultipartUploadsInput.ProtoReflect.Descriptor instead.
 func (*ListMultipartUploadsInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{52}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListMultipartUploadsInput) GetStoreName() string {
@@ -4585,6 +4633,7 @@ func (x *ListMultipartUploadsInput) GetUploadIdMarker() string {
 	return ""
 }
 
+// Initiator is the account that began an upload.
 type Initiator struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DisplayName   string                 `protobuf:"bytes,1,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
@@ -4595,7 +4644,7 @@ type Initiator struct {
 
 func (x *Initiator) Reset() {
 	*x = Initiator{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[53]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4607,7 +4656,7 @@ func (x *Initiator) String() string {
 func (*Initiator) ProtoMessage() {}
 
 func (x *Initiator) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[53]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4620,7 +4669,7 @@ func (x *Initiator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Initiator.ProtoReflect.Descriptor instead.
 func (*Initiator) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{53}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Initiator) GetDisplayName() string {
@@ -4637,21 +4686,23 @@ func (x *Initiator) GetId() string {
 	return ""
 }
 
+// MultipartUpload is one upload that is under way.
 type MultipartUpload struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Initiated     int64                  `protobuf:"varint,1,opt,name=initiated,proto3" json:"initiated,omitempty"`
-	Initiator     *Initiator             `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Owner         *Owner                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
-	StorageClass  string                 `protobuf:"bytes,5,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	UploadId      string                 `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it began.
+	Initiated     int64      `protobuf:"varint,1,opt,name=initiated,proto3" json:"initiated,omitempty"`
+	Initiator     *Initiator `protobuf:"bytes,2,opt,name=initiator,proto3" json:"initiator,omitempty"`
+	Key           string     `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Owner         *Owner     `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
+	StorageClass  string     `protobuf:"bytes,5,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	UploadId      string     `protobuf:"bytes,6,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MultipartUpload) Reset() {
 	*x = MultipartUpload{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[54]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4663,7 +4714,7 @@ func (x *MultipartUpload) String() string {
 func (*MultipartUpload) ProtoMessage() {}
 
 func (x *MultipartUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[54]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4676,7 +4727,7 @@ func (x *MultipartUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MultipartUpload.ProtoReflect.Descriptor instead.
 func (*MultipartUpload) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{54}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *MultipartUpload) GetInitiated() int64 {
@@ -4721,28 +4772,30 @@ func (x *MultipartUpload) GetUploadId() string {
 	return ""
 }
 
+// ListMultipartUploadsOutput is one page of uploads. It repeats the request's parameters.
 type ListMultipartUploadsOutput struct {
-	state              protoimpl.MessageState `protogen:"open.v1"`
-	Bucket             string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	CommonPrefixes     []string               `protobuf:"bytes,2,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
-	Delimiter          string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
-	EncodingType       string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
-	IsTruncated        bool                   `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
-	KeyMarker          string                 `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
-	MaxUploads         int32                  `protobuf:"varint,7,opt,name=max_uploads,json=maxUploads,proto3" json:"max_uploads,omitempty"`
-	NextKeyMarker      string                 `protobuf:"bytes,8,opt,name=next_key_marker,json=nextKeyMarker,proto3" json:"next_key_marker,omitempty"`
-	NextUploadIdMarker string                 `protobuf:"bytes,9,opt,name=next_upload_id_marker,json=nextUploadIdMarker,proto3" json:"next_upload_id_marker,omitempty"`
-	Prefix             string                 `protobuf:"bytes,10,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	UploadIdMarker     string                 `protobuf:"bytes,11,opt,name=upload_id_marker,json=uploadIdMarker,proto3" json:"upload_id_marker,omitempty"`
-	Uploads            []*MultipartUpload     `protobuf:"bytes,12,rep,name=uploads,proto3" json:"uploads,omitempty"`
-	Metadata           map[string]string      `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Bucket         string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	CommonPrefixes []string               `protobuf:"bytes,2,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
+	Delimiter      string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
+	EncodingType   string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
+	// True if there are more pages.
+	IsTruncated        bool               `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
+	KeyMarker          string             `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
+	MaxUploads         int32              `protobuf:"varint,7,opt,name=max_uploads,json=maxUploads,proto3" json:"max_uploads,omitempty"`
+	NextKeyMarker      string             `protobuf:"bytes,8,opt,name=next_key_marker,json=nextKeyMarker,proto3" json:"next_key_marker,omitempty"`
+	NextUploadIdMarker string             `protobuf:"bytes,9,opt,name=next_upload_id_marker,json=nextUploadIdMarker,proto3" json:"next_upload_id_marker,omitempty"`
+	Prefix             string             `protobuf:"bytes,10,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	UploadIdMarker     string             `protobuf:"bytes,11,opt,name=upload_id_marker,json=uploadIdMarker,proto3" json:"upload_id_marker,omitempty"`
+	Uploads            []*MultipartUpload `protobuf:"bytes,12,rep,name=uploads,proto3" json:"uploads,omitempty"`
+	Metadata           map[string]string  `protobuf:"bytes,13,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ListMultipartUploadsOutput) Reset() {
 	*x = ListMultipartUploadsOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[55]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4754,7 +4807,7 @@ func (x *ListMultipartUploadsOutput) String() string {
 func (*ListMultipartUploadsOutput) ProtoMessage() {}
 
 func (x *ListMultipartUploadsOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[55]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4767,7 +4820,7 @@ func (x *ListMultipartUploadsOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMultipartUploadsOutput.ProtoReflect.Descriptor instead.
 func (*ListMultipartUploadsOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{55}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListMultipartUploadsOutput) GetBucket() string {
@@ -4861,6 +4914,284 @@ func (x *ListMultipartUploadsOutput) GetMetadata() map[string]string {
 	return nil
 }
 
+// ListPartsInput asks for one page of the parts of an upload.
+type ListPartsInput struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	ExpectedBucketOwner string                 `protobuf:"bytes,4,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
+	// The largest number of parts in the answer; the backend has a limit of its own.
+	MaxParts int64 `protobuf:"varint,5,opt,name=max_parts,json=maxParts,proto3" json:"max_parts,omitempty"`
+	// List only parts with larger numbers.
+	PartNumberMarker int64  `protobuf:"varint,6,opt,name=part_number_marker,json=partNumberMarker,proto3" json:"part_number_marker,omitempty"`
+	RequestPayer     string `protobuf:"bytes,7,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
+	// As CreateMultipartUpload returned it.
+	UploadId      string `protobuf:"bytes,8,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPartsInput) Reset() {
+	*x = ListPartsInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPartsInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPartsInput) ProtoMessage() {}
+
+func (x *ListPartsInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPartsInput.ProtoReflect.Descriptor instead.
+func (*ListPartsInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListPartsInput) GetStoreName() string {
+	if x != nil {
+		return x.StoreName
+	}
+	return ""
+}
+
+func (x *ListPartsInput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *ListPartsInput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ListPartsInput) GetExpectedBucketOwner() string {
+	if x != nil {
+		return x.ExpectedBucketOwner
+	}
+	return ""
+}
+
+func (x *ListPartsInput) GetMaxParts() int64 {
+	if x != nil {
+		return x.MaxParts
+	}
+	return 0
+}
+
+func (x *ListPartsInput) GetPartNumberMarker() int64 {
+	if x != nil {
+		return x.PartNumberMarker
+	}
+	return 0
+}
+
+func (x *ListPartsInput) GetRequestPayer() string {
+	if x != nil {
+		return x.RequestPayer
+	}
+	return ""
+}
+
+func (x *ListPartsInput) GetUploadId() string {
+	if x != nil {
+		return x.UploadId
+	}
+	return ""
+}
+
+// Part is one part that was uploaded.
+type Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
+	LastModified  int64                  `protobuf:"varint,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	PartNumber    int64                  `protobuf:"varint,3,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *Part) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *Part) GetLastModified() int64 {
+	if x != nil {
+		return x.LastModified
+	}
+	return 0
+}
+
+func (x *Part) GetPartNumber() int64 {
+	if x != nil {
+		return x.PartNumber
+	}
+	return 0
+}
+
+func (x *Part) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// ListPartsOutput is one page of parts.
+type ListPartsOutput struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Bucket   string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key      string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	UploadId string                 `protobuf:"bytes,3,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// The `part_number_marker` for the next page, as a decimal number.
+	NextPartNumberMarker string `protobuf:"bytes,4,opt,name=next_part_number_marker,json=nextPartNumberMarker,proto3" json:"next_part_number_marker,omitempty"`
+	MaxParts             int64  `protobuf:"varint,5,opt,name=max_parts,json=maxParts,proto3" json:"max_parts,omitempty"`
+	// True if there are more pages.
+	IsTruncated   bool              `protobuf:"varint,6,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
+	Parts         []*Part           `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"`
+	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPartsOutput) Reset() {
+	*x = ListPartsOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPartsOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPartsOutput) ProtoMessage() {}
+
+func (x *ListPartsOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPartsOutput.ProtoReflect.Descriptor instead.
+func (*ListPartsOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ListPartsOutput) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+func (x *ListPartsOutput) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ListPartsOutput) GetUploadId() string {
+	if x != nil {
+		return x.UploadId
+	}
+	return ""
+}
+
+func (x *ListPartsOutput) GetNextPartNumberMarker() string {
+	if x != nil {
+		return x.NextPartNumberMarker
+	}
+	return ""
+}
+
+func (x *ListPartsOutput) GetMaxParts() int64 {
+	if x != nil {
+		return x.MaxParts
+	}
+	return 0
+}
+
+func (x *ListPartsOutput) GetIsTruncated() bool {
+	if x != nil {
+		return x.IsTruncated
+	}
+	return false
+}
+
+func (x *ListPartsOutput) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *ListPartsOutput) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+// ListObjectVersionsInput asks for one page of the versions in a bucket. See
+// ListObjectsInput for `delimiter`, `encoding_type` and `prefix`.
 type ListObjectVersionsInput struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
 	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
@@ -4868,17 +5199,20 @@ type ListObjectVersionsInput struct {
 	Delimiter           string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	EncodingType        string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
 	ExpectedBucketOwner string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	KeyMarker           string                 `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
-	MaxKeys             int64                  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
-	Prefix              string                 `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	VersionIdMarker     string                 `protobuf:"bytes,9,opt,name=version_id_marker,json=versionIdMarker,proto3" json:"version_id_marker,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The page begins after this key, and `version_id_marker` of it: `next_key_marker` and
+	// `next_version_id_marker` of the page before.
+	KeyMarker string `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
+	// The largest number of versions in the answer; the backend has a limit of its own.
+	MaxKeys         int64  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	Prefix          string `protobuf:"bytes,8,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	VersionIdMarker string `protobuf:"bytes,9,opt,name=version_id_marker,json=versionIdMarker,proto3" json:"version_id_marker,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ListObjectVersionsInput) Reset() {
 	*x = ListObjectVersionsInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[56]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4890,7 +5224,7 @@ func (x *ListObjectVersionsInput) String() string {
 func (*ListObjectVersionsInput) ProtoMessage() {}
 
 func (x *ListObjectVersionsInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[56]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4903,7 +5237,7 @@ func (x *ListObjectVersionsInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectVersionsInput.ProtoReflect.Descriptor instead.
 func (*ListObjectVersionsInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{56}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListObjectVersionsInput) GetStoreName() string {
@@ -4969,20 +5303,22 @@ func (x *ListObjectVersionsInput) GetVersionIdMarker() string {
 	return ""
 }
 
+// DeleteMarkerEntry is a mark that says that an object was deleted.
 type DeleteMarkerEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	IsLatest      bool                   `protobuf:"varint,1,opt,name=is_latest,json=isLatest,proto3" json:"is_latest,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	LastModified  int64                  `protobuf:"varint,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	Owner         *Owner                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
-	VersionId     string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True if it is the newest version, so that the object counts as deleted.
+	IsLatest      bool   `protobuf:"varint,1,opt,name=is_latest,json=isLatest,proto3" json:"is_latest,omitempty"`
+	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	LastModified  int64  `protobuf:"varint,3,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	Owner         *Owner `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
+	VersionId     string `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteMarkerEntry) Reset() {
 	*x = DeleteMarkerEntry{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[57]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4994,7 +5330,7 @@ func (x *DeleteMarkerEntry) String() string {
 func (*DeleteMarkerEntry) ProtoMessage() {}
 
 func (x *DeleteMarkerEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[57]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5007,7 +5343,7 @@ func (x *DeleteMarkerEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteMarkerEntry.ProtoReflect.Descriptor instead.
 func (*DeleteMarkerEntry) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{57}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DeleteMarkerEntry) GetIsLatest() bool {
@@ -5045,23 +5381,25 @@ func (x *DeleteMarkerEntry) GetVersionId() string {
 	return ""
 }
 
+// ObjectVersion is one version of an object.
 type ObjectVersion struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
-	IsLatest      bool                   `protobuf:"varint,2,opt,name=is_latest,json=isLatest,proto3" json:"is_latest,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	LastModified  int64                  `protobuf:"varint,4,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	Owner         *Owner                 `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
-	Size          int64                  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
-	StorageClass  string                 `protobuf:"bytes,7,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	VersionId     string                 `protobuf:"bytes,8,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Etag  string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
+	// True if it is the newest version.
+	IsLatest      bool   `protobuf:"varint,2,opt,name=is_latest,json=isLatest,proto3" json:"is_latest,omitempty"`
+	Key           string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	LastModified  int64  `protobuf:"varint,4,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
+	Owner         *Owner `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	Size          int64  `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	StorageClass  string `protobuf:"bytes,7,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	VersionId     string `protobuf:"bytes,8,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ObjectVersion) Reset() {
 	*x = ObjectVersion{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[58]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5073,7 +5411,7 @@ func (x *ObjectVersion) String() string {
 func (*ObjectVersion) ProtoMessage() {}
 
 func (x *ObjectVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[58]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5086,7 +5424,7 @@ func (x *ObjectVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectVersion.ProtoReflect.Descriptor instead.
 func (*ObjectVersion) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{58}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ObjectVersion) GetEtag() string {
@@ -5145,29 +5483,32 @@ func (x *ObjectVersion) GetVersionId() string {
 	return ""
 }
 
+// ListObjectVersionsOutput is one page of versions. It repeats the request's parameters.
 type ListObjectVersionsOutput struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	CommonPrefixes      []string               `protobuf:"bytes,1,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
-	DeleteMarkers       []*DeleteMarkerEntry   `protobuf:"bytes,2,rep,name=delete_markers,json=deleteMarkers,proto3" json:"delete_markers,omitempty"`
-	Delimiter           string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
-	EncodingType        string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
-	IsTruncated         bool                   `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
-	KeyMarker           string                 `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
-	MaxKeys             int64                  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
-	Name                string                 `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
-	NextKeyMarker       string                 `protobuf:"bytes,9,opt,name=next_key_marker,json=nextKeyMarker,proto3" json:"next_key_marker,omitempty"`
-	NextVersionIdMarker string                 `protobuf:"bytes,10,opt,name=next_version_id_marker,json=nextVersionIdMarker,proto3" json:"next_version_id_marker,omitempty"`
-	Prefix              string                 `protobuf:"bytes,11,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	VersionIdMarker     string                 `protobuf:"bytes,12,opt,name=version_id_marker,json=versionIdMarker,proto3" json:"version_id_marker,omitempty"`
-	Versions            []*ObjectVersion       `protobuf:"bytes,13,rep,name=versions,proto3" json:"versions,omitempty"`
-	Metadata            map[string]string      `protobuf:"bytes,14,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	CommonPrefixes []string               `protobuf:"bytes,1,rep,name=common_prefixes,json=commonPrefixes,proto3" json:"common_prefixes,omitempty"`
+	DeleteMarkers  []*DeleteMarkerEntry   `protobuf:"bytes,2,rep,name=delete_markers,json=deleteMarkers,proto3" json:"delete_markers,omitempty"`
+	Delimiter      string                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
+	EncodingType   string                 `protobuf:"bytes,4,opt,name=encoding_type,json=encodingType,proto3" json:"encoding_type,omitempty"`
+	// True if there are more pages.
+	IsTruncated bool   `protobuf:"varint,5,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
+	KeyMarker   string `protobuf:"bytes,6,opt,name=key_marker,json=keyMarker,proto3" json:"key_marker,omitempty"`
+	MaxKeys     int64  `protobuf:"varint,7,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	// The name of the bucket.
+	Name                string            `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	NextKeyMarker       string            `protobuf:"bytes,9,opt,name=next_key_marker,json=nextKeyMarker,proto3" json:"next_key_marker,omitempty"`
+	NextVersionIdMarker string            `protobuf:"bytes,10,opt,name=next_version_id_marker,json=nextVersionIdMarker,proto3" json:"next_version_id_marker,omitempty"`
+	Prefix              string            `protobuf:"bytes,11,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	VersionIdMarker     string            `protobuf:"bytes,12,opt,name=version_id_marker,json=versionIdMarker,proto3" json:"version_id_marker,omitempty"`
+	Versions            []*ObjectVersion  `protobuf:"bytes,13,rep,name=versions,proto3" json:"versions,omitempty"`
+	Metadata            map[string]string `protobuf:"bytes,14,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ListObjectVersionsOutput) Reset() {
 	*x = ListObjectVersionsOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[59]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5179,7 +5520,7 @@ func (x *ListObjectVersionsOutput) String() string {
 func (*ListObjectVersionsOutput) ProtoMessage() {}
 
 func (x *ListObjectVersionsOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[59]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5192,7 +5533,7 @@ func (x *ListObjectVersionsOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListObjectVersionsOutput.ProtoReflect.Descriptor instead.
 func (*ListObjectVersionsOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{59}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListObjectVersionsOutput) GetCommonPrefixes() []string {
@@ -5293,348 +5634,23 @@ func (x *ListObjectVersionsOutput) GetMetadata() map[string]string {
 	return nil
 }
 
-type HeadObjectInput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	StoreName            string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket               string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	ChecksumMode         string                 `protobuf:"bytes,4,opt,name=checksum_mode,json=checksumMode,proto3" json:"checksum_mode,omitempty"`
-	ExpectedBucketOwner  string                 `protobuf:"bytes,5,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	IfMatch              string                 `protobuf:"bytes,6,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
-	IfModifiedSince      int64                  `protobuf:"varint,7,opt,name=if_modified_since,json=ifModifiedSince,proto3" json:"if_modified_since,omitempty"`
-	IfNoneMatch          string                 `protobuf:"bytes,8,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"`
-	IfUnmodifiedSince    int64                  `protobuf:"varint,9,opt,name=if_unmodified_since,json=ifUnmodifiedSince,proto3" json:"if_unmodified_since,omitempty"`
-	PartNumber           int32                  `protobuf:"varint,10,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
-	RequestPayer         string                 `protobuf:"bytes,11,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	SseCustomerAlgorithm string                 `protobuf:"bytes,12,opt,name=sse_customer_algorithm,json=sseCustomerAlgorithm,proto3" json:"sse_customer_algorithm,omitempty"`
-	SseCustomerKey       string                 `protobuf:"bytes,13,opt,name=sse_customer_key,json=sseCustomerKey,proto3" json:"sse_customer_key,omitempty"`
-	SseCustomerKeyMd5    string                 `protobuf:"bytes,14,opt,name=sse_customer_key_md5,json=sseCustomerKeyMd5,proto3" json:"sse_customer_key_md5,omitempty"`
-	VersionId            string                 `protobuf:"bytes,15,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	WithDetails          bool                   `protobuf:"varint,16,opt,name=with_details,json=withDetails,proto3" json:"with_details,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
-}
-
-func (x *HeadObjectInput) Reset() {
-	*x = HeadObjectInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[60]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HeadObjectInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HeadObjectInput) ProtoMessage() {}
-
-func (x *HeadObjectInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[60]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HeadObjectInput.ProtoReflect.Descriptor instead.
-func (*HeadObjectInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{60}
-}
-
-func (x *HeadObjectInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetChecksumMode() string {
-	if x != nil {
-		return x.ChecksumMode
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetExpectedBucketOwner() string {
-	if x != nil {
-		return x.ExpectedBucketOwner
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetIfMatch() string {
-	if x != nil {
-		return x.IfMatch
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetIfModifiedSince() int64 {
-	if x != nil {
-		return x.IfModifiedSince
-	}
-	return 0
-}
-
-func (x *HeadObjectInput) GetIfNoneMatch() string {
-	if x != nil {
-		return x.IfNoneMatch
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetIfUnmodifiedSince() int64 {
-	if x != nil {
-		return x.IfUnmodifiedSince
-	}
-	return 0
-}
-
-func (x *HeadObjectInput) GetPartNumber() int32 {
-	if x != nil {
-		return x.PartNumber
-	}
-	return 0
-}
-
-func (x *HeadObjectInput) GetRequestPayer() string {
-	if x != nil {
-		return x.RequestPayer
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetSseCustomerAlgorithm() string {
-	if x != nil {
-		return x.SseCustomerAlgorithm
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetSseCustomerKey() string {
-	if x != nil {
-		return x.SseCustomerKey
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetSseCustomerKeyMd5() string {
-	if x != nil {
-		return x.SseCustomerKeyMd5
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-func (x *HeadObjectInput) GetWithDetails() bool {
-	if x != nil {
-		return x.WithDetails
-	}
-	return false
-}
-
-type HeadObjectOutput struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	ResultMetadata map[string]string      `protobuf:"bytes,1,rep,name=result_metadata,json=resultMetadata,proto3" json:"result_metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
-}
-
-func (x *HeadObjectOutput) Reset() {
-	*x = HeadObjectOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[61]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HeadObjectOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HeadObjectOutput) ProtoMessage() {}
-
-func (x *HeadObjectOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[61]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HeadObjectOutput.ProtoReflect.Descriptor instead.
-func (*HeadObjectOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{61}
-}
-
-func (x *HeadObjectOutput) GetResultMetadata() map[string]string {
-	if x != nil {
-		return x.ResultMetadata
-	}
-	return nil
-}
-
-type IsObjectExistInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	VersionId     string                 `protobuf:"bytes,4,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *IsObjectExistInput) Reset() {
-	*x = IsObjectExistInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[62]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *IsObjectExistInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*IsObjectExistInput) ProtoMessage() {}
-
-func (x *IsObjectExistInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[62]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use IsObjectExistInput.ProtoReflect.Descriptor instead.
-func (*IsObjectExistInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{62}
-}
-
-func (x *IsObjectExistInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *IsObjectExistInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *IsObjectExistInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *IsObjectExistInput) GetVersionId() string {
-	if x != nil {
-		return x.VersionId
-	}
-	return ""
-}
-
-type IsObjectExistOutput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FileExist     bool                   `protobuf:"varint,1,opt,name=file_exist,json=fileExist,proto3" json:"file_exist,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *IsObjectExistOutput) Reset() {
-	*x = IsObjectExistOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[63]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *IsObjectExistOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*IsObjectExistOutput) ProtoMessage() {}
-
-func (x *IsObjectExistOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[63]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use IsObjectExistOutput.ProtoReflect.Descriptor instead.
-func (*IsObjectExistOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{63}
-}
-
-func (x *IsObjectExistOutput) GetFileExist() bool {
-	if x != nil {
-		return x.FileExist
-	}
-	return false
-}
-
-func (x *IsObjectExistOutput) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
+// SignURLInput says what the URL is to allow.
 type SignURLInput struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Method        string                 `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
-	ExpiredInSec  int64                  `protobuf:"varint,5,opt,name=expired_in_sec,json=expiredInSec,proto3" json:"expired_in_sec,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket    string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key       string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// The HTTP method: "GET" to read, "PUT" to write.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// How many seconds the URL is valid for.
+	ExpiredInSec  int64 `protobuf:"varint,5,opt,name=expired_in_sec,json=expiredInSec,proto3" json:"expired_in_sec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignURLInput) Reset() {
 	*x = SignURLInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[64]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5646,7 +5662,7 @@ func (x *SignURLInput) String() string {
 func (*SignURLInput) ProtoMessage() {}
 
 func (x *SignURLInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[64]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5659,7 +5675,7 @@ func (x *SignURLInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignURLInput.ProtoReflect.Descriptor instead.
 func (*SignURLInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{64}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SignURLInput) GetStoreName() string {
@@ -5697,6 +5713,7 @@ func (x *SignURLInput) GetExpiredInSec() int64 {
 	return 0
 }
 
+// SignURLOutput is the URL. It is a secret: who has it has access.
 type SignURLOutput struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SignedUrl     string                 `protobuf:"bytes,1,opt,name=signed_url,json=signedUrl,proto3" json:"signed_url,omitempty"`
@@ -5706,7 +5723,7 @@ type SignURLOutput struct {
 
 func (x *SignURLOutput) Reset() {
 	*x = SignURLOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[65]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5718,7 +5735,7 @@ func (x *SignURLOutput) String() string {
 func (*SignURLOutput) ProtoMessage() {}
 
 func (x *SignURLOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[65]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5731,7 +5748,7 @@ func (x *SignURLOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignURLOutput.ProtoReflect.Descriptor instead.
 func (*SignURLOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{65}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SignURLOutput) GetSignedUrl() string {
@@ -5741,18 +5758,21 @@ func (x *SignURLOutput) GetSignedUrl() string {
 	return ""
 }
 
+// UpdateBandwidthRateLimitInput is a new limit.
 type UpdateBandwidthRateLimitInput struct {
-	state                        protoimpl.MessageState `protogen:"open.v1"`
-	StoreName                    string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	AverageRateLimitInBitsPerSec int64                  `protobuf:"varint,2,opt,name=average_rate_limit_in_bits_per_sec,json=averageRateLimitInBitsPerSec,proto3" json:"average_rate_limit_in_bits_per_sec,omitempty"`
-	GatewayResourceName          string                 `protobuf:"bytes,3,opt,name=gateway_resource_name,json=gatewayResourceName,proto3" json:"gateway_resource_name,omitempty"`
-	unknownFields                protoimpl.UnknownFields
-	sizeCache                    protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	StoreName string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// Bits (not bytes) per second, on average.
+	AverageRateLimitInBitsPerSec int64 `protobuf:"varint,2,opt,name=average_rate_limit_in_bits_per_sec,json=averageRateLimitInBitsPerSec,proto3" json:"average_rate_limit_in_bits_per_sec,omitempty"`
+	// The gateway to limit, for backends that reach their storage through one.
+	GatewayResourceName string `protobuf:"bytes,3,opt,name=gateway_resource_name,json=gatewayResourceName,proto3" json:"gateway_resource_name,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *UpdateBandwidthRateLimitInput) Reset() {
 	*x = UpdateBandwidthRateLimitInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[66]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5764,7 +5784,7 @@ func (x *UpdateBandwidthRateLimitInput) String() string {
 func (*UpdateBandwidthRateLimitInput) ProtoMessage() {}
 
 func (x *UpdateBandwidthRateLimitInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[66]
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5777,7 +5797,7 @@ func (x *UpdateBandwidthRateLimitInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBandwidthRateLimitInput.ProtoReflect.Descriptor instead.
 func (*UpdateBandwidthRateLimitInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{66}
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *UpdateBandwidthRateLimitInput) GetStoreName() string {
@@ -5801,185 +5821,33 @@ func (x *UpdateBandwidthRateLimitInput) GetGatewayResourceName() string {
 	return ""
 }
 
-type AppendObjectInput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	StoreName            string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket               string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	Body                 []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	Position             int64                  `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
-	Acl                  string                 `protobuf:"bytes,6,opt,name=acl,proto3" json:"acl,omitempty"`
-	CacheControl         string                 `protobuf:"bytes,7,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
-	ContentDisposition   string                 `protobuf:"bytes,8,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
-	ContentEncoding      string                 `protobuf:"bytes,9,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
-	ContentMd5           string                 `protobuf:"bytes,10,opt,name=content_md5,json=contentMd5,proto3" json:"content_md5,omitempty"`
-	Expires              int64                  `protobuf:"varint,11,opt,name=expires,proto3" json:"expires,omitempty"`
-	StorageClass         string                 `protobuf:"bytes,12,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	ServerSideEncryption string                 `protobuf:"bytes,13,opt,name=server_side_encryption,json=serverSideEncryption,proto3" json:"server_side_encryption,omitempty"`
-	Meta                 string                 `protobuf:"bytes,14,opt,name=meta,proto3" json:"meta,omitempty"`
-	Tags                 map[string]string      `protobuf:"bytes,15,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
-}
-
-func (x *AppendObjectInput) Reset() {
-	*x = AppendObjectInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[67]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *AppendObjectInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*AppendObjectInput) ProtoMessage() {}
-
-func (x *AppendObjectInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[67]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use AppendObjectInput.ProtoReflect.Descriptor instead.
-func (*AppendObjectInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{67}
-}
-
-func (x *AppendObjectInput) GetStoreName() string {
-	if x != nil {
-		return x.StoreName
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetBody() []byte {
-	if x != nil {
-		return x.Body
-	}
-	return nil
-}
-
-func (x *AppendObjectInput) GetPosition() int64 {
-	if x != nil {
-		return x.Position
-	}
-	return 0
-}
-
-func (x *AppendObjectInput) GetAcl() string {
-	if x != nil {
-		return x.Acl
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetCacheControl() string {
-	if x != nil {
-		return x.CacheControl
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetContentDisposition() string {
-	if x != nil {
-		return x.ContentDisposition
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetContentEncoding() string {
-	if x != nil {
-		return x.ContentEncoding
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetContentMd5() string {
-	if x != nil {
-		return x.ContentMd5
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetExpires() int64 {
-	if x != nil {
-		return x.Expires
-	}
-	return 0
-}
-
-func (x *AppendObjectInput) GetStorageClass() string {
-	if x != nil {
-		return x.StorageClass
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetServerSideEncryption() string {
-	if x != nil {
-		return x.ServerSideEncryption
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetMeta() string {
-	if x != nil {
-		return x.Meta
-	}
-	return ""
-}
-
-func (x *AppendObjectInput) GetTags() map[string]string {
-	if x != nil {
-		return x.Tags
-	}
-	return nil
-}
-
-type AppendObjectOutput struct {
+// RestoreObjectInput names the archived object and says how to restore it.
+type RestoreObjectInput struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	AppendPosition int64                  `protobuf:"varint,1,opt,name=append_position,json=appendPosition,proto3" json:"append_position,omitempty"`
-	Metadata       map[string]string      `protobuf:"bytes,2,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	StoreName      string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	Bucket         string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key            string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	RestoreRequest *RestoreRequest        `protobuf:"bytes,4,opt,name=restore_request,json=restoreRequest,proto3" json:"restore_request,omitempty"`
+	VersionId      string                 `protobuf:"bytes,5,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
-func (x *AppendObjectOutput) Reset() {
-	*x = AppendObjectOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[68]
+func (x *RestoreObjectInput) Reset() {
+	*x = RestoreObjectInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *AppendObjectOutput) String() string {
+func (x *RestoreObjectInput) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*AppendObjectOutput) ProtoMessage() {}
+func (*RestoreObjectInput) ProtoMessage() {}
 
-func (x *AppendObjectOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[68]
+func (x *RestoreObjectInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5990,291 +5858,670 @@ func (x *AppendObjectOutput) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use AppendObjectOutput.ProtoReflect.Descriptor instead.
-func (*AppendObjectOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{68}
+// Deprecated: Use RestoreObjectInput.ProtoReflect.Descriptor instead.
+func (*RestoreObjectInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{62}
 }
 
-func (x *AppendObjectOutput) GetAppendPosition() int64 {
-	if x != nil {
-		return x.AppendPosition
-	}
-	return 0
-}
-
-func (x *AppendObjectOutput) GetMetadata() map[string]string {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-type ListPartsInput struct {
-	state               protoimpl.MessageState `protogen:"open.v1"`
-	StoreName           string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Bucket              string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                 string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	ExpectedBucketOwner string                 `protobuf:"bytes,4,opt,name=expected_bucket_owner,json=expectedBucketOwner,proto3" json:"expected_bucket_owner,omitempty"`
-	MaxParts            int64                  `protobuf:"varint,5,opt,name=max_parts,json=maxParts,proto3" json:"max_parts,omitempty"`
-	PartNumberMarker    int64                  `protobuf:"varint,6,opt,name=part_number_marker,json=partNumberMarker,proto3" json:"part_number_marker,omitempty"`
-	RequestPayer        string                 `protobuf:"bytes,7,opt,name=request_payer,json=requestPayer,proto3" json:"request_payer,omitempty"`
-	UploadId            string                 `protobuf:"bytes,8,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *ListPartsInput) Reset() {
-	*x = ListPartsInput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[69]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListPartsInput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListPartsInput) ProtoMessage() {}
-
-func (x *ListPartsInput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[69]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListPartsInput.ProtoReflect.Descriptor instead.
-func (*ListPartsInput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{69}
-}
-
-func (x *ListPartsInput) GetStoreName() string {
+func (x *RestoreObjectInput) GetStoreName() string {
 	if x != nil {
 		return x.StoreName
 	}
 	return ""
 }
 
-func (x *ListPartsInput) GetBucket() string {
+func (x *RestoreObjectInput) GetBucket() string {
 	if x != nil {
 		return x.Bucket
 	}
 	return ""
 }
 
-func (x *ListPartsInput) GetKey() string {
+func (x *RestoreObjectInput) GetKey() string {
 	if x != nil {
 		return x.Key
 	}
 	return ""
 }
 
-func (x *ListPartsInput) GetExpectedBucketOwner() string {
+func (x *RestoreObjectInput) GetRestoreRequest() *RestoreRequest {
 	if x != nil {
-		return x.ExpectedBucketOwner
-	}
-	return ""
-}
-
-func (x *ListPartsInput) GetMaxParts() int64 {
-	if x != nil {
-		return x.MaxParts
-	}
-	return 0
-}
-
-func (x *ListPartsInput) GetPartNumberMarker() int64 {
-	if x != nil {
-		return x.PartNumberMarker
-	}
-	return 0
-}
-
-func (x *ListPartsInput) GetRequestPayer() string {
-	if x != nil {
-		return x.RequestPayer
-	}
-	return ""
-}
-
-func (x *ListPartsInput) GetUploadId() string {
-	if x != nil {
-		return x.UploadId
-	}
-	return ""
-}
-
-type Part struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Etag          string                 `protobuf:"bytes,1,opt,name=etag,proto3" json:"etag,omitempty"`
-	LastModified  int64                  `protobuf:"varint,2,opt,name=last_modified,json=lastModified,proto3" json:"last_modified,omitempty"`
-	PartNumber    int64                  `protobuf:"varint,3,opt,name=part_number,json=partNumber,proto3" json:"part_number,omitempty"`
-	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Part) Reset() {
-	*x = Part{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[70]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Part) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Part) ProtoMessage() {}
-
-func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[70]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Part.ProtoReflect.Descriptor instead.
-func (*Part) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{70}
-}
-
-func (x *Part) GetEtag() string {
-	if x != nil {
-		return x.Etag
-	}
-	return ""
-}
-
-func (x *Part) GetLastModified() int64 {
-	if x != nil {
-		return x.LastModified
-	}
-	return 0
-}
-
-func (x *Part) GetPartNumber() int64 {
-	if x != nil {
-		return x.PartNumber
-	}
-	return 0
-}
-
-func (x *Part) GetSize() int64 {
-	if x != nil {
-		return x.Size
-	}
-	return 0
-}
-
-type ListPartsOutput struct {
-	state                protoimpl.MessageState `protogen:"open.v1"`
-	Bucket               string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key                  string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	UploadId             string                 `protobuf:"bytes,3,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
-	NextPartNumberMarker string                 `protobuf:"bytes,4,opt,name=next_part_number_marker,json=nextPartNumberMarker,proto3" json:"next_part_number_marker,omitempty"`
-	MaxParts             int64                  `protobuf:"varint,5,opt,name=max_parts,json=maxParts,proto3" json:"max_parts,omitempty"`
-	IsTruncated          bool                   `protobuf:"varint,6,opt,name=is_truncated,json=isTruncated,proto3" json:"is_truncated,omitempty"`
-	Parts                []*Part                `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"`
-	Metadata             map[string]string      `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
-}
-
-func (x *ListPartsOutput) Reset() {
-	*x = ListPartsOutput{}
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[71]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListPartsOutput) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListPartsOutput) ProtoMessage() {}
-
-func (x *ListPartsOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[71]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListPartsOutput.ProtoReflect.Descriptor instead.
-func (*ListPartsOutput) Descriptor() ([]byte, []int) {
-	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{71}
-}
-
-func (x *ListPartsOutput) GetBucket() string {
-	if x != nil {
-		return x.Bucket
-	}
-	return ""
-}
-
-func (x *ListPartsOutput) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *ListPartsOutput) GetUploadId() string {
-	if x != nil {
-		return x.UploadId
-	}
-	return ""
-}
-
-func (x *ListPartsOutput) GetNextPartNumberMarker() string {
-	if x != nil {
-		return x.NextPartNumberMarker
-	}
-	return ""
-}
-
-func (x *ListPartsOutput) GetMaxParts() int64 {
-	if x != nil {
-		return x.MaxParts
-	}
-	return 0
-}
-
-func (x *ListPartsOutput) GetIsTruncated() bool {
-	if x != nil {
-		return x.IsTruncated
-	}
-	return false
-}
-
-func (x *ListPartsOutput) GetParts() []*Part {
-	if x != nil {
-		return x.Parts
+		return x.RestoreRequest
 	}
 	return nil
 }
 
-func (x *ListPartsOutput) GetMetadata() map[string]string {
+func (x *RestoreObjectInput) GetVersionId() string {
+	if x != nil {
+		return x.VersionId
+	}
+	return ""
+}
+
+// RestoreObjectOutput says that the order was accepted.
+type RestoreObjectOutput struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestCharged string                 `protobuf:"bytes,1,opt,name=request_charged,json=requestCharged,proto3" json:"request_charged,omitempty"`
+	// Where the result of a query over the object will be.
+	RestoreOutputPath string            `protobuf:"bytes,2,opt,name=restore_output_path,json=restoreOutputPath,proto3" json:"restore_output_path,omitempty"`
+	Metadata          map[string]string `protobuf:"bytes,3,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RestoreObjectOutput) Reset() {
+	*x = RestoreObjectOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreObjectOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreObjectOutput) ProtoMessage() {}
+
+func (x *RestoreObjectOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreObjectOutput.ProtoReflect.Descriptor instead.
+func (*RestoreObjectOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *RestoreObjectOutput) GetRequestCharged() string {
+	if x != nil {
+		return x.RequestCharged
+	}
+	return ""
+}
+
+func (x *RestoreObjectOutput) GetRestoreOutputPath() string {
+	if x != nil {
+		return x.RestoreOutputPath
+	}
+	return ""
+}
+
+func (x *RestoreObjectOutput) GetMetadata() map[string]string {
 	if x != nil {
 		return x.Metadata
 	}
 	return nil
+}
+
+// RestoreRequest says how to restore an object, or what to select from it.
+type RestoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many days the restored copy is kept.
+	Days int32 `protobuf:"varint,1,opt,name=days,proto3" json:"days,omitempty"`
+	// A free text for this order.
+	Description          string                `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	GlacierJobParameters *GlacierJobParameters `protobuf:"bytes,3,opt,name=glacier_job_parameters,json=glacierJobParameters,proto3" json:"glacier_job_parameters,omitempty"`
+	// Where the result of a query goes.
+	OutputLocation *OutputLocation `protobuf:"bytes,4,opt,name=output_location,json=outputLocation,proto3" json:"output_location,omitempty"`
+	// The query, if `type` is "SELECT".
+	SelectParameters *SelectParameters `protobuf:"bytes,5,opt,name=select_parameters,json=selectParameters,proto3" json:"select_parameters,omitempty"`
+	// How quick, and how dear: "Expedited", "Standard" or "Bulk".
+	Tier string `protobuf:"bytes,6,opt,name=tier,proto3" json:"tier,omitempty"`
+	// "SELECT" to query the object rather than restore it; empty otherwise.
+	Type          string `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRequest) Reset() {
+	*x = RestoreRequest{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRequest) ProtoMessage() {}
+
+func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
+func (*RestoreRequest) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *RestoreRequest) GetDays() int32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *RestoreRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *RestoreRequest) GetGlacierJobParameters() *GlacierJobParameters {
+	if x != nil {
+		return x.GlacierJobParameters
+	}
+	return nil
+}
+
+func (x *RestoreRequest) GetOutputLocation() *OutputLocation {
+	if x != nil {
+		return x.OutputLocation
+	}
+	return nil
+}
+
+func (x *RestoreRequest) GetSelectParameters() *SelectParameters {
+	if x != nil {
+		return x.SelectParameters
+	}
+	return nil
+}
+
+func (x *RestoreRequest) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *RestoreRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+// GlacierJobParameters is what the archive wants to know.
+type GlacierJobParameters struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How quick, and how dear: "Expedited", "Standard" or "Bulk".
+	Tier          string `protobuf:"bytes,1,opt,name=tier,proto3" json:"tier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GlacierJobParameters) Reset() {
+	*x = GlacierJobParameters{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GlacierJobParameters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GlacierJobParameters) ProtoMessage() {}
+
+func (x *GlacierJobParameters) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GlacierJobParameters.ProtoReflect.Descriptor instead.
+func (*GlacierJobParameters) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *GlacierJobParameters) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+// OutputLocation is where the result of a query goes.
+type OutputLocation struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	BucketName string                 `protobuf:"bytes,1,opt,name=bucket_name,json=bucketName,proto3" json:"bucket_name,omitempty"`
+	// The keys of the result begin with this.
+	Prefix        string `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputLocation) Reset() {
+	*x = OutputLocation{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputLocation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputLocation) ProtoMessage() {}
+
+func (x *OutputLocation) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputLocation.ProtoReflect.Descriptor instead.
+func (*OutputLocation) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *OutputLocation) GetBucketName() string {
+	if x != nil {
+		return x.BucketName
+	}
+	return ""
+}
+
+func (x *OutputLocation) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+// SelectParameters is a query over the content of an object.
+type SelectParameters struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The query.
+	Expression string `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
+	// Its language, "SQL".
+	ExpressionType      string               `protobuf:"bytes,2,opt,name=expression_type,json=expressionType,proto3" json:"expression_type,omitempty"`
+	InputSerialization  *InputSerialization  `protobuf:"bytes,3,opt,name=input_serialization,json=inputSerialization,proto3" json:"input_serialization,omitempty"`
+	OutputSerialization *OutputSerialization `protobuf:"bytes,4,opt,name=output_serialization,json=outputSerialization,proto3" json:"output_serialization,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *SelectParameters) Reset() {
+	*x = SelectParameters{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelectParameters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelectParameters) ProtoMessage() {}
+
+func (x *SelectParameters) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelectParameters.ProtoReflect.Descriptor instead.
+func (*SelectParameters) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *SelectParameters) GetExpression() string {
+	if x != nil {
+		return x.Expression
+	}
+	return ""
+}
+
+func (x *SelectParameters) GetExpressionType() string {
+	if x != nil {
+		return x.ExpressionType
+	}
+	return ""
+}
+
+func (x *SelectParameters) GetInputSerialization() *InputSerialization {
+	if x != nil {
+		return x.InputSerialization
+	}
+	return nil
+}
+
+func (x *SelectParameters) GetOutputSerialization() *OutputSerialization {
+	if x != nil {
+		return x.OutputSerialization
+	}
+	return nil
+}
+
+// InputSerialization says how the object is to be read.
+type InputSerialization struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// If the object is CSV.
+	Csv *CSVInput `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// "NONE", "GZIP" or "BZIP2".
+	CompressionType string `protobuf:"bytes,2,opt,name=compression_type,json=compressionType,proto3" json:"compression_type,omitempty"`
+	// If the object is JSON: "DOCUMENT", or "LINES" for one value per line.
+	Json          string `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InputSerialization) Reset() {
+	*x = InputSerialization{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InputSerialization) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InputSerialization) ProtoMessage() {}
+
+func (x *InputSerialization) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InputSerialization.ProtoReflect.Descriptor instead.
+func (*InputSerialization) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *InputSerialization) GetCsv() *CSVInput {
+	if x != nil {
+		return x.Csv
+	}
+	return nil
+}
+
+func (x *InputSerialization) GetCompressionType() string {
+	if x != nil {
+		return x.CompressionType
+	}
+	return ""
+}
+
+func (x *InputSerialization) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+// OutputSerialization says how the result is to be written.
+type OutputSerialization struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// If the result is to be CSV.
+	Csv *CSVOutput `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// If the result is to be JSON: the text between two values.
+	Json          string `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputSerialization) Reset() {
+	*x = OutputSerialization{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputSerialization) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputSerialization) ProtoMessage() {}
+
+func (x *OutputSerialization) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputSerialization.ProtoReflect.Descriptor instead.
+func (*OutputSerialization) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *OutputSerialization) GetCsv() *CSVOutput {
+	if x != nil {
+		return x.Csv
+	}
+	return nil
+}
+
+func (x *OutputSerialization) GetJson() string {
+	if x != nil {
+		return x.Json
+	}
+	return ""
+}
+
+// CSVInput says how CSV is to be read.
+type CSVInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record delimiter may occur inside quotes. Slower.
+	AllowQuotedRecordDelimiter bool `protobuf:"varint,1,opt,name=allow_quoted_record_delimiter,json=allowQuotedRecordDelimiter,proto3" json:"allow_quoted_record_delimiter,omitempty"`
+	// Lines that begin with this character are skipped.
+	Comments       string `protobuf:"bytes,2,opt,name=comments,proto3" json:"comments,omitempty"`
+	FieldDelimiter string `protobuf:"bytes,3,opt,name=field_delimiter,json=fieldDelimiter,proto3" json:"field_delimiter,omitempty"`
+	// What the first line is: "NONE" for data, "IGNORE" for a header to skip, "USE" for the
+	// names of the columns.
+	FileHeaderInfo       string `protobuf:"bytes,4,opt,name=file_header_info,json=fileHeaderInfo,proto3" json:"file_header_info,omitempty"`
+	QuoteCharacter       string `protobuf:"bytes,5,opt,name=quote_character,json=quoteCharacter,proto3" json:"quote_character,omitempty"`
+	QuoteEscapeCharacter string `protobuf:"bytes,6,opt,name=quote_escape_character,json=quoteEscapeCharacter,proto3" json:"quote_escape_character,omitempty"`
+	RecordDelimiter      string `protobuf:"bytes,7,opt,name=record_delimiter,json=recordDelimiter,proto3" json:"record_delimiter,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *CSVInput) Reset() {
+	*x = CSVInput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CSVInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CSVInput) ProtoMessage() {}
+
+func (x *CSVInput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CSVInput.ProtoReflect.Descriptor instead.
+func (*CSVInput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *CSVInput) GetAllowQuotedRecordDelimiter() bool {
+	if x != nil {
+		return x.AllowQuotedRecordDelimiter
+	}
+	return false
+}
+
+func (x *CSVInput) GetComments() string {
+	if x != nil {
+		return x.Comments
+	}
+	return ""
+}
+
+func (x *CSVInput) GetFieldDelimiter() string {
+	if x != nil {
+		return x.FieldDelimiter
+	}
+	return ""
+}
+
+func (x *CSVInput) GetFileHeaderInfo() string {
+	if x != nil {
+		return x.FileHeaderInfo
+	}
+	return ""
+}
+
+func (x *CSVInput) GetQuoteCharacter() string {
+	if x != nil {
+		return x.QuoteCharacter
+	}
+	return ""
+}
+
+func (x *CSVInput) GetQuoteEscapeCharacter() string {
+	if x != nil {
+		return x.QuoteEscapeCharacter
+	}
+	return ""
+}
+
+func (x *CSVInput) GetRecordDelimiter() string {
+	if x != nil {
+		return x.RecordDelimiter
+	}
+	return ""
+}
+
+// CSVOutput says how CSV is to be written.
+type CSVOutput struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	FieldDelimiter       string                 `protobuf:"bytes,1,opt,name=field_delimiter,json=fieldDelimiter,proto3" json:"field_delimiter,omitempty"`
+	QuoteCharacter       string                 `protobuf:"bytes,2,opt,name=quote_character,json=quoteCharacter,proto3" json:"quote_character,omitempty"`
+	QuoteEscapeCharacter string                 `protobuf:"bytes,3,opt,name=quote_escape_character,json=quoteEscapeCharacter,proto3" json:"quote_escape_character,omitempty"`
+	// "ALWAYS", or "ASNEEDED" for only where it has to be.
+	QuoteFields     string `protobuf:"bytes,4,opt,name=quote_fields,json=quoteFields,proto3" json:"quote_fields,omitempty"`
+	RecordDelimiter string `protobuf:"bytes,5,opt,name=record_delimiter,json=recordDelimiter,proto3" json:"record_delimiter,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CSVOutput) Reset() {
+	*x = CSVOutput{}
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CSVOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CSVOutput) ProtoMessage() {}
+
+func (x *CSVOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_spec_proto_extension_v1_s3_oss_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CSVOutput.ProtoReflect.Descriptor instead.
+func (*CSVOutput) Descriptor() ([]byte, []int) {
+	return file_spec_proto_extension_v1_s3_oss_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *CSVOutput) GetFieldDelimiter() string {
+	if x != nil {
+		return x.FieldDelimiter
+	}
+	return ""
+}
+
+func (x *CSVOutput) GetQuoteCharacter() string {
+	if x != nil {
+		return x.QuoteCharacter
+	}
+	return ""
+}
+
+func (x *CSVOutput) GetQuoteEscapeCharacter() string {
+	if x != nil {
+		return x.QuoteEscapeCharacter
+	}
+	return ""
+}
+
+func (x *CSVOutput) GetQuoteFields() string {
+	if x != nil {
+		return x.QuoteFields
+	}
+	return ""
+}
+
+func (x *CSVOutput) GetRecordDelimiter() string {
+	if x != nil {
+		return x.RecordDelimiter
+	}
+	return ""
 }
 
 var File_spec_proto_extension_v1_s3_oss_proto protoreflect.FileDescriptor
@@ -6377,75 +6624,33 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\bmetadata\x18\x06 \x03(\v29.spec.proto.extension.v1.s3.PutObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x01\n" +
-	"\x11DeleteObjectInput\x12\x1d\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x04\n" +
+	"\x11AppendObjectInput\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12#\n" +
-	"\rrequest_payer\x18\x04 \x01(\tR\frequestPayer\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x05 \x01(\tR\tversionId\"\x98\x02\n" +
-	"\x12DeleteObjectOutput\x12#\n" +
-	"\rdelete_marker\x18\x01 \x01(\bR\fdeleteMarker\x12'\n" +
-	"\x0frequest_charged\x18\x02 \x01(\tR\x0erequestCharged\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x03 \x01(\tR\tversionId\x12X\n" +
-	"\bmetadata\x18\x04 \x03(\v2<.spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\x12\x1a\n" +
+	"\bposition\x18\x05 \x01(\x03R\bposition\x12\x10\n" +
+	"\x03acl\x18\x06 \x01(\tR\x03acl\x12#\n" +
+	"\rcache_control\x18\a \x01(\tR\fcacheControl\x12/\n" +
+	"\x13content_disposition\x18\b \x01(\tR\x12contentDisposition\x12)\n" +
+	"\x10content_encoding\x18\t \x01(\tR\x0fcontentEncoding\x12\x1f\n" +
+	"\vcontent_md5\x18\n" +
+	" \x01(\tR\n" +
+	"contentMd5\x12\x18\n" +
+	"\aexpires\x18\v \x01(\x03R\aexpires\x12#\n" +
+	"\rstorage_class\x18\f \x01(\tR\fstorageClass\x124\n" +
+	"\x16server_side_encryption\x18\r \x01(\tR\x14serverSideEncryption\x12\x12\n" +
+	"\x04meta\x18\x0e \x01(\tR\x04meta\x12K\n" +
+	"\x04tags\x18\x0f \x03(\v27.spec.proto.extension.v1.s3.AppendObjectInput.TagsEntryR\x04tags\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x01\n" +
+	"\x12AppendObjectOutput\x12'\n" +
+	"\x0fappend_position\x18\x01 \x01(\x03R\x0eappendPosition\x12X\n" +
+	"\bmetadata\x18\x02 \x03(\v2<.spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x02\n" +
-	"\x15PutObjectTaggingInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12O\n" +
-	"\x04tags\x18\x04 \x03(\v2;.spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntryR\x04tags\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x05 \x01(\tR\tversionId\x1a7\n" +
-	"\tTagsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x01\n" +
-	"\x16PutObjectTaggingOutput\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x01 \x01(\tR\tversionId\x12o\n" +
-	"\x0fresult_metadata\x18\x02 \x03(\v2F.spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
-	"\x13ResultMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
-	"\x18DeleteObjectTaggingInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x04 \x01(\tR\tversionId\x122\n" +
-	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\"\xf1\x01\n" +
-	"\x19DeleteObjectTaggingOutput\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x01 \x01(\tR\tversionId\x12r\n" +
-	"\x0fresult_metadata\x18\x02 \x03(\v2I.spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
-	"\x13ResultMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
-	"\x15GetObjectTaggingInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x04 \x01(\tR\tversionId\x122\n" +
-	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\x12#\n" +
-	"\rrequest_payer\x18\x06 \x01(\tR\frequestPayer\"\xf6\x02\n" +
-	"\x16GetObjectTaggingOutput\x12P\n" +
-	"\x04tags\x18\x01 \x03(\v2<.spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntryR\x04tags\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x02 \x01(\tR\tversionId\x12o\n" +
-	"\x0fresult_metadata\x18\x03 \x03(\v2F.spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1a7\n" +
-	"\tTagsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
-	"\x13ResultMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
 	"\n" +
@@ -6481,6 +6686,23 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"expiration\x18\x03 \x01(\tR\n" +
 	"expiration\x12V\n" +
 	"\bmetadata\x18\x04 \x03(\v2:.spec.proto.extension.v1.s3.CopyObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x01\n" +
+	"\x11DeleteObjectInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12#\n" +
+	"\rrequest_payer\x18\x04 \x01(\tR\frequestPayer\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x05 \x01(\tR\tversionId\"\x98\x02\n" +
+	"\x12DeleteObjectOutput\x12#\n" +
+	"\rdelete_marker\x18\x01 \x01(\bR\fdeleteMarker\x12'\n" +
+	"\x0frequest_charged\x18\x02 \x01(\tR\x0erequestCharged\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x03 \x01(\tR\tversionId\x12X\n" +
+	"\bmetadata\x18\x04 \x03(\v2<.spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"f\n" +
@@ -6550,7 +6772,100 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\x05owner\x18\x04 \x01(\v2!.spec.proto.extension.v1.s3.OwnerR\x05owner\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x03R\x04size\x12#\n" +
 	"\rstorage_class\x18\x06 \x01(\tR\fstorageClass\x12\x12\n" +
-	"\x04type\x18\a \x01(\tR\x04type\"\x81\x01\n" +
+	"\x04type\x18\a \x01(\tR\x04type\"\xe7\x04\n" +
+	"\x0fHeadObjectInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12#\n" +
+	"\rchecksum_mode\x18\x04 \x01(\tR\fchecksumMode\x122\n" +
+	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\x12\x19\n" +
+	"\bif_match\x18\x06 \x01(\tR\aifMatch\x12*\n" +
+	"\x11if_modified_since\x18\a \x01(\x03R\x0fifModifiedSince\x12\"\n" +
+	"\rif_none_match\x18\b \x01(\tR\vifNoneMatch\x12.\n" +
+	"\x13if_unmodified_since\x18\t \x01(\x03R\x11ifUnmodifiedSince\x12\x1f\n" +
+	"\vpart_number\x18\n" +
+	" \x01(\x05R\n" +
+	"partNumber\x12#\n" +
+	"\rrequest_payer\x18\v \x01(\tR\frequestPayer\x124\n" +
+	"\x16sse_customer_algorithm\x18\f \x01(\tR\x14sseCustomerAlgorithm\x12(\n" +
+	"\x10sse_customer_key\x18\r \x01(\tR\x0esseCustomerKey\x12/\n" +
+	"\x14sse_customer_key_md5\x18\x0e \x01(\tR\x11sseCustomerKeyMd5\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x0f \x01(\tR\tversionId\x12!\n" +
+	"\fwith_details\x18\x10 \x01(\bR\vwithDetails\"\xc0\x01\n" +
+	"\x10HeadObjectOutput\x12i\n" +
+	"\x0fresult_metadata\x18\x01 \x03(\v2@.spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
+	"\x13ResultMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"|\n" +
+	"\x12IsObjectExistInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x04 \x01(\tR\tversionId\"\xcc\x01\n" +
+	"\x13IsObjectExistOutput\x12\x1d\n" +
+	"\n" +
+	"file_exist\x18\x01 \x01(\bR\tfileExist\x12Y\n" +
+	"\bmetadata\x18\x02 \x03(\v2=.spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x89\x02\n" +
+	"\x15PutObjectTaggingInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12O\n" +
+	"\x04tags\x18\x04 \x03(\v2;.spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntryR\x04tags\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x05 \x01(\tR\tversionId\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x01\n" +
+	"\x16PutObjectTaggingOutput\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x01 \x01(\tR\tversionId\x12o\n" +
+	"\x0fresult_metadata\x18\x02 \x03(\v2F.spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
+	"\x13ResultMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
+	"\x18DeleteObjectTaggingInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x04 \x01(\tR\tversionId\x122\n" +
+	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\"\xf1\x01\n" +
+	"\x19DeleteObjectTaggingOutput\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x01 \x01(\tR\tversionId\x12r\n" +
+	"\x0fresult_metadata\x18\x02 \x03(\v2I.spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
+	"\x13ResultMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd8\x01\n" +
+	"\x15GetObjectTaggingInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x04 \x01(\tR\tversionId\x122\n" +
+	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\x12#\n" +
+	"\rrequest_payer\x18\x06 \x01(\tR\frequestPayer\"\xf6\x02\n" +
+	"\x16GetObjectTaggingOutput\x12P\n" +
+	"\x04tags\x18\x01 \x03(\v2<.spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntryR\x04tags\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x02 \x01(\tR\tversionId\x12o\n" +
+	"\x0fresult_metadata\x18\x03 \x03(\v2F.spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntryR\x0eresultMetadata\x1a7\n" +
+	"\tTagsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
+	"\x13ResultMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x81\x01\n" +
 	"\x17GetObjectCannedAclInput\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
@@ -6578,63 +6893,6 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\x18PutObjectCannedAclOutput\x12'\n" +
 	"\x0frequest_charged\x18\x01 \x01(\tR\x0erequestCharged\x12^\n" +
 	"\bmetadata\x18\x02 \x03(\v2B.spec.proto.extension.v1.s3.PutObjectCannedAclOutput.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"*\n" +
-	"\x14GlacierJobParameters\x12\x12\n" +
-	"\x04tier\x18\x01 \x01(\tR\x04tier\"I\n" +
-	"\x0eOutputLocation\x12\x1f\n" +
-	"\vbucket_name\x18\x01 \x01(\tR\n" +
-	"bucketName\x12\x16\n" +
-	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xc6\x02\n" +
-	"\bCSVInput\x12A\n" +
-	"\x1dallow_quoted_record_delimiter\x18\x01 \x01(\bR\x1aallowQuotedRecordDelimiter\x12\x1a\n" +
-	"\bcomments\x18\x02 \x01(\tR\bcomments\x12'\n" +
-	"\x0ffield_delimiter\x18\x03 \x01(\tR\x0efieldDelimiter\x12(\n" +
-	"\x10file_header_info\x18\x04 \x01(\tR\x0efileHeaderInfo\x12'\n" +
-	"\x0fquote_character\x18\x05 \x01(\tR\x0equoteCharacter\x124\n" +
-	"\x16quote_escape_character\x18\x06 \x01(\tR\x14quoteEscapeCharacter\x12)\n" +
-	"\x10record_delimiter\x18\a \x01(\tR\x0frecordDelimiter\"\x8b\x01\n" +
-	"\x12InputSerialization\x126\n" +
-	"\x03csv\x18\x01 \x01(\v2$.spec.proto.extension.v1.s3.CSVInputR\x03csv\x12)\n" +
-	"\x10compression_type\x18\x02 \x01(\tR\x0fcompressionType\x12\x12\n" +
-	"\x04json\x18\x03 \x01(\tR\x04json\"\xe1\x01\n" +
-	"\tCSVOutput\x12'\n" +
-	"\x0ffield_delimiter\x18\x01 \x01(\tR\x0efieldDelimiter\x12'\n" +
-	"\x0fquote_character\x18\x02 \x01(\tR\x0equoteCharacter\x124\n" +
-	"\x16quote_escape_character\x18\x03 \x01(\tR\x14quoteEscapeCharacter\x12!\n" +
-	"\fquote_fields\x18\x04 \x01(\tR\vquoteFields\x12)\n" +
-	"\x10record_delimiter\x18\x05 \x01(\tR\x0frecordDelimiter\"b\n" +
-	"\x13OutputSerialization\x127\n" +
-	"\x03csv\x18\x01 \x01(\v2%.spec.proto.extension.v1.s3.CSVOutputR\x03csv\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\tR\x04json\"\xa0\x02\n" +
-	"\x10SelectParameters\x12\x1e\n" +
-	"\n" +
-	"expression\x18\x01 \x01(\tR\n" +
-	"expression\x12'\n" +
-	"\x0fexpression_type\x18\x02 \x01(\tR\x0eexpressionType\x12_\n" +
-	"\x13input_serialization\x18\x03 \x01(\v2..spec.proto.extension.v1.s3.InputSerializationR\x12inputSerialization\x12b\n" +
-	"\x14output_serialization\x18\x04 \x01(\v2/.spec.proto.extension.v1.s3.OutputSerializationR\x13outputSerialization\"\x86\x03\n" +
-	"\x0eRestoreRequest\x12\x12\n" +
-	"\x04days\x18\x01 \x01(\x05R\x04days\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription\x12f\n" +
-	"\x16glacier_job_parameters\x18\x03 \x01(\v20.spec.proto.extension.v1.s3.GlacierJobParametersR\x14glacierJobParameters\x12S\n" +
-	"\x0foutput_location\x18\x04 \x01(\v2*.spec.proto.extension.v1.s3.OutputLocationR\x0eoutputLocation\x12Y\n" +
-	"\x11select_parameters\x18\x05 \x01(\v2,.spec.proto.extension.v1.s3.SelectParametersR\x10selectParameters\x12\x12\n" +
-	"\x04tier\x18\x06 \x01(\tR\x04tier\x12\x12\n" +
-	"\x04type\x18\a \x01(\tR\x04type\"\xd1\x01\n" +
-	"\x12RestoreObjectInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12S\n" +
-	"\x0frestore_request\x18\x04 \x01(\v2*.spec.proto.extension.v1.s3.RestoreRequestR\x0erestoreRequest\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x05 \x01(\tR\tversionId\"\x86\x02\n" +
-	"\x13RestoreObjectOutput\x12'\n" +
-	"\x0frequest_charged\x18\x01 \x01(\tR\x0erequestCharged\x12.\n" +
-	"\x13restore_output_path\x18\x02 \x01(\tR\x11restoreOutputPath\x12Y\n" +
-	"\bmetadata\x18\x03 \x03(\v2=.spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf5\v\n" +
@@ -6845,6 +7103,34 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\bmetadata\x18\r \x03(\v2D.spec.proto.extension.v1.s3.ListMultipartUploadsOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x02\n" +
+	"\x0eListPartsInput\x12\x1d\n" +
+	"\n" +
+	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x122\n" +
+	"\x15expected_bucket_owner\x18\x04 \x01(\tR\x13expectedBucketOwner\x12\x1b\n" +
+	"\tmax_parts\x18\x05 \x01(\x03R\bmaxParts\x12,\n" +
+	"\x12part_number_marker\x18\x06 \x01(\x03R\x10partNumberMarker\x12#\n" +
+	"\rrequest_payer\x18\a \x01(\tR\frequestPayer\x12\x1b\n" +
+	"\tupload_id\x18\b \x01(\tR\buploadId\"t\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04etag\x18\x01 \x01(\tR\x04etag\x12#\n" +
+	"\rlast_modified\x18\x02 \x01(\x03R\flastModified\x12\x1f\n" +
+	"\vpart_number\x18\x03 \x01(\x03R\n" +
+	"partNumber\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\x9b\x03\n" +
+	"\x0fListPartsOutput\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
+	"\tupload_id\x18\x03 \x01(\tR\buploadId\x125\n" +
+	"\x17next_part_number_marker\x18\x04 \x01(\tR\x14nextPartNumberMarker\x12\x1b\n" +
+	"\tmax_parts\x18\x05 \x01(\x03R\bmaxParts\x12!\n" +
+	"\fis_truncated\x18\x06 \x01(\bR\visTruncated\x126\n" +
+	"\x05parts\x18\a \x03(\v2 .spec.proto.extension.v1.s3.PartR\x05parts\x12U\n" +
+	"\bmetadata\x18\b \x03(\v29.spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntryR\bmetadata\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc5\x02\n" +
 	"\x17ListObjectVersionsInput\x12\x1d\n" +
 	"\n" +
@@ -6894,46 +7180,6 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\bmetadata\x18\x0e \x03(\v2B.spec.proto.extension.v1.s3.ListObjectVersionsOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe7\x04\n" +
-	"\x0fHeadObjectInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12#\n" +
-	"\rchecksum_mode\x18\x04 \x01(\tR\fchecksumMode\x122\n" +
-	"\x15expected_bucket_owner\x18\x05 \x01(\tR\x13expectedBucketOwner\x12\x19\n" +
-	"\bif_match\x18\x06 \x01(\tR\aifMatch\x12*\n" +
-	"\x11if_modified_since\x18\a \x01(\x03R\x0fifModifiedSince\x12\"\n" +
-	"\rif_none_match\x18\b \x01(\tR\vifNoneMatch\x12.\n" +
-	"\x13if_unmodified_since\x18\t \x01(\x03R\x11ifUnmodifiedSince\x12\x1f\n" +
-	"\vpart_number\x18\n" +
-	" \x01(\x05R\n" +
-	"partNumber\x12#\n" +
-	"\rrequest_payer\x18\v \x01(\tR\frequestPayer\x124\n" +
-	"\x16sse_customer_algorithm\x18\f \x01(\tR\x14sseCustomerAlgorithm\x12(\n" +
-	"\x10sse_customer_key\x18\r \x01(\tR\x0esseCustomerKey\x12/\n" +
-	"\x14sse_customer_key_md5\x18\x0e \x01(\tR\x11sseCustomerKeyMd5\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x0f \x01(\tR\tversionId\x12!\n" +
-	"\fwith_details\x18\x10 \x01(\bR\vwithDetails\"\xc0\x01\n" +
-	"\x10HeadObjectOutput\x12i\n" +
-	"\x0fresult_metadata\x18\x01 \x03(\v2@.spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntryR\x0eresultMetadata\x1aA\n" +
-	"\x13ResultMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"|\n" +
-	"\x12IsObjectExistInput\x12\x1d\n" +
-	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x1d\n" +
-	"\n" +
-	"version_id\x18\x04 \x01(\tR\tversionId\"\xcc\x01\n" +
-	"\x13IsObjectExistOutput\x12\x1d\n" +
-	"\n" +
-	"file_exist\x18\x01 \x01(\bR\tfileExist\x12Y\n" +
-	"\bmetadata\x18\x02 \x03(\v2=.spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x95\x01\n" +
 	"\fSignURLInput\x12\x1d\n" +
 	"\n" +
@@ -6949,63 +7195,64 @@ const file_spec_proto_extension_v1_s3_oss_proto_rawDesc = "" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12H\n" +
 	"\"average_rate_limit_in_bits_per_sec\x18\x02 \x01(\x03R\x1caverageRateLimitInBitsPerSec\x122\n" +
-	"\x15gateway_resource_name\x18\x03 \x01(\tR\x13gatewayResourceName\"\xcf\x04\n" +
-	"\x11AppendObjectInput\x12\x1d\n" +
+	"\x15gateway_resource_name\x18\x03 \x01(\tR\x13gatewayResourceName\"\xd1\x01\n" +
+	"\x12RestoreObjectInput\x12\x1d\n" +
 	"\n" +
 	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x12\n" +
-	"\x04body\x18\x04 \x01(\fR\x04body\x12\x1a\n" +
-	"\bposition\x18\x05 \x01(\x03R\bposition\x12\x10\n" +
-	"\x03acl\x18\x06 \x01(\tR\x03acl\x12#\n" +
-	"\rcache_control\x18\a \x01(\tR\fcacheControl\x12/\n" +
-	"\x13content_disposition\x18\b \x01(\tR\x12contentDisposition\x12)\n" +
-	"\x10content_encoding\x18\t \x01(\tR\x0fcontentEncoding\x12\x1f\n" +
-	"\vcontent_md5\x18\n" +
-	" \x01(\tR\n" +
-	"contentMd5\x12\x18\n" +
-	"\aexpires\x18\v \x01(\x03R\aexpires\x12#\n" +
-	"\rstorage_class\x18\f \x01(\tR\fstorageClass\x124\n" +
-	"\x16server_side_encryption\x18\r \x01(\tR\x14serverSideEncryption\x12\x12\n" +
-	"\x04meta\x18\x0e \x01(\tR\x04meta\x12K\n" +
-	"\x04tags\x18\x0f \x03(\v27.spec.proto.extension.v1.s3.AppendObjectInput.TagsEntryR\x04tags\x1a7\n" +
-	"\tTagsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd4\x01\n" +
-	"\x12AppendObjectOutput\x12'\n" +
-	"\x0fappend_position\x18\x01 \x01(\x03R\x0eappendPosition\x12X\n" +
-	"\bmetadata\x18\x02 \x03(\v2<.spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
-	"\rMetadataEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x02\n" +
-	"\x0eListPartsInput\x12\x1d\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12S\n" +
+	"\x0frestore_request\x18\x04 \x01(\v2*.spec.proto.extension.v1.s3.RestoreRequestR\x0erestoreRequest\x12\x1d\n" +
 	"\n" +
-	"store_name\x18\x01 \x01(\tR\tstoreName\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x122\n" +
-	"\x15expected_bucket_owner\x18\x04 \x01(\tR\x13expectedBucketOwner\x12\x1b\n" +
-	"\tmax_parts\x18\x05 \x01(\x03R\bmaxParts\x12,\n" +
-	"\x12part_number_marker\x18\x06 \x01(\x03R\x10partNumberMarker\x12#\n" +
-	"\rrequest_payer\x18\a \x01(\tR\frequestPayer\x12\x1b\n" +
-	"\tupload_id\x18\b \x01(\tR\buploadId\"t\n" +
-	"\x04Part\x12\x12\n" +
-	"\x04etag\x18\x01 \x01(\tR\x04etag\x12#\n" +
-	"\rlast_modified\x18\x02 \x01(\x03R\flastModified\x12\x1f\n" +
-	"\vpart_number\x18\x03 \x01(\x03R\n" +
-	"partNumber\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x03R\x04size\"\x9b\x03\n" +
-	"\x0fListPartsOutput\x12\x16\n" +
-	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1b\n" +
-	"\tupload_id\x18\x03 \x01(\tR\buploadId\x125\n" +
-	"\x17next_part_number_marker\x18\x04 \x01(\tR\x14nextPartNumberMarker\x12\x1b\n" +
-	"\tmax_parts\x18\x05 \x01(\x03R\bmaxParts\x12!\n" +
-	"\fis_truncated\x18\x06 \x01(\bR\visTruncated\x126\n" +
-	"\x05parts\x18\a \x03(\v2 .spec.proto.extension.v1.s3.PartR\x05parts\x12U\n" +
-	"\bmetadata\x18\b \x03(\v29.spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntryR\bmetadata\x1a;\n" +
+	"version_id\x18\x05 \x01(\tR\tversionId\"\x86\x02\n" +
+	"\x13RestoreObjectOutput\x12'\n" +
+	"\x0frequest_charged\x18\x01 \x01(\tR\x0erequestCharged\x12.\n" +
+	"\x13restore_output_path\x18\x02 \x01(\tR\x11restoreOutputPath\x12Y\n" +
+	"\bmetadata\x18\x03 \x03(\v2=.spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x96\x18\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x86\x03\n" +
+	"\x0eRestoreRequest\x12\x12\n" +
+	"\x04days\x18\x01 \x01(\x05R\x04days\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12f\n" +
+	"\x16glacier_job_parameters\x18\x03 \x01(\v20.spec.proto.extension.v1.s3.GlacierJobParametersR\x14glacierJobParameters\x12S\n" +
+	"\x0foutput_location\x18\x04 \x01(\v2*.spec.proto.extension.v1.s3.OutputLocationR\x0eoutputLocation\x12Y\n" +
+	"\x11select_parameters\x18\x05 \x01(\v2,.spec.proto.extension.v1.s3.SelectParametersR\x10selectParameters\x12\x12\n" +
+	"\x04tier\x18\x06 \x01(\tR\x04tier\x12\x12\n" +
+	"\x04type\x18\a \x01(\tR\x04type\"*\n" +
+	"\x14GlacierJobParameters\x12\x12\n" +
+	"\x04tier\x18\x01 \x01(\tR\x04tier\"I\n" +
+	"\x0eOutputLocation\x12\x1f\n" +
+	"\vbucket_name\x18\x01 \x01(\tR\n" +
+	"bucketName\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\tR\x06prefix\"\xa0\x02\n" +
+	"\x10SelectParameters\x12\x1e\n" +
+	"\n" +
+	"expression\x18\x01 \x01(\tR\n" +
+	"expression\x12'\n" +
+	"\x0fexpression_type\x18\x02 \x01(\tR\x0eexpressionType\x12_\n" +
+	"\x13input_serialization\x18\x03 \x01(\v2..spec.proto.extension.v1.s3.InputSerializationR\x12inputSerialization\x12b\n" +
+	"\x14output_serialization\x18\x04 \x01(\v2/.spec.proto.extension.v1.s3.OutputSerializationR\x13outputSerialization\"\x8b\x01\n" +
+	"\x12InputSerialization\x126\n" +
+	"\x03csv\x18\x01 \x01(\v2$.spec.proto.extension.v1.s3.CSVInputR\x03csv\x12)\n" +
+	"\x10compression_type\x18\x02 \x01(\tR\x0fcompressionType\x12\x12\n" +
+	"\x04json\x18\x03 \x01(\tR\x04json\"b\n" +
+	"\x13OutputSerialization\x127\n" +
+	"\x03csv\x18\x01 \x01(\v2%.spec.proto.extension.v1.s3.CSVOutputR\x03csv\x12\x12\n" +
+	"\x04json\x18\x02 \x01(\tR\x04json\"\xc6\x02\n" +
+	"\bCSVInput\x12A\n" +
+	"\x1dallow_quoted_record_delimiter\x18\x01 \x01(\bR\x1aallowQuotedRecordDelimiter\x12\x1a\n" +
+	"\bcomments\x18\x02 \x01(\tR\bcomments\x12'\n" +
+	"\x0ffield_delimiter\x18\x03 \x01(\tR\x0efieldDelimiter\x12(\n" +
+	"\x10file_header_info\x18\x04 \x01(\tR\x0efileHeaderInfo\x12'\n" +
+	"\x0fquote_character\x18\x05 \x01(\tR\x0equoteCharacter\x124\n" +
+	"\x16quote_escape_character\x18\x06 \x01(\tR\x14quoteEscapeCharacter\x12)\n" +
+	"\x10record_delimiter\x18\a \x01(\tR\x0frecordDelimiter\"\xe1\x01\n" +
+	"\tCSVOutput\x12'\n" +
+	"\x0ffield_delimiter\x18\x01 \x01(\tR\x0efieldDelimiter\x12'\n" +
+	"\x0fquote_character\x18\x02 \x01(\tR\x0equoteCharacter\x124\n" +
+	"\x16quote_escape_character\x18\x03 \x01(\tR\x14quoteEscapeCharacter\x12!\n" +
+	"\fquote_fields\x18\x04 \x01(\tR\vquoteFields\x12)\n" +
+	"\x10record_delimiter\x18\x05 \x01(\tR\x0frecordDelimiter2\x96\x18\n" +
 	"\x14ObjectStorageService\x12f\n" +
 	"\tPutObject\x12*.spec.proto.extension.v1.s3.PutObjectInput\x1a+.spec.proto.extension.v1.s3.PutObjectOutput(\x01\x12f\n" +
 	"\tGetObject\x12*.spec.proto.extension.v1.s3.GetObjectInput\x1a+.spec.proto.extension.v1.s3.GetObjectOutput0\x01\x12m\n" +
@@ -7055,106 +7302,106 @@ var file_spec_proto_extension_v1_s3_oss_proto_goTypes = []any{
 	(*GetObjectOutput)(nil),               // 1: spec.proto.extension.v1.s3.GetObjectOutput
 	(*PutObjectInput)(nil),                // 2: spec.proto.extension.v1.s3.PutObjectInput
 	(*PutObjectOutput)(nil),               // 3: spec.proto.extension.v1.s3.PutObjectOutput
-	(*DeleteObjectInput)(nil),             // 4: spec.proto.extension.v1.s3.DeleteObjectInput
-	(*DeleteObjectOutput)(nil),            // 5: spec.proto.extension.v1.s3.DeleteObjectOutput
-	(*PutObjectTaggingInput)(nil),         // 6: spec.proto.extension.v1.s3.PutObjectTaggingInput
-	(*PutObjectTaggingOutput)(nil),        // 7: spec.proto.extension.v1.s3.PutObjectTaggingOutput
-	(*DeleteObjectTaggingInput)(nil),      // 8: spec.proto.extension.v1.s3.DeleteObjectTaggingInput
-	(*DeleteObjectTaggingOutput)(nil),     // 9: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput
-	(*GetObjectTaggingInput)(nil),         // 10: spec.proto.extension.v1.s3.GetObjectTaggingInput
-	(*GetObjectTaggingOutput)(nil),        // 11: spec.proto.extension.v1.s3.GetObjectTaggingOutput
-	(*CopySource)(nil),                    // 12: spec.proto.extension.v1.s3.CopySource
-	(*CopyObjectInput)(nil),               // 13: spec.proto.extension.v1.s3.CopyObjectInput
-	(*CopyObjectResult)(nil),              // 14: spec.proto.extension.v1.s3.CopyObjectResult
-	(*CopyObjectOutput)(nil),              // 15: spec.proto.extension.v1.s3.CopyObjectOutput
-	(*Delete)(nil),                        // 16: spec.proto.extension.v1.s3.Delete
-	(*ObjectIdentifier)(nil),              // 17: spec.proto.extension.v1.s3.ObjectIdentifier
-	(*DeleteObjectsInput)(nil),            // 18: spec.proto.extension.v1.s3.DeleteObjectsInput
-	(*DeletedObject)(nil),                 // 19: spec.proto.extension.v1.s3.DeletedObject
-	(*DeleteObjectsOutput)(nil),           // 20: spec.proto.extension.v1.s3.DeleteObjectsOutput
-	(*ListObjectsInput)(nil),              // 21: spec.proto.extension.v1.s3.ListObjectsInput
-	(*ListObjectsOutput)(nil),             // 22: spec.proto.extension.v1.s3.ListObjectsOutput
-	(*Owner)(nil),                         // 23: spec.proto.extension.v1.s3.Owner
-	(*Object)(nil),                        // 24: spec.proto.extension.v1.s3.Object
-	(*GetObjectCannedAclInput)(nil),       // 25: spec.proto.extension.v1.s3.GetObjectCannedAclInput
-	(*GetObjectCannedAclOutput)(nil),      // 26: spec.proto.extension.v1.s3.GetObjectCannedAclOutput
-	(*PutObjectCannedAclInput)(nil),       // 27: spec.proto.extension.v1.s3.PutObjectCannedAclInput
-	(*PutObjectCannedAclOutput)(nil),      // 28: spec.proto.extension.v1.s3.PutObjectCannedAclOutput
-	(*GlacierJobParameters)(nil),          // 29: spec.proto.extension.v1.s3.GlacierJobParameters
-	(*OutputLocation)(nil),                // 30: spec.proto.extension.v1.s3.OutputLocation
-	(*CSVInput)(nil),                      // 31: spec.proto.extension.v1.s3.CSVInput
-	(*InputSerialization)(nil),            // 32: spec.proto.extension.v1.s3.InputSerialization
-	(*CSVOutput)(nil),                     // 33: spec.proto.extension.v1.s3.CSVOutput
-	(*OutputSerialization)(nil),           // 34: spec.proto.extension.v1.s3.OutputSerialization
-	(*SelectParameters)(nil),              // 35: spec.proto.extension.v1.s3.SelectParameters
-	(*RestoreRequest)(nil),                // 36: spec.proto.extension.v1.s3.RestoreRequest
-	(*RestoreObjectInput)(nil),            // 37: spec.proto.extension.v1.s3.RestoreObjectInput
-	(*RestoreObjectOutput)(nil),           // 38: spec.proto.extension.v1.s3.RestoreObjectOutput
-	(*CreateMultipartUploadInput)(nil),    // 39: spec.proto.extension.v1.s3.CreateMultipartUploadInput
-	(*CreateMultipartUploadOutput)(nil),   // 40: spec.proto.extension.v1.s3.CreateMultipartUploadOutput
-	(*UploadPartInput)(nil),               // 41: spec.proto.extension.v1.s3.UploadPartInput
-	(*UploadPartOutput)(nil),              // 42: spec.proto.extension.v1.s3.UploadPartOutput
-	(*UploadPartCopyInput)(nil),           // 43: spec.proto.extension.v1.s3.UploadPartCopyInput
-	(*CopyPartResult)(nil),                // 44: spec.proto.extension.v1.s3.CopyPartResult
-	(*UploadPartCopyOutput)(nil),          // 45: spec.proto.extension.v1.s3.UploadPartCopyOutput
-	(*CompletedPart)(nil),                 // 46: spec.proto.extension.v1.s3.CompletedPart
-	(*CompletedMultipartUpload)(nil),      // 47: spec.proto.extension.v1.s3.CompletedMultipartUpload
-	(*CompleteMultipartUploadInput)(nil),  // 48: spec.proto.extension.v1.s3.CompleteMultipartUploadInput
-	(*CompleteMultipartUploadOutput)(nil), // 49: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput
-	(*AbortMultipartUploadInput)(nil),     // 50: spec.proto.extension.v1.s3.AbortMultipartUploadInput
-	(*AbortMultipartUploadOutput)(nil),    // 51: spec.proto.extension.v1.s3.AbortMultipartUploadOutput
-	(*ListMultipartUploadsInput)(nil),     // 52: spec.proto.extension.v1.s3.ListMultipartUploadsInput
-	(*Initiator)(nil),                     // 53: spec.proto.extension.v1.s3.Initiator
-	(*MultipartUpload)(nil),               // 54: spec.proto.extension.v1.s3.MultipartUpload
-	(*ListMultipartUploadsOutput)(nil),    // 55: spec.proto.extension.v1.s3.ListMultipartUploadsOutput
-	(*ListObjectVersionsInput)(nil),       // 56: spec.proto.extension.v1.s3.ListObjectVersionsInput
-	(*DeleteMarkerEntry)(nil),             // 57: spec.proto.extension.v1.s3.DeleteMarkerEntry
-	(*ObjectVersion)(nil),                 // 58: spec.proto.extension.v1.s3.ObjectVersion
-	(*ListObjectVersionsOutput)(nil),      // 59: spec.proto.extension.v1.s3.ListObjectVersionsOutput
-	(*HeadObjectInput)(nil),               // 60: spec.proto.extension.v1.s3.HeadObjectInput
-	(*HeadObjectOutput)(nil),              // 61: spec.proto.extension.v1.s3.HeadObjectOutput
-	(*IsObjectExistInput)(nil),            // 62: spec.proto.extension.v1.s3.IsObjectExistInput
-	(*IsObjectExistOutput)(nil),           // 63: spec.proto.extension.v1.s3.IsObjectExistOutput
-	(*SignURLInput)(nil),                  // 64: spec.proto.extension.v1.s3.SignURLInput
-	(*SignURLOutput)(nil),                 // 65: spec.proto.extension.v1.s3.SignURLOutput
-	(*UpdateBandwidthRateLimitInput)(nil), // 66: spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
-	(*AppendObjectInput)(nil),             // 67: spec.proto.extension.v1.s3.AppendObjectInput
-	(*AppendObjectOutput)(nil),            // 68: spec.proto.extension.v1.s3.AppendObjectOutput
-	(*ListPartsInput)(nil),                // 69: spec.proto.extension.v1.s3.ListPartsInput
-	(*Part)(nil),                          // 70: spec.proto.extension.v1.s3.Part
-	(*ListPartsOutput)(nil),               // 71: spec.proto.extension.v1.s3.ListPartsOutput
+	(*AppendObjectInput)(nil),             // 4: spec.proto.extension.v1.s3.AppendObjectInput
+	(*AppendObjectOutput)(nil),            // 5: spec.proto.extension.v1.s3.AppendObjectOutput
+	(*CopySource)(nil),                    // 6: spec.proto.extension.v1.s3.CopySource
+	(*CopyObjectInput)(nil),               // 7: spec.proto.extension.v1.s3.CopyObjectInput
+	(*CopyObjectResult)(nil),              // 8: spec.proto.extension.v1.s3.CopyObjectResult
+	(*CopyObjectOutput)(nil),              // 9: spec.proto.extension.v1.s3.CopyObjectOutput
+	(*DeleteObjectInput)(nil),             // 10: spec.proto.extension.v1.s3.DeleteObjectInput
+	(*DeleteObjectOutput)(nil),            // 11: spec.proto.extension.v1.s3.DeleteObjectOutput
+	(*Delete)(nil),                        // 12: spec.proto.extension.v1.s3.Delete
+	(*ObjectIdentifier)(nil),              // 13: spec.proto.extension.v1.s3.ObjectIdentifier
+	(*DeleteObjectsInput)(nil),            // 14: spec.proto.extension.v1.s3.DeleteObjectsInput
+	(*DeletedObject)(nil),                 // 15: spec.proto.extension.v1.s3.DeletedObject
+	(*DeleteObjectsOutput)(nil),           // 16: spec.proto.extension.v1.s3.DeleteObjectsOutput
+	(*ListObjectsInput)(nil),              // 17: spec.proto.extension.v1.s3.ListObjectsInput
+	(*ListObjectsOutput)(nil),             // 18: spec.proto.extension.v1.s3.ListObjectsOutput
+	(*Owner)(nil),                         // 19: spec.proto.extension.v1.s3.Owner
+	(*Object)(nil),                        // 20: spec.proto.extension.v1.s3.Object
+	(*HeadObjectInput)(nil),               // 21: spec.proto.extension.v1.s3.HeadObjectInput
+	(*HeadObjectOutput)(nil),              // 22: spec.proto.extension.v1.s3.HeadObjectOutput
+	(*IsObjectExistInput)(nil),            // 23: spec.proto.extension.v1.s3.IsObjectExistInput
+	(*IsObjectExistOutput)(nil),           // 24: spec.proto.extension.v1.s3.IsObjectExistOutput
+	(*PutObjectTaggingInput)(nil),         // 25: spec.proto.extension.v1.s3.PutObjectTaggingInput
+	(*PutObjectTaggingOutput)(nil),        // 26: spec.proto.extension.v1.s3.PutObjectTaggingOutput
+	(*DeleteObjectTaggingInput)(nil),      // 27: spec.proto.extension.v1.s3.DeleteObjectTaggingInput
+	(*DeleteObjectTaggingOutput)(nil),     // 28: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput
+	(*GetObjectTaggingInput)(nil),         // 29: spec.proto.extension.v1.s3.GetObjectTaggingInput
+	(*GetObjectTaggingOutput)(nil),        // 30: spec.proto.extension.v1.s3.GetObjectTaggingOutput
+	(*GetObjectCannedAclInput)(nil),       // 31: spec.proto.extension.v1.s3.GetObjectCannedAclInput
+	(*GetObjectCannedAclOutput)(nil),      // 32: spec.proto.extension.v1.s3.GetObjectCannedAclOutput
+	(*PutObjectCannedAclInput)(nil),       // 33: spec.proto.extension.v1.s3.PutObjectCannedAclInput
+	(*PutObjectCannedAclOutput)(nil),      // 34: spec.proto.extension.v1.s3.PutObjectCannedAclOutput
+	(*CreateMultipartUploadInput)(nil),    // 35: spec.proto.extension.v1.s3.CreateMultipartUploadInput
+	(*CreateMultipartUploadOutput)(nil),   // 36: spec.proto.extension.v1.s3.CreateMultipartUploadOutput
+	(*UploadPartInput)(nil),               // 37: spec.proto.extension.v1.s3.UploadPartInput
+	(*UploadPartOutput)(nil),              // 38: spec.proto.extension.v1.s3.UploadPartOutput
+	(*UploadPartCopyInput)(nil),           // 39: spec.proto.extension.v1.s3.UploadPartCopyInput
+	(*CopyPartResult)(nil),                // 40: spec.proto.extension.v1.s3.CopyPartResult
+	(*UploadPartCopyOutput)(nil),          // 41: spec.proto.extension.v1.s3.UploadPartCopyOutput
+	(*CompletedPart)(nil),                 // 42: spec.proto.extension.v1.s3.CompletedPart
+	(*CompletedMultipartUpload)(nil),      // 43: spec.proto.extension.v1.s3.CompletedMultipartUpload
+	(*CompleteMultipartUploadInput)(nil),  // 44: spec.proto.extension.v1.s3.CompleteMultipartUploadInput
+	(*CompleteMultipartUploadOutput)(nil), // 45: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput
+	(*AbortMultipartUploadInput)(nil),     // 46: spec.proto.extension.v1.s3.AbortMultipartUploadInput
+	(*AbortMultipartUploadOutput)(nil),    // 47: spec.proto.extension.v1.s3.AbortMultipartUploadOutput
+	(*ListMultipartUploadsInput)(nil),     // 48: spec.proto.extension.v1.s3.ListMultipartUploadsInput
+	(*Initiator)(nil),                     // 49: spec.proto.extension.v1.s3.Initiator
+	(*MultipartUpload)(nil),               // 50: spec.proto.extension.v1.s3.MultipartUpload
+	(*ListMultipartUploadsOutput)(nil),    // 51: spec.proto.extension.v1.s3.ListMultipartUploadsOutput
+	(*ListPartsInput)(nil),                // 52: spec.proto.extension.v1.s3.ListPartsInput
+	(*Part)(nil),                          // 53: spec.proto.extension.v1.s3.Part
+	(*ListPartsOutput)(nil),               // 54: spec.proto.extension.v1.s3.ListPartsOutput
+	(*ListObjectVersionsInput)(nil),       // 55: spec.proto.extension.v1.s3.ListObjectVersionsInput
+	(*DeleteMarkerEntry)(nil),             // 56: spec.proto.extension.v1.s3.DeleteMarkerEntry
+	(*ObjectVersion)(nil),                 // 57: spec.proto.extension.v1.s3.ObjectVersion
+	(*ListObjectVersionsOutput)(nil),      // 58: spec.proto.extension.v1.s3.ListObjectVersionsOutput
+	(*SignURLInput)(nil),                  // 59: spec.proto.extension.v1.s3.SignURLInput
+	(*SignURLOutput)(nil),                 // 60: spec.proto.extension.v1.s3.SignURLOutput
+	(*UpdateBandwidthRateLimitInput)(nil), // 61: spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
+	(*RestoreObjectInput)(nil),            // 62: spec.proto.extension.v1.s3.RestoreObjectInput
+	(*RestoreObjectOutput)(nil),           // 63: spec.proto.extension.v1.s3.RestoreObjectOutput
+	(*RestoreRequest)(nil),                // 64: spec.proto.extension.v1.s3.RestoreRequest
+	(*GlacierJobParameters)(nil),          // 65: spec.proto.extension.v1.s3.GlacierJobParameters
+	(*OutputLocation)(nil),                // 66: spec.proto.extension.v1.s3.OutputLocation
+	(*SelectParameters)(nil),              // 67: spec.proto.extension.v1.s3.SelectParameters
+	(*InputSerialization)(nil),            // 68: spec.proto.extension.v1.s3.InputSerialization
+	(*OutputSerialization)(nil),           // 69: spec.proto.extension.v1.s3.OutputSerialization
+	(*CSVInput)(nil),                      // 70: spec.proto.extension.v1.s3.CSVInput
+	(*CSVOutput)(nil),                     // 71: spec.proto.extension.v1.s3.CSVOutput
 	nil,                                   // 72: spec.proto.extension.v1.s3.GetObjectOutput.MetadataEntry
 	nil,                                   // 73: spec.proto.extension.v1.s3.PutObjectInput.MetaEntry
 	nil,                                   // 74: spec.proto.extension.v1.s3.PutObjectInput.TaggingEntry
 	nil,                                   // 75: spec.proto.extension.v1.s3.PutObjectOutput.MetadataEntry
-	nil,                                   // 76: spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntry
-	nil,                                   // 77: spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntry
-	nil,                                   // 78: spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntry
-	nil,                                   // 79: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntry
-	nil,                                   // 80: spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntry
-	nil,                                   // 81: spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntry
-	nil,                                   // 82: spec.proto.extension.v1.s3.CopyObjectInput.TaggingEntry
-	nil,                                   // 83: spec.proto.extension.v1.s3.CopyObjectInput.MetadataEntry
-	nil,                                   // 84: spec.proto.extension.v1.s3.CopyObjectOutput.MetadataEntry
-	nil,                                   // 85: spec.proto.extension.v1.s3.DeleteObjectsOutput.MetadataEntry
-	nil,                                   // 86: spec.proto.extension.v1.s3.ListObjectsOutput.MetadataEntry
-	nil,                                   // 87: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.MetadataEntry
-	nil,                                   // 88: spec.proto.extension.v1.s3.PutObjectCannedAclOutput.MetadataEntry
-	nil,                                   // 89: spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntry
-	nil,                                   // 90: spec.proto.extension.v1.s3.CreateMultipartUploadInput.MetaDataEntry
-	nil,                                   // 91: spec.proto.extension.v1.s3.CreateMultipartUploadInput.TaggingEntry
-	nil,                                   // 92: spec.proto.extension.v1.s3.CreateMultipartUploadOutput.MetadataEntry
-	nil,                                   // 93: spec.proto.extension.v1.s3.UploadPartOutput.MetadataEntry
-	nil,                                   // 94: spec.proto.extension.v1.s3.UploadPartCopyOutput.MetadataEntry
-	nil,                                   // 95: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.MetadataEntry
-	nil,                                   // 96: spec.proto.extension.v1.s3.AbortMultipartUploadOutput.MetadataEntry
-	nil,                                   // 97: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.MetadataEntry
-	nil,                                   // 98: spec.proto.extension.v1.s3.ListObjectVersionsOutput.MetadataEntry
-	nil,                                   // 99: spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntry
-	nil,                                   // 100: spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntry
-	nil,                                   // 101: spec.proto.extension.v1.s3.AppendObjectInput.TagsEntry
-	nil,                                   // 102: spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntry
-	nil,                                   // 103: spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntry
+	nil,                                   // 76: spec.proto.extension.v1.s3.AppendObjectInput.TagsEntry
+	nil,                                   // 77: spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntry
+	nil,                                   // 78: spec.proto.extension.v1.s3.CopyObjectInput.TaggingEntry
+	nil,                                   // 79: spec.proto.extension.v1.s3.CopyObjectInput.MetadataEntry
+	nil,                                   // 80: spec.proto.extension.v1.s3.CopyObjectOutput.MetadataEntry
+	nil,                                   // 81: spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntry
+	nil,                                   // 82: spec.proto.extension.v1.s3.DeleteObjectsOutput.MetadataEntry
+	nil,                                   // 83: spec.proto.extension.v1.s3.ListObjectsOutput.MetadataEntry
+	nil,                                   // 84: spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntry
+	nil,                                   // 85: spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntry
+	nil,                                   // 86: spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntry
+	nil,                                   // 87: spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntry
+	nil,                                   // 88: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntry
+	nil,                                   // 89: spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntry
+	nil,                                   // 90: spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntry
+	nil,                                   // 91: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.MetadataEntry
+	nil,                                   // 92: spec.proto.extension.v1.s3.PutObjectCannedAclOutput.MetadataEntry
+	nil,                                   // 93: spec.proto.extension.v1.s3.CreateMultipartUploadInput.MetaDataEntry
+	nil,                                   // 94: spec.proto.extension.v1.s3.CreateMultipartUploadInput.TaggingEntry
+	nil,                                   // 95: spec.proto.extension.v1.s3.CreateMultipartUploadOutput.MetadataEntry
+	nil,                                   // 96: spec.proto.extension.v1.s3.UploadPartOutput.MetadataEntry
+	nil,                                   // 97: spec.proto.extension.v1.s3.UploadPartCopyOutput.MetadataEntry
+	nil,                                   // 98: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.MetadataEntry
+	nil,                                   // 99: spec.proto.extension.v1.s3.AbortMultipartUploadOutput.MetadataEntry
+	nil,                                   // 100: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.MetadataEntry
+	nil,                                   // 101: spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntry
+	nil,                                   // 102: spec.proto.extension.v1.s3.ListObjectVersionsOutput.MetadataEntry
+	nil,                                   // 103: spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntry
 	(*emptypb.Empty)(nil),                 // 104: google.protobuf.Empty
 }
 var file_spec_proto_extension_v1_s3_oss_proto_depIdxs = []int32{
@@ -7162,114 +7409,114 @@ var file_spec_proto_extension_v1_s3_oss_proto_depIdxs = []int32{
 	73,  // 1: spec.proto.extension.v1.s3.PutObjectInput.meta:type_name -> spec.proto.extension.v1.s3.PutObjectInput.MetaEntry
 	74,  // 2: spec.proto.extension.v1.s3.PutObjectInput.tagging:type_name -> spec.proto.extension.v1.s3.PutObjectInput.TaggingEntry
 	75,  // 3: spec.proto.extension.v1.s3.PutObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.PutObjectOutput.MetadataEntry
-	76,  // 4: spec.proto.extension.v1.s3.DeleteObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntry
-	77,  // 5: spec.proto.extension.v1.s3.PutObjectTaggingInput.tags:type_name -> spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntry
-	78,  // 6: spec.proto.extension.v1.s3.PutObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntry
-	79,  // 7: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntry
-	80,  // 8: spec.proto.extension.v1.s3.GetObjectTaggingOutput.tags:type_name -> spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntry
-	81,  // 9: spec.proto.extension.v1.s3.GetObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntry
-	12,  // 10: spec.proto.extension.v1.s3.CopyObjectInput.copy_source:type_name -> spec.proto.extension.v1.s3.CopySource
-	82,  // 11: spec.proto.extension.v1.s3.CopyObjectInput.tagging:type_name -> spec.proto.extension.v1.s3.CopyObjectInput.TaggingEntry
-	83,  // 12: spec.proto.extension.v1.s3.CopyObjectInput.metadata:type_name -> spec.proto.extension.v1.s3.CopyObjectInput.MetadataEntry
-	14,  // 13: spec.proto.extension.v1.s3.CopyObjectOutput.copy_object_result:type_name -> spec.proto.extension.v1.s3.CopyObjectResult
-	84,  // 14: spec.proto.extension.v1.s3.CopyObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.CopyObjectOutput.MetadataEntry
-	17,  // 15: spec.proto.extension.v1.s3.Delete.objects:type_name -> spec.proto.extension.v1.s3.ObjectIdentifier
-	16,  // 16: spec.proto.extension.v1.s3.DeleteObjectsInput.delete:type_name -> spec.proto.extension.v1.s3.Delete
-	19,  // 17: spec.proto.extension.v1.s3.DeleteObjectsOutput.deleted:type_name -> spec.proto.extension.v1.s3.DeletedObject
-	85,  // 18: spec.proto.extension.v1.s3.DeleteObjectsOutput.metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectsOutput.MetadataEntry
-	24,  // 19: spec.proto.extension.v1.s3.ListObjectsOutput.contents:type_name -> spec.proto.extension.v1.s3.Object
-	86,  // 20: spec.proto.extension.v1.s3.ListObjectsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListObjectsOutput.MetadataEntry
-	23,  // 21: spec.proto.extension.v1.s3.Object.owner:type_name -> spec.proto.extension.v1.s3.Owner
-	23,  // 22: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.owner:type_name -> spec.proto.extension.v1.s3.Owner
-	87,  // 23: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.metadata:type_name -> spec.proto.extension.v1.s3.GetObjectCannedAclOutput.MetadataEntry
-	88,  // 24: spec.proto.extension.v1.s3.PutObjectCannedAclOutput.metadata:type_name -> spec.proto.extension.v1.s3.PutObjectCannedAclOutput.MetadataEntry
-	31,  // 25: spec.proto.extension.v1.s3.InputSerialization.csv:type_name -> spec.proto.extension.v1.s3.CSVInput
-	33,  // 26: spec.proto.extension.v1.s3.OutputSerialization.csv:type_name -> spec.proto.extension.v1.s3.CSVOutput
-	32,  // 27: spec.proto.extension.v1.s3.SelectParameters.input_serialization:type_name -> spec.proto.extension.v1.s3.InputSerialization
-	34,  // 28: spec.proto.extension.v1.s3.SelectParameters.output_serialization:type_name -> spec.proto.extension.v1.s3.OutputSerialization
-	29,  // 29: spec.proto.extension.v1.s3.RestoreRequest.glacier_job_parameters:type_name -> spec.proto.extension.v1.s3.GlacierJobParameters
-	30,  // 30: spec.proto.extension.v1.s3.RestoreRequest.output_location:type_name -> spec.proto.extension.v1.s3.OutputLocation
-	35,  // 31: spec.proto.extension.v1.s3.RestoreRequest.select_parameters:type_name -> spec.proto.extension.v1.s3.SelectParameters
-	36,  // 32: spec.proto.extension.v1.s3.RestoreObjectInput.restore_request:type_name -> spec.proto.extension.v1.s3.RestoreRequest
-	89,  // 33: spec.proto.extension.v1.s3.RestoreObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntry
-	90,  // 34: spec.proto.extension.v1.s3.CreateMultipartUploadInput.meta_data:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadInput.MetaDataEntry
-	91,  // 35: spec.proto.extension.v1.s3.CreateMultipartUploadInput.tagging:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadInput.TaggingEntry
-	92,  // 36: spec.proto.extension.v1.s3.CreateMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadOutput.MetadataEntry
-	93,  // 37: spec.proto.extension.v1.s3.UploadPartOutput.metadata:type_name -> spec.proto.extension.v1.s3.UploadPartOutput.MetadataEntry
-	12,  // 38: spec.proto.extension.v1.s3.UploadPartCopyInput.copy_source:type_name -> spec.proto.extension.v1.s3.CopySource
-	44,  // 39: spec.proto.extension.v1.s3.UploadPartCopyOutput.copy_part_result:type_name -> spec.proto.extension.v1.s3.CopyPartResult
-	94,  // 40: spec.proto.extension.v1.s3.UploadPartCopyOutput.metadata:type_name -> spec.proto.extension.v1.s3.UploadPartCopyOutput.MetadataEntry
-	46,  // 41: spec.proto.extension.v1.s3.CompletedMultipartUpload.parts:type_name -> spec.proto.extension.v1.s3.CompletedPart
-	47,  // 42: spec.proto.extension.v1.s3.CompleteMultipartUploadInput.multipart_upload:type_name -> spec.proto.extension.v1.s3.CompletedMultipartUpload
-	95,  // 43: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.MetadataEntry
-	96,  // 44: spec.proto.extension.v1.s3.AbortMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.AbortMultipartUploadOutput.MetadataEntry
-	53,  // 45: spec.proto.extension.v1.s3.MultipartUpload.initiator:type_name -> spec.proto.extension.v1.s3.Initiator
-	23,  // 46: spec.proto.extension.v1.s3.MultipartUpload.owner:type_name -> spec.proto.extension.v1.s3.Owner
-	54,  // 47: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.uploads:type_name -> spec.proto.extension.v1.s3.MultipartUpload
-	97,  // 48: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListMultipartUploadsOutput.MetadataEntry
-	23,  // 49: spec.proto.extension.v1.s3.DeleteMarkerEntry.owner:type_name -> spec.proto.extension.v1.s3.Owner
-	23,  // 50: spec.proto.extension.v1.s3.ObjectVersion.owner:type_name -> spec.proto.extension.v1.s3.Owner
-	57,  // 51: spec.proto.extension.v1.s3.ListObjectVersionsOutput.delete_markers:type_name -> spec.proto.extension.v1.s3.DeleteMarkerEntry
-	58,  // 52: spec.proto.extension.v1.s3.ListObjectVersionsOutput.versions:type_name -> spec.proto.extension.v1.s3.ObjectVersion
-	98,  // 53: spec.proto.extension.v1.s3.ListObjectVersionsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListObjectVersionsOutput.MetadataEntry
-	99,  // 54: spec.proto.extension.v1.s3.HeadObjectOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntry
-	100, // 55: spec.proto.extension.v1.s3.IsObjectExistOutput.metadata:type_name -> spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntry
-	101, // 56: spec.proto.extension.v1.s3.AppendObjectInput.tags:type_name -> spec.proto.extension.v1.s3.AppendObjectInput.TagsEntry
-	102, // 57: spec.proto.extension.v1.s3.AppendObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntry
-	70,  // 58: spec.proto.extension.v1.s3.ListPartsOutput.parts:type_name -> spec.proto.extension.v1.s3.Part
-	103, // 59: spec.proto.extension.v1.s3.ListPartsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntry
+	76,  // 4: spec.proto.extension.v1.s3.AppendObjectInput.tags:type_name -> spec.proto.extension.v1.s3.AppendObjectInput.TagsEntry
+	77,  // 5: spec.proto.extension.v1.s3.AppendObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.AppendObjectOutput.MetadataEntry
+	6,   // 6: spec.proto.extension.v1.s3.CopyObjectInput.copy_source:type_name -> spec.proto.extension.v1.s3.CopySource
+	78,  // 7: spec.proto.extension.v1.s3.CopyObjectInput.tagging:type_name -> spec.proto.extension.v1.s3.CopyObjectInput.TaggingEntry
+	79,  // 8: spec.proto.extension.v1.s3.CopyObjectInput.metadata:type_name -> spec.proto.extension.v1.s3.CopyObjectInput.MetadataEntry
+	8,   // 9: spec.proto.extension.v1.s3.CopyObjectOutput.copy_object_result:type_name -> spec.proto.extension.v1.s3.CopyObjectResult
+	80,  // 10: spec.proto.extension.v1.s3.CopyObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.CopyObjectOutput.MetadataEntry
+	81,  // 11: spec.proto.extension.v1.s3.DeleteObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectOutput.MetadataEntry
+	13,  // 12: spec.proto.extension.v1.s3.Delete.objects:type_name -> spec.proto.extension.v1.s3.ObjectIdentifier
+	12,  // 13: spec.proto.extension.v1.s3.DeleteObjectsInput.delete:type_name -> spec.proto.extension.v1.s3.Delete
+	15,  // 14: spec.proto.extension.v1.s3.DeleteObjectsOutput.deleted:type_name -> spec.proto.extension.v1.s3.DeletedObject
+	82,  // 15: spec.proto.extension.v1.s3.DeleteObjectsOutput.metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectsOutput.MetadataEntry
+	20,  // 16: spec.proto.extension.v1.s3.ListObjectsOutput.contents:type_name -> spec.proto.extension.v1.s3.Object
+	83,  // 17: spec.proto.extension.v1.s3.ListObjectsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListObjectsOutput.MetadataEntry
+	19,  // 18: spec.proto.extension.v1.s3.Object.owner:type_name -> spec.proto.extension.v1.s3.Owner
+	84,  // 19: spec.proto.extension.v1.s3.HeadObjectOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.HeadObjectOutput.ResultMetadataEntry
+	85,  // 20: spec.proto.extension.v1.s3.IsObjectExistOutput.metadata:type_name -> spec.proto.extension.v1.s3.IsObjectExistOutput.MetadataEntry
+	86,  // 21: spec.proto.extension.v1.s3.PutObjectTaggingInput.tags:type_name -> spec.proto.extension.v1.s3.PutObjectTaggingInput.TagsEntry
+	87,  // 22: spec.proto.extension.v1.s3.PutObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.PutObjectTaggingOutput.ResultMetadataEntry
+	88,  // 23: spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.DeleteObjectTaggingOutput.ResultMetadataEntry
+	89,  // 24: spec.proto.extension.v1.s3.GetObjectTaggingOutput.tags:type_name -> spec.proto.extension.v1.s3.GetObjectTaggingOutput.TagsEntry
+	90,  // 25: spec.proto.extension.v1.s3.GetObjectTaggingOutput.result_metadata:type_name -> spec.proto.extension.v1.s3.GetObjectTaggingOutput.ResultMetadataEntry
+	19,  // 26: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.owner:type_name -> spec.proto.extension.v1.s3.Owner
+	91,  // 27: spec.proto.extension.v1.s3.GetObjectCannedAclOutput.metadata:type_name -> spec.proto.extension.v1.s3.GetObjectCannedAclOutput.MetadataEntry
+	92,  // 28: spec.proto.extension.v1.s3.PutObjectCannedAclOutput.metadata:type_name -> spec.proto.extension.v1.s3.PutObjectCannedAclOutput.MetadataEntry
+	93,  // 29: spec.proto.extension.v1.s3.CreateMultipartUploadInput.meta_data:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadInput.MetaDataEntry
+	94,  // 30: spec.proto.extension.v1.s3.CreateMultipartUploadInput.tagging:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadInput.TaggingEntry
+	95,  // 31: spec.proto.extension.v1.s3.CreateMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.CreateMultipartUploadOutput.MetadataEntry
+	96,  // 32: spec.proto.extension.v1.s3.UploadPartOutput.metadata:type_name -> spec.proto.extension.v1.s3.UploadPartOutput.MetadataEntry
+	6,   // 33: spec.proto.extension.v1.s3.UploadPartCopyInput.copy_source:type_name -> spec.proto.extension.v1.s3.CopySource
+	40,  // 34: spec.proto.extension.v1.s3.UploadPartCopyOutput.copy_part_result:type_name -> spec.proto.extension.v1.s3.CopyPartResult
+	97,  // 35: spec.proto.extension.v1.s3.UploadPartCopyOutput.metadata:type_name -> spec.proto.extension.v1.s3.UploadPartCopyOutput.MetadataEntry
+	42,  // 36: spec.proto.extension.v1.s3.CompletedMultipartUpload.parts:type_name -> spec.proto.extension.v1.s3.CompletedPart
+	43,  // 37: spec.proto.extension.v1.s3.CompleteMultipartUploadInput.multipart_upload:type_name -> spec.proto.extension.v1.s3.CompletedMultipartUpload
+	98,  // 38: spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.CompleteMultipartUploadOutput.MetadataEntry
+	99,  // 39: spec.proto.extension.v1.s3.AbortMultipartUploadOutput.metadata:type_name -> spec.proto.extension.v1.s3.AbortMultipartUploadOutput.MetadataEntry
+	49,  // 40: spec.proto.extension.v1.s3.MultipartUpload.initiator:type_name -> spec.proto.extension.v1.s3.Initiator
+	19,  // 41: spec.proto.extension.v1.s3.MultipartUpload.owner:type_name -> spec.proto.extension.v1.s3.Owner
+	50,  // 42: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.uploads:type_name -> spec.proto.extension.v1.s3.MultipartUpload
+	100, // 43: spec.proto.extension.v1.s3.ListMultipartUploadsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListMultipartUploadsOutput.MetadataEntry
+	53,  // 44: spec.proto.extension.v1.s3.ListPartsOutput.parts:type_name -> spec.proto.extension.v1.s3.Part
+	101, // 45: spec.proto.extension.v1.s3.ListPartsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListPartsOutput.MetadataEntry
+	19,  // 46: spec.proto.extension.v1.s3.DeleteMarkerEntry.owner:type_name -> spec.proto.extension.v1.s3.Owner
+	19,  // 47: spec.proto.extension.v1.s3.ObjectVersion.owner:type_name -> spec.proto.extension.v1.s3.Owner
+	56,  // 48: spec.proto.extension.v1.s3.ListObjectVersionsOutput.delete_markers:type_name -> spec.proto.extension.v1.s3.DeleteMarkerEntry
+	57,  // 49: spec.proto.extension.v1.s3.ListObjectVersionsOutput.versions:type_name -> spec.proto.extension.v1.s3.ObjectVersion
+	102, // 50: spec.proto.extension.v1.s3.ListObjectVersionsOutput.metadata:type_name -> spec.proto.extension.v1.s3.ListObjectVersionsOutput.MetadataEntry
+	64,  // 51: spec.proto.extension.v1.s3.RestoreObjectInput.restore_request:type_name -> spec.proto.extension.v1.s3.RestoreRequest
+	103, // 52: spec.proto.extension.v1.s3.RestoreObjectOutput.metadata:type_name -> spec.proto.extension.v1.s3.RestoreObjectOutput.MetadataEntry
+	65,  // 53: spec.proto.extension.v1.s3.RestoreRequest.glacier_job_parameters:type_name -> spec.proto.extension.v1.s3.GlacierJobParameters
+	66,  // 54: spec.proto.extension.v1.s3.RestoreRequest.output_location:type_name -> spec.proto.extension.v1.s3.OutputLocation
+	67,  // 55: spec.proto.extension.v1.s3.RestoreRequest.select_parameters:type_name -> spec.proto.extension.v1.s3.SelectParameters
+	68,  // 56: spec.proto.extension.v1.s3.SelectParameters.input_serialization:type_name -> spec.proto.extension.v1.s3.InputSerialization
+	69,  // 57: spec.proto.extension.v1.s3.SelectParameters.output_serialization:type_name -> spec.proto.extension.v1.s3.OutputSerialization
+	70,  // 58: spec.proto.extension.v1.s3.InputSerialization.csv:type_name -> spec.proto.extension.v1.s3.CSVInput
+	71,  // 59: spec.proto.extension.v1.s3.OutputSerialization.csv:type_name -> spec.proto.extension.v1.s3.CSVOutput
 	2,   // 60: spec.proto.extension.v1.s3.ObjectStorageService.PutObject:input_type -> spec.proto.extension.v1.s3.PutObjectInput
 	0,   // 61: spec.proto.extension.v1.s3.ObjectStorageService.GetObject:input_type -> spec.proto.extension.v1.s3.GetObjectInput
-	4,   // 62: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObject:input_type -> spec.proto.extension.v1.s3.DeleteObjectInput
-	13,  // 63: spec.proto.extension.v1.s3.ObjectStorageService.CopyObject:input_type -> spec.proto.extension.v1.s3.CopyObjectInput
-	18,  // 64: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjects:input_type -> spec.proto.extension.v1.s3.DeleteObjectsInput
-	21,  // 65: spec.proto.extension.v1.s3.ObjectStorageService.ListObjects:input_type -> spec.proto.extension.v1.s3.ListObjectsInput
-	60,  // 66: spec.proto.extension.v1.s3.ObjectStorageService.HeadObject:input_type -> spec.proto.extension.v1.s3.HeadObjectInput
-	62,  // 67: spec.proto.extension.v1.s3.ObjectStorageService.IsObjectExist:input_type -> spec.proto.extension.v1.s3.IsObjectExistInput
-	6,   // 68: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectTagging:input_type -> spec.proto.extension.v1.s3.PutObjectTaggingInput
-	8,   // 69: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjectTagging:input_type -> spec.proto.extension.v1.s3.DeleteObjectTaggingInput
-	10,  // 70: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectTagging:input_type -> spec.proto.extension.v1.s3.GetObjectTaggingInput
-	25,  // 71: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectCannedAcl:input_type -> spec.proto.extension.v1.s3.GetObjectCannedAclInput
-	27,  // 72: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectCannedAcl:input_type -> spec.proto.extension.v1.s3.PutObjectCannedAclInput
-	39,  // 73: spec.proto.extension.v1.s3.ObjectStorageService.CreateMultipartUpload:input_type -> spec.proto.extension.v1.s3.CreateMultipartUploadInput
-	41,  // 74: spec.proto.extension.v1.s3.ObjectStorageService.UploadPart:input_type -> spec.proto.extension.v1.s3.UploadPartInput
-	43,  // 75: spec.proto.extension.v1.s3.ObjectStorageService.UploadPartCopy:input_type -> spec.proto.extension.v1.s3.UploadPartCopyInput
-	48,  // 76: spec.proto.extension.v1.s3.ObjectStorageService.CompleteMultipartUpload:input_type -> spec.proto.extension.v1.s3.CompleteMultipartUploadInput
-	50,  // 77: spec.proto.extension.v1.s3.ObjectStorageService.AbortMultipartUpload:input_type -> spec.proto.extension.v1.s3.AbortMultipartUploadInput
-	52,  // 78: spec.proto.extension.v1.s3.ObjectStorageService.ListMultipartUploads:input_type -> spec.proto.extension.v1.s3.ListMultipartUploadsInput
-	69,  // 79: spec.proto.extension.v1.s3.ObjectStorageService.ListParts:input_type -> spec.proto.extension.v1.s3.ListPartsInput
-	56,  // 80: spec.proto.extension.v1.s3.ObjectStorageService.ListObjectVersions:input_type -> spec.proto.extension.v1.s3.ListObjectVersionsInput
-	64,  // 81: spec.proto.extension.v1.s3.ObjectStorageService.SignURL:input_type -> spec.proto.extension.v1.s3.SignURLInput
-	66,  // 82: spec.proto.extension.v1.s3.ObjectStorageService.UpdateDownloadBandwidthRateLimit:input_type -> spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
-	66,  // 83: spec.proto.extension.v1.s3.ObjectStorageService.UpdateUploadBandwidthRateLimit:input_type -> spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
-	67,  // 84: spec.proto.extension.v1.s3.ObjectStorageService.AppendObject:input_type -> spec.proto.extension.v1.s3.AppendObjectInput
-	37,  // 85: spec.proto.extension.v1.s3.ObjectStorageService.RestoreObject:input_type -> spec.proto.extension.v1.s3.RestoreObjectInput
+	10,  // 62: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObject:input_type -> spec.proto.extension.v1.s3.DeleteObjectInput
+	7,   // 63: spec.proto.extension.v1.s3.ObjectStorageService.CopyObject:input_type -> spec.proto.extension.v1.s3.CopyObjectInput
+	14,  // 64: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjects:input_type -> spec.proto.extension.v1.s3.DeleteObjectsInput
+	17,  // 65: spec.proto.extension.v1.s3.ObjectStorageService.ListObjects:input_type -> spec.proto.extension.v1.s3.ListObjectsInput
+	21,  // 66: spec.proto.extension.v1.s3.ObjectStorageService.HeadObject:input_type -> spec.proto.extension.v1.s3.HeadObjectInput
+	23,  // 67: spec.proto.extension.v1.s3.ObjectStorageService.IsObjectExist:input_type -> spec.proto.extension.v1.s3.IsObjectExistInput
+	25,  // 68: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectTagging:input_type -> spec.proto.extension.v1.s3.PutObjectTaggingInput
+	27,  // 69: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjectTagging:input_type -> spec.proto.extension.v1.s3.DeleteObjectTaggingInput
+	29,  // 70: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectTagging:input_type -> spec.proto.extension.v1.s3.GetObjectTaggingInput
+	31,  // 71: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectCannedAcl:input_type -> spec.proto.extension.v1.s3.GetObjectCannedAclInput
+	33,  // 72: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectCannedAcl:input_type -> spec.proto.extension.v1.s3.PutObjectCannedAclInput
+	35,  // 73: spec.proto.extension.v1.s3.ObjectStorageService.CreateMultipartUpload:input_type -> spec.proto.extension.v1.s3.CreateMultipartUploadInput
+	37,  // 74: spec.proto.extension.v1.s3.ObjectStorageService.UploadPart:input_type -> spec.proto.extension.v1.s3.UploadPartInput
+	39,  // 75: spec.proto.extension.v1.s3.ObjectStorageService.UploadPartCopy:input_type -> spec.proto.extension.v1.s3.UploadPartCopyInput
+	44,  // 76: spec.proto.extension.v1.s3.ObjectStorageService.CompleteMultipartUpload:input_type -> spec.proto.extension.v1.s3.CompleteMultipartUploadInput
+	46,  // 77: spec.proto.extension.v1.s3.ObjectStorageService.AbortMultipartUpload:input_type -> spec.proto.extension.v1.s3.AbortMultipartUploadInput
+	48,  // 78: spec.proto.extension.v1.s3.ObjectStorageService.ListMultipartUploads:input_type -> spec.proto.extension.v1.s3.ListMultipartUploadsInput
+	52,  // 79: spec.proto.extension.v1.s3.ObjectStorageService.ListParts:input_type -> spec.proto.extension.v1.s3.ListPartsInput
+	55,  // 80: spec.proto.extension.v1.s3.ObjectStorageService.ListObjectVersions:input_type -> spec.proto.extension.v1.s3.ListObjectVersionsInput
+	59,  // 81: spec.proto.extension.v1.s3.ObjectStorageService.SignURL:input_type -> spec.proto.extension.v1.s3.SignURLInput
+	61,  // 82: spec.proto.extension.v1.s3.ObjectStorageService.UpdateDownloadBandwidthRateLimit:input_type -> spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
+	61,  // 83: spec.proto.extension.v1.s3.ObjectStorageService.UpdateUploadBandwidthRateLimit:input_type -> spec.proto.extension.v1.s3.UpdateBandwidthRateLimitInput
+	4,   // 84: spec.proto.extension.v1.s3.ObjectStorageService.AppendObject:input_type -> spec.proto.extension.v1.s3.AppendObjectInput
+	62,  // 85: spec.proto.extension.v1.s3.ObjectStorageService.RestoreObject:input_type -> spec.proto.extension.v1.s3.RestoreObjectInput
 	3,   // 86: spec.proto.extension.v1.s3.ObjectStorageService.PutObject:output_type -> spec.proto.extension.v1.s3.PutObjectOutput
 	1,   // 87: spec.proto.extension.v1.s3.ObjectStorageService.GetObject:output_type -> spec.proto.extension.v1.s3.GetObjectOutput
-	5,   // 88: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObject:output_type -> spec.proto.extension.v1.s3.DeleteObjectOutput
-	15,  // 89: spec.proto.extension.v1.s3.ObjectStorageService.CopyObject:output_type -> spec.proto.extension.v1.s3.CopyObjectOutput
-	20,  // 90: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjects:output_type -> spec.proto.extension.v1.s3.DeleteObjectsOutput
-	22,  // 91: spec.proto.extension.v1.s3.ObjectStorageService.ListObjects:output_type -> spec.proto.extension.v1.s3.ListObjectsOutput
-	61,  // 92: spec.proto.extension.v1.s3.ObjectStorageService.HeadObject:output_type -> spec.proto.extension.v1.s3.HeadObjectOutput
-	63,  // 93: spec.proto.extension.v1.s3.ObjectStorageService.IsObjectExist:output_type -> spec.proto.extension.v1.s3.IsObjectExistOutput
-	7,   // 94: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectTagging:output_type -> spec.proto.extension.v1.s3.PutObjectTaggingOutput
-	9,   // 95: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjectTagging:output_type -> spec.proto.extension.v1.s3.DeleteObjectTaggingOutput
-	11,  // 96: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectTagging:output_type -> spec.proto.extension.v1.s3.GetObjectTaggingOutput
-	26,  // 97: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectCannedAcl:output_type -> spec.proto.extension.v1.s3.GetObjectCannedAclOutput
-	28,  // 98: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectCannedAcl:output_type -> spec.proto.extension.v1.s3.PutObjectCannedAclOutput
-	40,  // 99: spec.proto.extension.v1.s3.ObjectStorageService.CreateMultipartUpload:output_type -> spec.proto.extension.v1.s3.CreateMultipartUploadOutput
-	42,  // 100: spec.proto.extension.v1.s3.ObjectStorageService.UploadPart:output_type -> spec.proto.extension.v1.s3.UploadPartOutput
-	45,  // 101: spec.proto.extension.v1.s3.ObjectStorageService.UploadPartCopy:output_type -> spec.proto.extension.v1.s3.UploadPartCopyOutput
-	49,  // 102: spec.proto.extension.v1.s3.ObjectStorageService.CompleteMultipartUpload:output_type -> spec.proto.extension.v1.s3.CompleteMultipartUploadOutput
-	51,  // 103: spec.proto.extension.v1.s3.ObjectStorageService.AbortMultipartUpload:output_type -> spec.proto.extension.v1.s3.AbortMultipartUploadOutput
-	55,  // 104: spec.proto.extension.v1.s3.ObjectStorageService.ListMultipartUploads:output_type -> spec.proto.extension.v1.s3.ListMultipartUploadsOutput
-	71,  // 105: spec.proto.extension.v1.s3.ObjectStorageService.ListParts:output_type -> spec.proto.extension.v1.s3.ListPartsOutput
-	59,  // 106: spec.proto.extension.v1.s3.ObjectStorageService.ListObjectVersions:output_type -> spec.proto.extension.v1.s3.ListObjectVersionsOutput
-	65,  // 107: spec.proto.extension.v1.s3.ObjectStorageService.SignURL:output_type -> spec.proto.extension.v1.s3.SignURLOutput
+	11,  // 88: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObject:output_type -> spec.proto.extension.v1.s3.DeleteObjectOutput
+	9,   // 89: spec.proto.extension.v1.s3.ObjectStorageService.CopyObject:output_type -> spec.proto.extension.v1.s3.CopyObjectOutput
+	16,  // 90: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjects:output_type -> spec.proto.extension.v1.s3.DeleteObjectsOutput
+	18,  // 91: spec.proto.extension.v1.s3.ObjectStorageService.ListObjects:output_type -> spec.proto.extension.v1.s3.ListObjectsOutput
+	22,  // 92: spec.proto.extension.v1.s3.ObjectStorageService.HeadObject:output_type -> spec.proto.extension.v1.s3.HeadObjectOutput
+	24,  // 93: spec.proto.extension.v1.s3.ObjectStorageService.IsObjectExist:output_type -> spec.proto.extension.v1.s3.IsObjectExistOutput
+	26,  // 94: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectTagging:output_type -> spec.proto.extension.v1.s3.PutObjectTaggingOutput
+	28,  // 95: spec.proto.extension.v1.s3.ObjectStorageService.DeleteObjectTagging:output_type -> spec.proto.extension.v1.s3.DeleteObjectTaggingOutput
+	30,  // 96: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectTagging:output_type -> spec.proto.extension.v1.s3.GetObjectTaggingOutput
+	32,  // 97: spec.proto.extension.v1.s3.ObjectStorageService.GetObjectCannedAcl:output_type -> spec.proto.extension.v1.s3.GetObjectCannedAclOutput
+	34,  // 98: spec.proto.extension.v1.s3.ObjectStorageService.PutObjectCannedAcl:output_type -> spec.proto.extension.v1.s3.PutObjectCannedAclOutput
+	36,  // 99: spec.proto.extension.v1.s3.ObjectStorageService.CreateMultipartUpload:output_type -> spec.proto.extension.v1.s3.CreateMultipartUploadOutput
+	38,  // 100: spec.proto.extension.v1.s3.ObjectStorageService.UploadPart:output_type -> spec.proto.extension.v1.s3.UploadPartOutput
+	41,  // 101: spec.proto.extension.v1.s3.ObjectStorageService.UploadPartCopy:output_type -> spec.proto.extension.v1.s3.UploadPartCopyOutput
+	45,  // 102: spec.proto.extension.v1.s3.ObjectStorageService.CompleteMultipartUpload:output_type -> spec.proto.extension.v1.s3.CompleteMultipartUploadOutput
+	47,  // 103: spec.proto.extension.v1.s3.ObjectStorageService.AbortMultipartUpload:output_type -> spec.proto.extension.v1.s3.AbortMultipartUploadOutput
+	51,  // 104: spec.proto.extension.v1.s3.ObjectStorageService.ListMultipartUploads:output_type -> spec.proto.extension.v1.s3.ListMultipartUploadsOutput
+	54,  // 105: spec.proto.extension.v1.s3.ObjectStorageService.ListParts:output_type -> spec.proto.extension.v1.s3.ListPartsOutput
+	58,  // 106: spec.proto.extension.v1.s3.ObjectStorageService.ListObjectVersions:output_type -> spec.proto.extension.v1.s3.ListObjectVersionsOutput
+	60,  // 107: spec.proto.extension.v1.s3.ObjectStorageService.SignURL:output_type -> spec.proto.extension.v1.s3.SignURLOutput
 	104, // 108: spec.proto.extension.v1.s3.ObjectStorageService.UpdateDownloadBandwidthRateLimit:output_type -> google.protobuf.Empty
 	104, // 109: spec.proto.extension.v1.s3.ObjectStorageService.UpdateUploadBandwidthRateLimit:output_type -> google.protobuf.Empty
-	68,  // 110: spec.proto.extension.v1.s3.ObjectStorageService.AppendObject:output_type -> spec.proto.extension.v1.s3.AppendObjectOutput
-	38,  // 111: spec.proto.extension.v1.s3.ObjectStorageService.RestoreObject:output_type -> spec.proto.extension.v1.s3.RestoreObjectOutput
+	5,   // 110: spec.proto.extension.v1.s3.ObjectStorageService.AppendObject:output_type -> spec.proto.extension.v1.s3.AppendObjectOutput
+	63,  // 111: spec.proto.extension.v1.s3.ObjectStorageService.RestoreObject:output_type -> spec.proto.extension.v1.s3.RestoreObjectOutput
 	86,  // [86:112] is the sub-list for method output_type
 	60,  // [60:86] is the sub-list for method input_type
 	60,  // [60:60] is the sub-list for extension type_name

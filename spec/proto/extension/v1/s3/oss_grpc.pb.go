@@ -3,6 +3,26 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/s3/oss.proto
 
+// Object storage with the abilities of S3 and its relatives.
+//
+// What holds everywhere and is not repeated at each field:
+//
+// - `store_name` is the name of the oss component in the configuration.
+// - Times are seconds since 1970-01-01 UTC, sizes and positions are bytes, unless a field
+//   says otherwise. A zero time or size is "not given".
+// - Fields that a backend does not know are ignored by it. Empty output fields are those
+//   that the backend did not answer.
+// - `metadata` of a response is what the backend reported beyond the named fields.
+// - `expected_bucket_owner` is an account; if the bucket belongs to another, the request
+//   fails.
+// - `request_payer` is "requester" if the caller agrees to pay for the request;
+//   `request_charged` says that it will.
+// - `sse_customer_algorithm`, `sse_customer_key` and `sse_customer_key_md5` are for
+//   encryption with a key that the client keeps: the algorithm ("AES256"), the key, and
+//   the base64 MD5 of the key. They have to be the same in every request for the object.
+// - `version_id` chooses a version of the object in a bucket with versioning; empty for
+//   the newest one.
+
 package s3v1
 
 import (
@@ -50,32 +70,71 @@ const (
 // ObjectStorageServiceClient is the client API for ObjectStorageService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// ObjectStorageService reads and writes objects in buckets.
+//
+// INVALID_ARGUMENT if the store does not exist. INTERNAL, with the text of the backend,
+// if the backend refuses or lacks the operation; that includes objects that do not exist.
 type ObjectStorageServiceClient interface {
+	// Writes an object from a stream of pieces. The first message has all parameters and
+	// may have data; of later ones only `body` is read.
 	PutObject(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PutObjectInput, PutObjectOutput], error)
+	// Reads an object as a stream of pieces of up to 1 MiB. Every message repeats the
+	// fields that describe the object, and there is at least one, also for an empty object.
 	GetObject(ctx context.Context, in *GetObjectInput, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetObjectOutput], error)
+	// Deletes an object, or with `version_id` one version of it. An object that does not
+	// exist is no error.
 	DeleteObject(ctx context.Context, in *DeleteObjectInput, opts ...grpc.CallOption) (*DeleteObjectOutput, error)
+	// Copies an object inside the store.
 	CopyObject(ctx context.Context, in *CopyObjectInput, opts ...grpc.CallOption) (*CopyObjectOutput, error)
+	// Deletes many objects of one bucket, up to 1000, in one request.
 	DeleteObjects(ctx context.Context, in *DeleteObjectsInput, opts ...grpc.CallOption) (*DeleteObjectsOutput, error)
+	// Lists the objects of a bucket in the order of their keys, page by page.
 	ListObjects(ctx context.Context, in *ListObjectsInput, opts ...grpc.CallOption) (*ListObjectsOutput, error)
+	// Returns what is known of an object without reading it.
 	HeadObject(ctx context.Context, in *HeadObjectInput, opts ...grpc.CallOption) (*HeadObjectOutput, error)
+	// Tells whether an object exists.
 	IsObjectExist(ctx context.Context, in *IsObjectExistInput, opts ...grpc.CallOption) (*IsObjectExistOutput, error)
+	// Replaces all tags of an object.
 	PutObjectTagging(ctx context.Context, in *PutObjectTaggingInput, opts ...grpc.CallOption) (*PutObjectTaggingOutput, error)
+	// Removes all tags of an object.
 	DeleteObjectTagging(ctx context.Context, in *DeleteObjectTaggingInput, opts ...grpc.CallOption) (*DeleteObjectTaggingOutput, error)
+	// Returns the tags of an object.
 	GetObjectTagging(ctx context.Context, in *GetObjectTaggingInput, opts ...grpc.CallOption) (*GetObjectTaggingOutput, error)
+	// Returns which of the predefined access rules an object has.
 	GetObjectCannedAcl(ctx context.Context, in *GetObjectCannedAclInput, opts ...grpc.CallOption) (*GetObjectCannedAclOutput, error)
+	// Gives an object one of the predefined access rules.
 	PutObjectCannedAcl(ctx context.Context, in *PutObjectCannedAclInput, opts ...grpc.CallOption) (*PutObjectCannedAclOutput, error)
+	// Begins an object that is uploaded in parts. It does not exist before
+	// CompleteMultipartUpload.
 	CreateMultipartUpload(ctx context.Context, in *CreateMultipartUploadInput, opts ...grpc.CallOption) (*CreateMultipartUploadOutput, error)
+	// Uploads one part from a stream of pieces. The first message has all parameters and
+	// may have data; of later ones only `body` is read. Parts may be uploaded in any order
+	// and at the same time.
 	UploadPart(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadPartInput, UploadPartOutput], error)
+	// Makes one part out of a range of an existing object.
 	UploadPartCopy(ctx context.Context, in *UploadPartCopyInput, opts ...grpc.CallOption) (*UploadPartCopyOutput, error)
+	// Puts the parts together into the object.
 	CompleteMultipartUpload(ctx context.Context, in *CompleteMultipartUploadInput, opts ...grpc.CallOption) (*CompleteMultipartUploadOutput, error)
+	// Gives an upload up and frees the space of its parts.
 	AbortMultipartUpload(ctx context.Context, in *AbortMultipartUploadInput, opts ...grpc.CallOption) (*AbortMultipartUploadOutput, error)
+	// Lists the uploads that are neither completed nor aborted, page by page.
 	ListMultipartUploads(ctx context.Context, in *ListMultipartUploadsInput, opts ...grpc.CallOption) (*ListMultipartUploadsOutput, error)
+	// Lists the parts that an upload has so far, page by page.
 	ListParts(ctx context.Context, in *ListPartsInput, opts ...grpc.CallOption) (*ListPartsOutput, error)
+	// Lists all versions of the objects in a bucket with versioning, page by page.
 	ListObjectVersions(ctx context.Context, in *ListObjectVersionsInput, opts ...grpc.CallOption) (*ListObjectVersionsOutput, error)
+	// Makes a URL that lets anybody who has it read or write one object for some time.
 	SignURL(ctx context.Context, in *SignURLInput, opts ...grpc.CallOption) (*SignURLOutput, error)
+	// Limits how fast the component downloads.
 	UpdateDownloadBandwidthRateLimit(ctx context.Context, in *UpdateBandwidthRateLimitInput, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Limits how fast the component uploads.
 	UpdateUploadBandwidthRateLimit(ctx context.Context, in *UpdateBandwidthRateLimitInput, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Appends a stream of pieces to an object, and creates it if need be. The first message
+	// has all parameters and may have data; of later ones only `body` is read.
 	AppendObject(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[AppendObjectInput, AppendObjectOutput], error)
+	// Asks for an archived object to be made readable for some days. It returns before that
+	// has happened.
 	RestoreObject(ctx context.Context, in *RestoreObjectInput, opts ...grpc.CallOption) (*RestoreObjectOutput, error)
 }
 
@@ -368,32 +427,71 @@ func (c *objectStorageServiceClient) RestoreObject(ctx context.Context, in *Rest
 // ObjectStorageServiceServer is the server API for ObjectStorageService service.
 // All implementations must embed UnimplementedObjectStorageServiceServer
 // for forward compatibility.
+//
+// ObjectStorageService reads and writes objects in buckets.
+//
+// INVALID_ARGUMENT if the store does not exist. INTERNAL, with the text of the backend,
+// if the backend refuses or lacks the operation; that includes objects that do not exist.
 type ObjectStorageServiceServer interface {
+	// Writes an object from a stream of pieces. The first message has all parameters and
+	// may have data; of later ones only `body` is read.
 	PutObject(grpc.ClientStreamingServer[PutObjectInput, PutObjectOutput]) error
+	// Reads an object as a stream of pieces of up to 1 MiB. Every message repeats the
+	// fields that describe the object, and there is at least one, also for an empty object.
 	GetObject(*GetObjectInput, grpc.ServerStreamingServer[GetObjectOutput]) error
+	// Deletes an object, or with `version_id` one version of it. An object that does not
+	// exist is no error.
 	DeleteObject(context.Context, *DeleteObjectInput) (*DeleteObjectOutput, error)
+	// Copies an object inside the store.
 	CopyObject(context.Context, *CopyObjectInput) (*CopyObjectOutput, error)
+	// Deletes many objects of one bucket, up to 1000, in one request.
 	DeleteObjects(context.Context, *DeleteObjectsInput) (*DeleteObjectsOutput, error)
+	// Lists the objects of a bucket in the order of their keys, page by page.
 	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
+	// Returns what is known of an object without reading it.
 	HeadObject(context.Context, *HeadObjectInput) (*HeadObjectOutput, error)
+	// Tells whether an object exists.
 	IsObjectExist(context.Context, *IsObjectExistInput) (*IsObjectExistOutput, error)
+	// Replaces all tags of an object.
 	PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error)
+	// Removes all tags of an object.
 	DeleteObjectTagging(context.Context, *DeleteObjectTaggingInput) (*DeleteObjectTaggingOutput, error)
+	// Returns the tags of an object.
 	GetObjectTagging(context.Context, *GetObjectTaggingInput) (*GetObjectTaggingOutput, error)
+	// Returns which of the predefined access rules an object has.
 	GetObjectCannedAcl(context.Context, *GetObjectCannedAclInput) (*GetObjectCannedAclOutput, error)
+	// Gives an object one of the predefined access rules.
 	PutObjectCannedAcl(context.Context, *PutObjectCannedAclInput) (*PutObjectCannedAclOutput, error)
+	// Begins an object that is uploaded in parts. It does not exist before
+	// CompleteMultipartUpload.
 	CreateMultipartUpload(context.Context, *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error)
+	// Uploads one part from a stream of pieces. The first message has all parameters and
+	// may have data; of later ones only `body` is read. Parts may be uploaded in any order
+	// and at the same time.
 	UploadPart(grpc.ClientStreamingServer[UploadPartInput, UploadPartOutput]) error
+	// Makes one part out of a range of an existing object.
 	UploadPartCopy(context.Context, *UploadPartCopyInput) (*UploadPartCopyOutput, error)
+	// Puts the parts together into the object.
 	CompleteMultipartUpload(context.Context, *CompleteMultipartUploadInput) (*CompleteMultipartUploadOutput, error)
+	// Gives an upload up and frees the space of its parts.
 	AbortMultipartUpload(context.Context, *AbortMultipartUploadInput) (*AbortMultipartUploadOutput, error)
+	// Lists the uploads that are neither completed nor aborted, page by page.
 	ListMultipartUploads(context.Context, *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error)
+	// Lists the parts that an upload has so far, page by page.
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
+	// Lists all versions of the objects in a bucket with versioning, page by page.
 	ListObjectVersions(context.Context, *ListObjectVersionsInput) (*ListObjectVersionsOutput, error)
+	// Makes a URL that lets anybody who has it read or write one object for some time.
 	SignURL(context.Context, *SignURLInput) (*SignURLOutput, error)
+	// Limits how fast the component downloads.
 	UpdateDownloadBandwidthRateLimit(context.Context, *UpdateBandwidthRateLimitInput) (*emptypb.Empty, error)
+	// Limits how fast the component uploads.
 	UpdateUploadBandwidthRateLimit(context.Context, *UpdateBandwidthRateLimitInput) (*emptypb.Empty, error)
+	// Appends a stream of pieces to an object, and creates it if need be. The first message
+	// has all parameters and may have data; of later ones only `body` is read.
 	AppendObject(grpc.ClientStreamingServer[AppendObjectInput, AppendObjectOutput]) error
+	// Asks for an archived object to be made readable for some days. It returns before that
+	// has happened.
 	RestoreObject(context.Context, *RestoreObjectInput) (*RestoreObjectOutput, error)
 	mustEmbedUnimplementedObjectStorageServiceServer()
 }

@@ -3,6 +3,8 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/extension/v1/sms/sms.proto
 
+// Sending text messages to telephones.
+
 package smsv1
 
 import (
@@ -24,7 +26,14 @@ const (
 // SmsServiceClient is the client API for SmsService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// SmsService sends text messages.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the service refuses the
+// whole request.
 type SmsServiceClient interface {
+	// Sends a text message, made from a template that the service keeps, to one or more
+	// numbers. The outcome of each number is in the response.
 	SendSmsWithTemplate(ctx context.Context, in *SendSmsWithTemplateRequest, opts ...grpc.CallOption) (*SendSmsWithTemplateResponse, error)
 }
 
@@ -49,7 +58,14 @@ func (c *smsServiceClient) SendSmsWithTemplate(ctx context.Context, in *SendSmsW
 // SmsServiceServer is the server API for SmsService service.
 // All implementations must embed UnimplementedSmsServiceServer
 // for forward compatibility.
+//
+// SmsService sends text messages.
+//
+// INVALID_ARGUMENT if the component does not exist, INTERNAL if the service refuses the
+// whole request.
 type SmsServiceServer interface {
+	// Sends a text message, made from a template that the service keeps, to one or more
+	// numbers. The outcome of each number is in the response.
 	SendSmsWithTemplate(context.Context, *SendSmsWithTemplateRequest) (*SendSmsWithTemplateResponse, error)
 	mustEmbedUnimplementedSmsServiceServer()
 }

@@ -3,6 +3,8 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/pluggable/v1/common/common.proto
 
+// What every component in a process of its own is given.
+
 package commonv1
 
 import (
@@ -20,10 +22,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Config is what the runtime tells a component besides its metadata.
 type Config struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SecretRef     []*SecretRefConfig     `protobuf:"bytes,1,rep,name=secret_ref,json=secretRef,proto3" json:"secret_ref,omitempty"`
-	ComponentRef  *ComponentRefConfig    `protobuf:"bytes,2,opt,name=component_ref,json=componentRef,proto3" json:"component_ref,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The secrets that the component's configuration refers to.
+	SecretRef []*SecretRefConfig `protobuf:"bytes,1,rep,name=secret_ref,json=secretRef,proto3" json:"secret_ref,omitempty"`
+	// The other components that it refers to.
+	ComponentRef  *ComponentRefConfig `protobuf:"bytes,2,opt,name=component_ref,json=componentRef,proto3" json:"component_ref,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -72,12 +77,18 @@ func (x *Config) GetComponentRef() *ComponentRefConfig {
 	return nil
 }
 
+// SecretRefConfig refers to one part of a secret that belongs into the metadata of the
+// component.
 type SecretRefConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	StoreName     string                 `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
-	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
-	SubKey        string                 `protobuf:"bytes,3,opt,name=sub_key,json=subKey,proto3" json:"sub_key,omitempty"`
-	InjectAs      string                 `protobuf:"bytes,4,opt,name=inject_as,json=injectAs,proto3" json:"inject_as,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the secret store.
+	StoreName string `protobuf:"bytes,1,opt,name=store_name,json=storeName,proto3" json:"store_name,omitempty"`
+	// The name of the secret in the store.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The part of the secret to take.
+	SubKey string `protobuf:"bytes,3,opt,name=sub_key,json=subKey,proto3" json:"sub_key,omitempty"`
+	// The metadata key that gets the value; `sub_key` if empty.
+	InjectAs      string `protobuf:"bytes,4,opt,name=inject_as,json=injectAs,proto3" json:"inject_as,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -140,10 +151,13 @@ func (x *SecretRefConfig) GetInjectAs() string {
 	return ""
 }
 
+// ComponentRefConfig refers to components that the component may use.
 type ComponentRefConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SecretStore   string                 `protobuf:"bytes,1,opt,name=secret_store,json=secretStore,proto3" json:"secret_store,omitempty"`
-	ConfigStore   string                 `protobuf:"bytes,2,opt,name=config_store,json=configStore,proto3" json:"config_store,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of a secret store; empty for none.
+	SecretStore string `protobuf:"bytes,1,opt,name=secret_store,json=secretStore,proto3" json:"secret_store,omitempty"`
+	// The name of a configuration store; empty for none.
+	ConfigStore   string `protobuf:"bytes,2,opt,name=config_store,json=configStore,proto3" json:"config_store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

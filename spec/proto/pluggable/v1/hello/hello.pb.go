@@ -3,6 +3,10 @@
 // 	protoc-gen-go v1.36.12
 // source: spec/proto/pluggable/v1/hello/hello.proto
 
+// A hello component in a process of its own. It listens on a unix socket in the folder
+// that the runtime looks into, with gRPC server reflection; the name of the socket file
+// without its extension is the type name of the component.
+
 package hellov1
 
 import (
@@ -22,12 +26,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// HelloConfig is the configuration of the component.
 type HelloConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Config        *common.Config         `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	HelloString   string                 `protobuf:"bytes,3,opt,name=hello_string,json=helloString,proto3" json:"hello_string,omitempty"`
-	Metadata      map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// References to secrets and other components.
+	Config *common.Config `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	// The type name under which the component was found.
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The configured greeting (key `hello`).
+	HelloString string `protobuf:"bytes,3,opt,name=hello_string,json=helloString,proto3" json:"hello_string,omitempty"`
+	// The component's own settings.
+	Metadata      map[string]string `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,9 +99,11 @@ func (x *HelloConfig) GetMetadata() map[string]string {
 	return nil
 }
 
+// HelloRequest asks for a greeting.
 type HelloRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is greeted; may be empty.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,9 +145,11 @@ func (x *HelloRequest) GetName() string {
 	return ""
 }
 
+// HelloResponse is a greeting.
 type HelloResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	HelloString   string                 `protobuf:"bytes,1,opt,name=hello_string,json=helloString,proto3" json:"hello_string,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole greeting.
+	HelloString   string `protobuf:"bytes,1,opt,name=hello_string,json=helloString,proto3" json:"hello_string,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

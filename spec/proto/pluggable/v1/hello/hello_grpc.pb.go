@@ -3,6 +3,10 @@
 // - protoc-gen-go-grpc v1.6.2
 // source: spec/proto/pluggable/v1/hello/hello.proto
 
+// A hello component in a process of its own. It listens on a unix socket in the folder
+// that the runtime looks into, with gRPC server reflection; the name of the socket file
+// without its extension is the type name of the component.
+
 package hellov1
 
 import (
@@ -26,8 +30,12 @@ const (
 // HelloClient is the client API for Hello service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Hello is implemented by the component and called by the runtime.
 type HelloClient interface {
+	// Called once, before anything else. An error stops the start of the runtime.
 	Init(ctx context.Context, in *HelloConfig, opts ...grpc.CallOption) (*emptypb.Empty, error)
+	// Returns the greeting for a name.
 	SayHello(ctx context.Context, in *HelloRequest, opts ...grpc.CallOption) (*HelloResponse, error)
 }
 
@@ -62,8 +70,12 @@ func (c *helloClient) SayHello(ctx context.Context, in *HelloRequest, opts ...gr
 // HelloServer is the server API for Hello service.
 // All implementations must embed UnimplementedHelloServer
 // for forward compatibility.
+//
+// Hello is implemented by the component and called by the runtime.
 type HelloServer interface {
+	// Called once, before anything else. An error stops the start of the runtime.
 	Init(context.Context, *HelloConfig) (*emptypb.Empty, error)
+	// Returns the greeting for a name.
 	SayHello(context.Context, *HelloRequest) (*HelloResponse, error)
 	mustEmbedUnimplementedHelloServer()
 }
