@@ -46,7 +46,7 @@ if ! compiler_works; then
 	if ! install_compiler || ! compiler_works; then
 		echo "generate.sh: no usable protoc (3.15 or newer, with google/protobuf/*.proto)." >&2
 		echo "  Debian, Ubuntu:  apt-get install protobuf-compiler libprotobuf-dev" >&2
-		echo "  macOS:           brew install protobuf" >&2
+		echo "  elsewhere:       https://protobuf.dev/installation" >&2
 		exit 1
 	fi
 fi
@@ -63,7 +63,7 @@ protoc -I . \
 
 # The plugins note the version of protoc in each file. It has no influence on the code, so
 # it is left out: any compiler then gives the same bytes, and --check does not depend on it.
-find "$tmp/out" -name '*.pb.go' -exec sed -i.orig -E '/^\/\/ (- |\t)protoc +\(?v?[0-9(]/d' {} +
+find "$tmp/out" -name '*.pb.go' -exec sed -i.orig -E '/^\/\/[[:space:]]+(- )?protoc[[:space:]]+[v(]/d' {} +
 find "$tmp/out" -name '*.orig' -delete
 
 generated() { (cd "$1" && find spec/proto -name '*.pb.go' | LC_ALL=C sort); }
