@@ -1,0 +1,259 @@
+package router
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// naive is what a route's conditions mean, written down once more, without any
+// of the package's code.
+func naive(m config.Match, req *stream.Request) bool {
+	whole := func(expr, s string) bool { return regexp.MustCompile("^(" + expr + ")$").MatchString(s) }
+	if !strings.HasPrefix(req.Path, m.Prefix) || m.Path != "" && !strings.EqualFold(req.Path, m.Path) ||
+		m.Regex != "" && !whole(m.Regex, req.Path) {
+		return false
+	}
+	for _, h := range m.Headers {
+		var values []string
+		switch strings.ToLower(h.Name) {
+		case "method":
+			values = []string{req.Method}
+		case "host":
+			if req.Authority != "" {
+				values = []string{req.Authority}
+			}
+		default:
+			for name, value := range req.Header.All() {
+				if strings.EqualFold(name, h.Name) {
+					values = append(values, value)
+				}
+			}
+		}
+		switch {
+		case len(values) == 0:
+			return false
+		case h.Value == ".*":
+		case h.Regex && !whole(h.Value, values[0]), !h.Regex && h.Value != values[0]:
+			return false
+		}
+	}
+	return true
+}
+
+// chance makes tables and requests from few words, so that they often meet.
+type chance struct{ *rand.Rand }
+
+func (c chance) of(words ...string) string { return words[c.IntN(len(words))] }
+
+func (c chance) path() string {
+	var b strings.Builder
+	for range c.IntN(4) {
+		b.WriteString(c.of("/", "/a", "/A", "/ab", "/abc", "b", "/é"))
+	}
+	return b.String()
+}
+
+func (c chance) match() (m config.Match) {
+	if c.IntN(3) == 0 {
+		m.Prefix = c.path()
+	}
+	if c.IntN(4) == 0 {
+		m.Path = c.path()
+	}
+	if c.IntN(8) == 0 {
+		m.Regex = c.of("/a.*", "/|/ab", "(?i)/AB/?", ".*b")
+	}
+	for range c.IntN(3) {
+		name := c.of("id", "ID", "service", "method", "Host", "x-very-long-name-"+strings.Repeat("x", 60))
+		m.Headers = append(m.Headers, config.HeaderMatch{
+			Name: name, Value: c.of("1", "2", "GET", "shop", ".*", "", "[12]"), Regex: c.IntN(4) == 0,
+		})
+	}
+	return m
+}
+
+func (c chance) request() *stream.Request {
+	req := &stream.Request{Method: c.of("GET", "POST"), Authority: c.of("", "shop", "pub"), Path: c.path()}
+	for range c.IntN(4) {
+		name := c.of("id", "Id", "SERVICE", "x", "x-very-long-name-"+strings.Repeat("X", 60))
+		req.Header.Add(name, c.of("1", "2", "12", ""))
+	}
+	return req
+}
+
+// The index takes the same route as looking at one route after the other does.
+func TestIndexAgreesWithTheList(t *testing.T) {
+	taken := make(map[bool]int)
+	for seed := range uint64(400) {
+		c := chance{rand.New(rand.NewPCG(seed, 1))}
+		cfg := routes()
+		list := &cfg.VirtualHosts[0].Routes
+		for range c.IntN(40) {
+			*list = append(*list, config.Route{Match: c.match(), Route: to("c")})
+		}
+		table := compile(t, cfg)
+		for range 200 {
+			req := c.request()
+			want := slices.IndexFunc(*list, func(r config.Route) bool { return naive(r.Match, req) })
+			got := -1
+			if r := table.domains.all.routes.match(req); r != nil {
+				got = slices.Index(table.domains.all.routes.routes, r)
+			}
+			if got != want {
+				t.Fatalf("seed %d: route %d was taken, want %d, for %+v among %+v", seed, got, want, req, *list)
+			}
+			taken[want >= 0]++
+		}
+	}
+	if taken[true] < 10_000 || taken[false] < 5_000 {
+		t.Errorf("%d requests were taken and %d not: the test is one-sided", taken[true], taken[false])
+	}
+}
+
+// Every route is filed once, and under what is shared least.
+func TestIndexFilesUnderWhatIsRare(t *testing.T) {
+	var list []config.Route
+	for i := range 100 {
+		list = append(list, config.Route{Route: to("c"), Match: config.Match{
+			Prefix: "/", Headers: []config.HeaderMatch{{Name: "v", Value: "1"}, {Name: "id", Value: fmt.Sprint(i)}},
+		}})
+	}
+	x := compile(t, routes(list...)).domains.all.routes
+	if n := len(x.fields.get("id")); n != 100 || x.fields.get("v") != nil || len(x.prefixes.children) != 0 || len(x.rest) != 0 {
+		t.Errorf("%d of 100 routes are filed under their id", n)
+	}
+}
+
+// scales are the kinds of tables whose size must not matter.
+var scales = []struct {
+	name  string
+	match func(i int) config.Match
+	find  func(i int) *stream.Request
+}{
+	{"path",
+		func(i int) config.Match { return config.Match{Path: fmt.Sprintf("/api/v1/Orders/%d", i)} },
+		func(i int) *stream.Request { return browser(fmt.Sprintf("/api/v1/orders/%d", i)) }},
+	{"prefix",
+		func(i int) config.Match { return config.Match{Prefix: fmt.Sprintf("/svc-%d/", i)} },
+		func(i int) *stream.Request { return browser(fmt.Sprintf("/svc-%d/orders/7", i)) }},
+	{"id",
+		func(i int) config.Match {
+			return config.Match{Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprintf("Service%d:1.0", i)}}}
+		},
+		func(i int) *stream.Request {
+			req := browser("/hello")
+			req.Header.Add("id", fmt.Sprintf("Service%d:1.0", i))
+			return req
+		}},
+	{"prefix+id",
+		func(i int) config.Match {
+			return config.Match{Prefix: "/", Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprintf("Service%d:1.0", i)}}}
+		},
+		func(i int) *stream.Request {
+			req := browser("/hello")
+			req.Header.Add("id", fmt.Sprintf("Service%d:1.0", i))
+			return req
+		}},
+}
+
+// browser is a request with the usual fields.
+func browser(path string) *stream.Request {
+	return get("shop.example", path, "User-Agent=test/1.0", "Accept=*/*", "Accept-Encoding=gzip", "Accept-Language=en",
+		"Content-Type=application/json", "X-Request-Id=4f2a", "Traceparent=00-1-2-01", "X-Forwarded-For=10.0.0.1")
+}
+
+func scaled(t testing.TB, n int, match func(int) config.Match) *Table {
+	list := make([]config.Route, n)
+	for i := range list {
+		list[i] = config.Route{Match: match(i), Route: to("c")}
+	}
+	cfg := routes(list...)
+	cfg.VirtualHosts = append(cfg.VirtualHosts,
+		hosts("shop.example.com:8080 *.example.com", "[::1]:80").VirtualHosts...)
+	return compile(t, cfg)
+}
+
+func TestMatchAllocatesNothing(t *testing.T) {
+	for _, s := range scales {
+		table := scaled(t, 100, s.match)
+		req := s.find(99)
+		authorities := []string{"shop.example", "A.Shop.Example.Com:8080", "[::1]:443"}
+		if n := testing.AllocsPerRun(100, func() {
+			for _, a := range authorities {
+				if r := table.domains.find(a); r == nil {
+					t.Fatal("no virtual host")
+				}
+			}
+			if r := table.domains.find(req.Authority).routes.match(req); r == nil || r.name != "routers[99]" {
+				t.Fatal("not found")
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per match, want none", s.name, n)
+		}
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	for _, s := range scales {
+		for _, n := range []int{10, 1_000, 100_000} {
+			table := scaled(b, n, s.match)
+			reqs := make([]*stream.Request, 64)
+			for i := range reqs {
+				reqs[i] = s.find(rand.IntN(n))
+			}
+			b.Run(fmt.Sprintf("%s/%d", s.name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					req := reqs[i%len(reqs)]
+					if table.domains.find(req.Authority).routes.match(req) == nil {
+						b.Fatal("not found")
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkVirtualHost(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		var lists []string
+		for i := range n {
+			lists = append(lists, fmt.Sprintf("host-%d.example", i))
+		}
+		table := compile(b, hosts(append(lists, "*.example", "*")...))
+		for _, a := range []string{"host-7.example", "Host-7.Example", "other.example", "other"} {
+			b.Run(fmt.Sprintf("%d/%s", n, a), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if table.domains.find(a) == nil {
+						b.Fatal("not found")
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkHandle(b *testing.B) {
+	table := compile(b, routes(config.Route{Match: config.Match{Prefix: "/"}, Route: to("c")},
+		config.Route{DirectResponse: &config.DirectResponse{Status: 200, Body: "hello"}}))
+	table.backends = still{}
+	for _, c := range []struct{ name, path string }{{"route", "/x"}, {"direct", "*"}} {
+		b.Run(c.name, func(b *testing.B) {
+			req := browser(c.path)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := table.Handle(b.Context(), req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
