@@ -15,9 +15,9 @@ type Listener struct {
 	Type                    string        `json:"type" enum:"|ingress|egress" doc:"Direction of the traffic; a label only."`
 	Address                 string        `json:"address" doc:"host:port to listen on, or the path of a unix socket when network is unix (also unix:/path)."`
 	Network                 string        `json:"network" enum:"|tcp|unix|udp" doc:"tcp (default) or unix."`
-	BindPort                bool          `json:"bind_port" doc:"false: open no socket; the listener is reached only from inside the process. Default true."`
+	BindPort                bool          `json:"bind_port" default:"true" doc:"false: open no socket; the listener is reached only from inside the process. Default true."`
 	UseOriginalDst          any           `json:"use_original_dst" unbuilt:"refuse" doc:"Take the destination from the operating system."`
-	AccessLogs              []AccessLog   `json:"access_logs" unbuilt:"warn" doc:"Where requests are recorded."`
+	AccessLogs              []AccessLog   `json:"access_logs" doc:"Where requests are recorded."`
 	ListenerFilters         []Extension   `json:"listener_filters" unbuilt:"refuse" doc:"Filters that see a connection's first bytes."`
 	FilterChains            []FilterChain `json:"filter_chains" doc:"What is done with a connection: one chain of network filters."`
 	StreamFilters           []Extension   `json:"stream_filters" doc:"Filters that requests pass, in this order."`
@@ -31,8 +31,8 @@ type Listener struct {
 
 // AccessLog says where and how requests are recorded.
 type AccessLog struct {
-	Path   string `json:"log_path" doc:"File."`
-	Format string `json:"log_format" doc:"%name% placeholders."`
+	Path   string `json:"log_path" doc:"File to append to, or stdout or stderr."`
+	Format string `json:"log_format" unbuilt:"warn" doc:"%name% placeholders."`
 }
 
 // FilterChain is a list of network filters. The last one answers the connection.

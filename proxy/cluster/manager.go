@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"reflect"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// Manager holds the clusters of one configuration. It does not change.
+type Manager struct{ clusters map[string]*Cluster }
+
+// NewManager makes all clusters, taking over from before, which may be nil,
+// what did not change. On an error nothing of before has changed. path leads
+// to the list of clusters, for messages.
+func NewManager(list []config.Cluster, tables Tables, before *Manager, path string) (*Manager, error) {
+	m := &Manager{clusters: make(map[string]*Cluster, len(list))}
+	var problems decode.Problems
+	for i, cfg := range list {
+		var old *Cluster
+		if before != nil {
+			old = before.clusters[cfg.Name]
+		}
+		if old != nil && reflect.DeepEqual(old.cfg, cfg) {
+			m.clusters[cfg.Name] = old
+			continue
+		}
+		c, err := New(cfg, tables, old)
+		if err != nil {
+			problems = append(problems, decode.AsProblems(err, decode.At(path, i)+".lb_type")...)
+			continue
+		}
+		m.clusters[cfg.Name] = c
+	}
+	return m, problems.Err()
+}
+
+// Cluster returns the cluster of that name as a handler.
+func (m *Manager) Cluster(name string) (stream.Handler, bool) {
+	c, ok := m.clusters[name]
+	if !ok {
+		return nil, false
+	}
+	return c, true
+}
+
+// Retire lets go of what next, the manager in this one's place, did not take over.
+func (m *Manager) Retire(next *Manager) {
+	for name, c := range m.clusters {
+		if n := next.clusters[name]; n != c {
+			c.Retire(n)
+		}
+	}
+}
+
+// Close closes all connections; requests in flight fail.
+func (m *Manager) Close() {
+	for _, c := range m.clusters {
+		c.Close()
+	}
+}

@@ -1,0 +1,93 @@
+package filter
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// Place is where in the chain a filter stands.
+type Place uint8
+
+// Places.
+const (
+	BeforeRoute Place = iota // sees every request of the listener, before a route is chosen
+	AfterRoute               // sees requests with their route, before a host is chosen
+	PerHost                  // sees every attempt, with its host
+)
+
+// Env is the surroundings a filter is made in.
+type Env struct {
+	Listener string
+	Log      *slog.Logger
+	// Path is where the filter's configuration stands, for messages.
+	Path string
+}
+
+// Spec is one kind of filter.
+type Spec struct {
+	// Name is the type by which a configuration asks for it.
+	Name  string
+	Place Place
+	// New makes the filter from its configuration, decoded by itself. A
+	// mistake in it is an error of type decode.Problems.
+	New func(env Env, config map[string]any) (stream.Filter, error)
+}
+
+// Table lists filters by name. It does not change.
+type Table struct{ specs map[string]Spec }
+
+// NewTable makes a table. A name that is listed twice is an error.
+func NewTable(specs ...Spec) (*Table, error) {
+	t := &Table{specs: make(map[string]Spec, len(specs))}
+	for _, s := range specs {
+		if _, dup := t.specs[s.Name]; dup {
+			return nil, fmt.Errorf("filter: %q is listed twice", s.Name)
+		}
+		t.specs[s.Name] = s
+	}
+	return t, nil
+}
+
+// Names returns the names of all filters, sorted.
+func (t *Table) Names() []string { return slices.Sorted(maps.Keys(t.specs)) }
+
+// Places holds a chain's filters by place, in the order of the configuration.
+type Places struct{ BeforeRoute, AfterRoute, PerHost []stream.Filter }
+
+// Build makes the filters of a listener. env.Path leads to the list.
+func (t *Table) Build(env Env, list []config.Extension) (Places, error) {
+	var built Places
+	var problems decode.Problems
+	for i, ext := range list {
+		fenv := env
+		fenv.Path = fmt.Sprintf("%s[%d]", env.Path, i)
+		spec, ok := t.specs[ext.Type]
+		if !ok {
+			problems = append(problems, decode.Problem{Path: fenv.Path + ".type",
+				Message: fmt.Sprintf("unknown stream filter %q", ext.Type), Remedy: "known: " + strings.Join(t.Names(), ", ")})
+			continue
+		}
+		fenv.Path += ".config"
+		f, err := spec.New(fenv, ext.Config)
+		if err != nil {
+			problems = append(problems, decode.AsProblems(err, fenv.Path)...)
+			continue
+		}
+		switch spec.Place {
+		case AfterRoute:
+			built.AfterRoute = append(built.AfterRoute, f)
+		case PerHost:
+			built.PerHost = append(built.PerHost, f)
+		default:
+			built.BeforeRoute = append(built.BeforeRoute, f)
+		}
+	}
+	return built, problems.Err()
+}

@@ -1,0 +1,126 @@
+package telemetry
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// Record is what is known about one exchange once it is over.
+type Record struct {
+	stream.Info
+	Protocol         string
+	Method           string
+	Authority        string
+	Path             string
+	UpstreamProtocol string
+	// Status is the HTTP status the caller was told; 0 for a one-way request.
+	Status int
+	// Err is why the exchange failed, nil if it did not; also when the answer
+	// had begun and could not be finished.
+	Err error
+	// Duration is from the first byte of the request to the last of the answer.
+	Duration time.Duration
+}
+
+// Sink takes records. Record is called once per request, from any goroutine;
+// it must not block, nor keep r.
+type Sink interface{ Record(r *Record) }
+
+// Handler has next answer requests and gives each one's record to the sinks.
+func Handler(next stream.Handler, sinks ...Sink) stream.Handler {
+	h := &handler{next: next, sinks: sinks}
+	h.exchanges.New = func() any { return &exchange{h: h} }
+	h.records.New = func() any { return new(Record) }
+	return h
+}
+
+type handler struct {
+	next      stream.Handler
+	sinks     []Sink
+	exchanges sync.Pool
+	records   sync.Pool
+}
+
+// Handle implements stream.Handler.
+func (h *handler) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+	resp, err := h.next.Handle(ctx, req)
+	req.Info.FirstByte = time.Since(req.Info.Start)
+	if err != nil {
+		h.record(req, stream.AsError(err).Status(), err)
+		return nil, err
+	}
+	if resp == stream.NoResponse {
+		h.record(req, 0, nil)
+		return resp, nil
+	}
+	x := h.exchanges.Get().(*exchange)
+	x.req, x.status, x.body, x.err = req, resp.Status, resp.Body, nil
+	resp.Body = x
+	return resp, nil
+}
+
+// Reject implements stream.Rejecter.
+func (h *handler) Reject(_ context.Context, req *stream.Request, status int, err *stream.Error) {
+	h.record(req, status, err)
+}
+
+func (h *handler) record(req *stream.Request, status int, err error) {
+	if len(h.sinks) == 0 {
+		return
+	}
+	r := h.records.Get().(*Record)
+	*r = Record{Info: req.Info, Protocol: req.Protocol, Method: req.Method, Authority: req.Authority, Path: req.Path,
+		UpstreamProtocol: req.UpstreamProtocol, Status: status, Err: err, Duration: time.Since(req.Info.Start)}
+	for _, s := range h.sinks {
+		s.Record(r)
+	}
+	*r = Record{} // keeps nothing of the request alive
+	h.records.Put(r)
+}
+
+// exchange is the body of an answer; its Close is the end of the exchange.
+type exchange struct {
+	h      *handler
+	req    *stream.Request
+	status int
+	body   io.ReadCloser // nil when there is none
+	err    error
+}
+
+// Read implements io.Reader.
+func (x *exchange) Read(p []byte) (int, error) {
+	if x.body == nil {
+		return 0, io.EOF
+	}
+	n, err := x.body.Read(p)
+	if err != nil && err != io.EOF {
+		x.err = err
+	}
+	return n, err
+}
+
+// Ready implements stream.Ready.
+func (x *exchange) Ready() bool { return x.body == nil || stream.BodyReady(x.body) }
+
+// Buffered reports whether a Read returns without waiting.
+func (x *exchange) Buffered() bool {
+	b, ok := x.body.(interface{ Buffered() bool })
+	return ok && b.Buffered()
+}
+
+// Close implements io.Closer.
+func (x *exchange) Close() error {
+	var err error
+	if x.body != nil {
+		err = x.body.Close()
+	}
+	h := x.h
+	h.record(x.req, x.status, x.err)
+	x.req, x.body, x.err = nil, nil, nil
+	h.exchanges.Put(x)
+	return err
+}
