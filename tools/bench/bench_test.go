@@ -41,6 +41,11 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(roleVariable); name != "" {
 		os.Exit(mainRole(name))
 	}
+	// With the race detector a process waits a second before it ends, by default.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
 

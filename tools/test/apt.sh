@@ -25,6 +25,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
 	# For Debian's own /usr/bin/python3, whatever other python3 is first in PATH.
 	need_pkg python3-grpcio
 	need_pkg python3-protobuf
+	need_pkg libprotobuf-dev # google/protobuf/*.proto, for protoc
 	# grpc_python_plugin; python3-grpc-tools is too old for python3-protobuf.
 	need protobuf-compiler-grpc grpc_python_plugin
 fi

@@ -22,6 +22,7 @@ cleanup() {
 	pids="$(child) $make_pid"
 	# shellcheck disable=SC2086 # a list of pids
 	kill -KILL $pids 2>/dev/null
+	wait "$make_pid" 2>/dev/null # without bash's word on it
 	rm -f "$log"
 }
 
