@@ -178,3 +178,20 @@ func FuzzReport(f *testing.F) {
 		}
 	})
 }
+
+// Without a C compiler the tests still run, and say what they do without.
+func TestRunWithoutRace(t *testing.T) {
+	for env, want := range map[string]string{"CC=/nonexistent/cc": "there is no C compiler (/nonexistent/cc)", "CGO_ENABLED=0": "cgo is off"} {
+		t.Run(env, func(t *testing.T) {
+			key, value, _ := strings.Cut(env, "=")
+			t.Setenv(key, value)
+			var out, errs bytes.Buffer
+			if code := run([]string{"-C", "testdata/passes", "-race=try"}, &out, &errs); code != 0 || !strings.Contains(errs.String(), want) {
+				t.Errorf("exit code %d, %q: want 0 and %q", code, errs.String(), want)
+			}
+			if code := run([]string{"-C", "testdata/passes", "-race=require"}, &out, &errs); code != 1 {
+				t.Errorf("-race=require: exit code %d, want 1", code)
+			}
+		})
+	}
+}
