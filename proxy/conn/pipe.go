@@ -121,7 +121,7 @@ func (c *PipeConn) SetWriteDeadline(t time.Time) error {
 
 // wrap tells where an error happened.
 func (c *PipeConn) wrap(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return &net.OpError{Op: op, Net: "pipe", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}

@@ -12,7 +12,7 @@ func tcpPair(b *testing.B) (net.Conn, net.Conn) {
 	if err != nil {
 		b.Skipf("no loopback: %v", err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	c1, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		b.Fatal(err)
@@ -74,9 +74,9 @@ func pingPong(b *testing.B, pair func(*testing.B) (net.Conn, net.Conn), deadline
 			b.Fatal(err)
 		}
 	}
-	client.Close()
+	_ = client.Close()
 	<-done
-	server.Close()
+	_ = server.Close()
 }
 
 // BenchmarkThroughput is a one-way flow of 32 KB writes.
@@ -101,9 +101,9 @@ func BenchmarkThroughput(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			client.Close()
+			_ = client.Close()
 			<-done
-			server.Close()
+			_ = server.Close()
 		})
 	}
 }
@@ -112,7 +112,7 @@ func BenchmarkNewPipe(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c, s := NewPipe("a", "b")
-		c.Close()
-		s.Close()
+		_ = c.Close()
+		_ = s.Close()
 	}
 }

@@ -24,21 +24,30 @@ func TestNewRefuses(t *testing.T) {
 		{"star inside", hosts("a.*"), `"a.*" has a "*" that is not at its beginning`},
 		{"star twice", hosts("*.*.a"), `"*.*.a" has a "*" that is not at its beginning`},
 		{"only a port", hosts(":80"), `":80" names no host; write "*:80" for all hosts with this port`},
-		{"empty domain", config.Router{Name: "main", VirtualHosts: []config.VirtualHost{{Domains: []string{""}}}},
-			`router main: virtual_hosts[0].domains[0]: "" names no host`},
+		{
+			"empty domain",
+			config.Router{Name: "main", VirtualHosts: []config.VirtualHost{{Domains: []string{""}}}},
+			`router main: virtual_hosts[0].domains[0]: "" names no host`,
+		},
 		{"no domains", hosts(""), `router main: virtual_hosts[0].domains: is empty, so the routes would never be used; name the hosts, or "*" for all`},
 		{"bad regex", match(config.Match{Regex: "/("}), `router main: virtual_hosts[0].routers[0].match.regex: "/(" is not a regular expression (RE2): `},
 		{"regex that closes our group", match(config.Match{Regex: "/a)(b"}), `.match.regex: "/a)(b" is not a regular expression`},
 		{"bad header regex", header(config.HeaderMatch{Name: "id", Value: "[", Regex: true}), `.routers[0].match.headers[0].value: "[" is not`},
 		{"no header name", header(config.HeaderMatch{Value: "x"}), `.routers[0].match.headers[0].name: is empty`},
 		{"no action", routes(config.Route{}), `.routers[0]: has neither route nor direct_response`},
-		{"two actions", routes(config.Route{Route: to("c"), DirectResponse: &config.DirectResponse{Status: 200}}),
-			`.routers[0]: has both route and direct_response`},
+		{
+			"two actions", routes(config.Route{Route: to("c"), DirectResponse: &config.DirectResponse{Status: 200}}),
+			`.routers[0]: has both route and direct_response`,
+		},
 		{"no cluster", routes(config.Route{Route: to("")}), `.routers[0].route.cluster_name: is empty`},
-		{"negative timeout", routes(config.Route{Route: &config.RouteAction{ClusterName: "c", Timeout: -time.Second}}),
-			`.routers[0].route.timeout: is -1s, want a time above 0, or 0 for the default of 1m0s`},
-		{"informational status", routes(config.Route{DirectResponse: &config.DirectResponse{Status: 100}}),
-			`.routers[0].direct_response.status: is 100, want 200 to 599`},
+		{
+			"negative timeout", routes(config.Route{Route: &config.RouteAction{ClusterName: "c", Timeout: -time.Second}}),
+			`.routers[0].route.timeout: is -1s, want a time above 0, or 0 for the default of 1m0s`,
+		},
+		{
+			"informational status", routes(config.Route{DirectResponse: &config.DirectResponse{Status: 100}}),
+			`.routers[0].direct_response.status: is 100, want 200 to 599`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table, err := New(c.cfg, &echo{})

@@ -137,13 +137,18 @@ var scales = []struct {
 	match func(i int) config.Match
 	find  func(i int) *stream.Request
 }{
-	{"path",
+	{
+		"path",
 		func(i int) config.Match { return config.Match{Path: fmt.Sprintf("/api/v1/Orders/%d", i)} },
-		func(i int) *stream.Request { return browser(fmt.Sprintf("/api/v1/orders/%d", i)) }},
-	{"prefix",
+		func(i int) *stream.Request { return browser(fmt.Sprintf("/api/v1/orders/%d", i)) },
+	},
+	{
+		"prefix",
 		func(i int) config.Match { return config.Match{Prefix: fmt.Sprintf("/svc-%d/", i)} },
-		func(i int) *stream.Request { return browser(fmt.Sprintf("/svc-%d/orders/7", i)) }},
-	{"id",
+		func(i int) *stream.Request { return browser(fmt.Sprintf("/svc-%d/orders/7", i)) },
+	},
+	{
+		"id",
 		func(i int) config.Match {
 			return config.Match{Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprintf("Service%d:1.0", i)}}}
 		},
@@ -151,8 +156,10 @@ var scales = []struct {
 			req := browser("/hello")
 			req.Header.Add("id", fmt.Sprintf("Service%d:1.0", i))
 			return req
-		}},
-	{"prefix+id",
+		},
+	},
+	{
+		"prefix+id",
 		func(i int) config.Match {
 			return config.Match{Prefix: "/", Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprintf("Service%d:1.0", i)}}}
 		},
@@ -160,7 +167,8 @@ var scales = []struct {
 			req := browser("/hello")
 			req.Header.Add("id", fmt.Sprintf("Service%d:1.0", i))
 			return req
-		}},
+		},
+	},
 }
 
 // browser is a request with the usual fields.
@@ -253,6 +261,20 @@ func BenchmarkHandle(b *testing.B) {
 				if _, err := table.Handle(b.Context(), req); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	for _, s := range scales {
+		list := make([]config.Route, 100_000)
+		for i := range list {
+			list[i] = config.Route{Match: s.match(i), Route: to("c")}
+		}
+		b.Run(s.name+"/100000", func(b *testing.B) {
+			for b.Loop() {
+				compile(b, routes(list...))
 			}
 		})
 	}

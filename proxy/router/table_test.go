@@ -191,8 +191,11 @@ func TestRouteConditions(t *testing.T) {
 		{"authority", headers(field(":authority", "shop")), post, true},
 		{"path as field", headers(field("x-mosn-path", "/x")), post, true},
 		{"path as field wrong", headers(field(":path", "/y")), post, false},
-		{"all kinds", config.Match{Prefix: "/a", Path: "/a/B", Regex: "/a/.", Headers: []config.HeaderMatch{field("id", "1")}},
-			get("", "/a/b", "id=1"), true},
+		{
+			"all kinds",
+			config.Match{Prefix: "/a", Path: "/a/B", Regex: "/a/.", Headers: []config.HeaderMatch{field("id", "1")}},
+			get("", "/a/b", "id=1"), true,
+		},
 		{"all kinds, prefix fails", config.Match{Prefix: "/A", Path: "/a/b"}, get("", "/a/b"), false},
 		{"all kinds, path fails", config.Match{Prefix: "/a", Path: "/a/c"}, get("", "/a/b"), false},
 		{"all kinds, regex fails", config.Match{Prefix: "/a", Regex: "/b.*"}, get("", "/a/b"), false},
