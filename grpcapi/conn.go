@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/mem"
 )
 
 // silentTime is how much longer a connection on which nothing has come in yet
@@ -27,7 +29,15 @@ type trackedConn struct {
 	once   sync.Once
 	err    error // of closing
 	closed chan struct{}
+
+	// For ReadOnReady, which only the reading goroutine calls.
+	small [smallRead]byte
+	busy  bool // the last read filled its buffer: there is more
 }
+
+// smallRead is how much an idle connection is ready to read. A usual small call
+// fits.
+const smallRead = 2 << 10
 
 func (s *connSet) add(c net.Conn) *trackedConn {
 	tc := &trackedConn{Conn: c, set: s, closed: make(chan struct{})}
@@ -47,6 +57,30 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 		c.heard.Store(true)
 	}
 	return n, err
+}
+
+// ReadOnReady is what gRPC's server reads through, when a connection has it,
+// instead of a buffer of size bytes (32 KiB) per connection: it returns a buffer
+// of the pool with what came in. An idle connection waits with a small buffer of
+// its own, and only a read that fills it is followed by one into a large buffer.
+func (c *trackedConn) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
+	if c.busy || size < smallRead {
+		buf := pool.Get(size)
+		n, err := c.Read(*buf)
+		c.busy = n == len(*buf)
+		if n == 0 {
+			pool.Put(buf)
+			return nil, 0, err
+		}
+		return buf, n, err
+	}
+	n, err := c.Read(c.small[:])
+	c.busy = n == smallRead
+	if n == 0 {
+		return nil, 0, err
+	}
+	buf := pool.Get(size)
+	return buf, copy(*buf, c.small[:n]), err
 }
 
 // Close implements net.Conn. It is safe twice.

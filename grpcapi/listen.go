@@ -1,11 +1,11 @@
 package grpcapi
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -51,62 +51,45 @@ func listenError(network, address string, err error) error {
 }
 
 func listenUnix(path string) (net.Listener, error) {
+	if !strings.HasPrefix(path, "@") { // "@" is a name without a file
+		// Between binding a socket and listening on it, it looks as if left
+		// over. So whoever looks keeps others from binding meanwhile.
+		unlock, err := lockFolder(filepath.Dir(path))
+		if err != nil {
+			return nil, listenError("unix", path, err)
+		}
+		defer unlock()
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+	}
 	l, err := net.Listen("unix", path)
-	if err == nil {
-		return l, nil
-	}
-	if !errors.Is(err, syscall.EADDRINUSE) || strings.HasPrefix(path, "@") { // "@" is no file
-		return nil, listenError("unix", path, err)
-	}
-	if info, statErr := os.Lstat(path); statErr == nil && info.Mode().Type() != os.ModeSocket {
-		return nil, fmt.Errorf("grpcapi: cannot listen on unix %s: there is a file that is no socket; remove it, or choose another path", path)
-	}
-	if alive(path) {
-		return nil, listenError("unix", path, err)
-	}
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
-	if l, err = net.Listen("unix", path); err != nil {
+	if err != nil {
 		return nil, listenError("unix", path, err)
 	}
 	return l, nil
 }
 
-// alive tells whether somebody listens on a unix socket. Every doubt counts as
-// yes; only a refused connection says no.
-func alive(path string) bool {
+// removeStale removes a socket that nobody listens on. It removes nothing else.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing there, or nothing that we may see: listening will tell
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("grpcapi: cannot listen on unix %s: there is a file that is no socket; remove it, or choose another path", path)
+	}
 	c, err := net.DialTimeout("unix", path, dialTime)
 	if err == nil {
 		_ = c.Close() // it was only to see
-		return true
+		return nil    // alive: listening will fail
 	}
-	return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
-}
-
-// removeStale removes a socket that nobody listens on. Between the look and the
-// removal another process may have done the same, and listen there by now. So
-// the file is moved aside, looked at once more, and put back if it is alive.
-func removeStale(path string) error {
-	aside := path + ".stale-" + rand.Text()[:8]
-	if err := os.Rename(path, aside); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // somebody else was faster; they may listen by now, which the next try shows
-		}
-		return fmt.Errorf("grpcapi: cannot listen on unix %s: its socket is left over from a process that is gone, and cannot be removed: %w", path, err)
-	}
-	if !alive(aside) {
-		if err := os.Remove(aside); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("grpcapi: cannot remove the left-over socket %s: %w", aside, err)
-		}
+	// Every doubt, a full queue for example, counts as alive.
+	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return nil
 	}
-	if err := os.Link(aside, path); err != nil { // unlike a rename, replaces nothing
-		return fmt.Errorf("grpcapi: cannot listen on unix %s: another process listens there; its socket was moved to %s and cannot be put back: %w",
-			path, aside, err)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("grpcapi: cannot listen on unix %s: its socket is left over from a process that is gone, and cannot be removed: %w", path, err)
 	}
-	if err := os.Remove(aside); err != nil {
-		return fmt.Errorf("grpcapi: cannot remove %s: %w", aside, err)
-	}
-	return listenError("unix", path, syscall.EADDRINUSE)
+	return nil
 }

@@ -146,12 +146,6 @@ func serverOptions(opts Options) []grpc.ServerOption {
 		// and idle at a few KiB each.
 		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
 
-		// Sockets are read through a buffer that every connection owns. 32 KiB, the
-		// default, would be most of what an idle connection costs; 4 KiB hold
-		// several small calls, and larger reads go past the buffer. Buffers for
-		// writing are shared by default.
-		grpc.ReadBufferSize(4 << 10),
-
 		// Applications stay connected without calling for long, and some of
 		// their platforms make their clients ping meanwhile. gRPC's default takes
 		// a ping more often than every 5 minutes for an attack and hangs up.

@@ -1,0 +1,98 @@
+package grpcapi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	"github.com/ottavo-runtime/ottavo/grpcapi"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
+)
+
+// Connections that the proxy's listener accepted, or made in memory, are served
+// as ours are.
+func TestServeConn(t *testing.T) {
+	for name, pair := range map[string]func() (net.Conn, net.Conn){"net.Pipe": net.Pipe, "conn.Pipe": conn.Pipe} {
+		t.Run(name, func(t *testing.T) {
+			srv := newServer(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
+			served := make(chan error, 10)
+			cc := dial(t, "passthrough:///memory", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+				a, b := pair()
+				go func() { served <- srv.ServeConn(t.Context(), b) }()
+				return a, nil
+			}))
+			client := runtimev1.NewRuntimeClient(cc)
+			for _, size := range []int{0, 1, 1000, 5000, 100_000, 1 << 20} {
+				want := strings.Repeat("x", size)
+				resp, err := client.SayHello(timeout(t), &runtimev1.SayHelloRequest{Name: want})
+				if err != nil || resp.GetHello() != "hello "+want {
+					t.Fatalf("%d bytes: %d bytes, %v", size, len(resp.GetHello()), err)
+				}
+			}
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					if _, err := client.SayHello(timeout(t), &runtimev1.SayHelloRequest{Name: "x"}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			select {
+			case err := <-served:
+				t.Errorf("ServeConn = %v while the connection is open", err)
+			default:
+			}
+			if err := cc.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := wait(t, served); err != nil {
+				t.Errorf("ServeConn = %v after the client has gone", err)
+			}
+		})
+	}
+}
+
+func TestServeConnEnds(t *testing.T) {
+	t.Run("with its context", func(t *testing.T) {
+		srv := newServer(t, grpcapi.Options{})
+		a, b := net.Pipe()
+		defer a.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- srv.ServeConn(ctx, b) }()
+		if _, err := a.Read(make([]byte, 1)); err != nil { // it is being served
+			t.Fatal(err)
+		}
+		cancel()
+		if err := wait(t, served); !errors.Is(err, context.Canceled) {
+			t.Errorf("ServeConn = %v", err)
+		}
+		if _, err := io.Copy(io.Discard, a); err != nil {
+			t.Errorf("the connection ended with %v, want EOF", err)
+		}
+	})
+	t.Run("with the server", func(t *testing.T) {
+		srv := newServer(t, grpcapi.Options{})
+		a, b := conn.Pipe()
+		defer a.Close()
+		served := make(chan error, 1)
+		go func() { served <- srv.ServeConn(t.Context(), b) }()
+		if _, err := a.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Shutdown(timeout(t)); err != nil {
+			t.Error(err)
+		}
+		if err := wait(t, served); err != nil {
+			t.Errorf("ServeConn = %v", err)
+		}
+	})
+}
