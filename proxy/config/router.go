@@ -7,10 +7,11 @@ type Router struct {
 	Name         string        `json:"router_config_name" doc:"Name by which a proxy filter refers to the table."`
 	VirtualHosts []VirtualHost `json:"virtual_hosts" doc:"Routes grouped by the host that the caller asked for."`
 
-	RequestHeadersToAdd     any `json:"request_headers_to_add" unbuilt:"refuse" doc:"Header fields added to requests."`
-	RequestHeadersToRemove  any `json:"request_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from requests."`
-	ResponseHeadersToAdd    any `json:"response_headers_to_add" unbuilt:"refuse" doc:"Header fields added to responses."`
-	ResponseHeadersToRemove any `json:"response_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from responses."`
+	RouterConfigs           string `json:"router_configs" unbuilt:"refuse" doc:"A folder with one file per virtual host."`
+	RequestHeadersToAdd     any    `json:"request_headers_to_add" unbuilt:"refuse" doc:"Header fields added to requests."`
+	RequestHeadersToRemove  any    `json:"request_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from requests."`
+	ResponseHeadersToAdd    any    `json:"response_headers_to_add" unbuilt:"refuse" doc:"Header fields added to responses."`
+	ResponseHeadersToRemove any    `json:"response_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from responses."`
 }
 
 // VirtualHost holds the routes for some domains.

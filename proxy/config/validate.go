@@ -1,0 +1,351 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+)
+
+// Known is what a snapshot may refer to: the names that this build of the
+// program has code for. A list that is nil is not checked against.
+type Known struct {
+	Protocols      []string // compared without regard to case
+	NetworkFilters []string
+	StreamFilters  []string
+	Balancers      []string
+	// Paths says where the parts of the snapshot stand in their source.
+	Paths Paths
+}
+
+// Paths says where the parts of a snapshot stand in their source, so that
+// problems can name the place. The zero value means a file that is a snapshot.
+type Paths struct {
+	// Listeners, Routers and Clusters are the paths of the lists:
+	// "servers[0].listeners". "" is the key of the list in Snapshot.
+	Listeners, Routers, Clusters string
+	// Made holds the path of what caused a listener or router that is not in
+	// the source itself, by its name: "runtime.listen".
+	Made map[string]string
+}
+
+func (p Paths) of(list, fallback, name string, i int) string {
+	if made, ok := p.Made[name]; ok && name != "" {
+		return made
+	}
+	if list == "" {
+		list = fallback
+	}
+	return decode.At(list, i)
+}
+
+// Names that MOSN's users may have in their files and that have no code here yet.
+var (
+	unbuiltProtocols      = []string{"Auto", "Http2", "bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
+	unbuiltNetworkFilters = []string{"tcp_proxy", "udp_proxy", "tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
+	unbuiltStreamFilters  = []string{
+		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault", "fault_inject", "faulttolerance", "gzip",
+		"header_to_metadata", "ip_access", "mirror", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
+	}
+	unbuiltBalancers = []string{
+		"LB_RANDOM", "LB_WEIGHTED_ROUNDROBIN", "LB_LEAST_REQUEST", "LB_LEAST_CONNECTION", "LB_MAGLEV", "LB_REQUEST_ROUNDROBIN", "LB_PEAK_EWMA", "LB_ORIGINAL_DST",
+	}
+)
+
+// Validate checks that the snapshot can be built: names are unique and known,
+// references lead somewhere, addresses and expressions can be read. It changes
+// nothing. Warnings concern what works, but hardly as meant.
+func (s *Snapshot) Validate(known Known) (warnings, errs decode.Problems) {
+	v := &validator{known: known, strictRouters: map[string]string{}}
+	routers := v.routerNames(s)
+	v.listeners(s, routers)
+	v.clusters(s)
+	v.routers(s)
+	return v.warnings, v.errs
+}
+
+type validator struct {
+	known          Known
+	warnings, errs decode.Problems
+	// strictRouters holds the routers whose clusters must exist, with the path
+	// of the proxy filter that says so.
+	strictRouters map[string]string
+}
+
+func (v *validator) fail(path, remedy, format string, args ...any) {
+	v.errs = append(v.errs, decode.Problem{Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+func (v *validator) warn(path, remedy, format string, args ...any) {
+	v.warnings = append(v.warnings, decode.Problem{Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// name reports a name that is not in the list, and says what is.
+func (v *validator) name(path, what, name string, list, unbuilt []string, fold bool) {
+	if list == nil {
+		return
+	}
+	equal := func(a string) bool { return a == name || fold && strings.EqualFold(a, name) }
+	if slices.ContainsFunc(list, equal) {
+		return
+	}
+	remedy := "known: " + strings.Join(slices.Sorted(slices.Values(list)), ", ")
+	if slices.ContainsFunc(unbuilt, equal) {
+		v.fail(path, remedy, "this version knows the %s %q but has no code behind it yet", what, name)
+		return
+	}
+	if near := decode.Nearest(name, list); near != "" {
+		remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
+	}
+	v.fail(path, remedy, "unknown %s %q", what, name)
+}
+
+// unique notes a name and reports a second one. A missing name is an error too.
+func (v *validator) unique(seen map[string]string, what, path, key, name string) {
+	at := decode.Join(path, key)
+	if name == "" {
+		v.fail(at, "give it a name", "the %s has no name", what)
+		return
+	}
+	if first, twice := seen[name]; twice {
+		v.fail(at, "names are unique", "the name %q is taken by %s", name, first)
+		return
+	}
+	seen[name] = path
+}
+
+func (v *validator) notNegative(path, key string, d time.Duration) {
+	if d < 0 {
+		v.fail(decode.Join(path, key), "", "must not be negative, is %s", d)
+	}
+}
+
+func (v *validator) listeners(s *Snapshot, routers map[string]bool) {
+	names := map[string]string{}
+	var bound []binding
+	for i := range s.Listeners {
+		l := &s.Listeners[i]
+		path := v.known.Paths.of(v.known.Paths.Listeners, "listeners", l.Name, i)
+		v.unique(names, "listener", path, "name", l.Name)
+		v.notNegative(path, "connection_idle_timeout", l.ConnectionIdleTimeout)
+		if l.MaxConnections < 0 {
+			v.fail(decode.Join(path, "max_connections"), "", "must not be negative, is %d", l.MaxConnections)
+		}
+		at := decode.Join(path, "address")
+		if v.known.Paths.Made[l.Name] == path {
+			at = path // what made the listener is its address
+		}
+		if b, ok := v.address(path, at, l); ok {
+			for _, other := range bound {
+				if other.overlaps(b) {
+					v.fail(at, "choose another address", "%s is taken by the listener %q, %s, which has %s", l.Address, other.listener, other.path, other.text)
+					break
+				}
+			}
+			bound = append(bound, b)
+		}
+		v.filters(path, l, routers)
+	}
+}
+
+// binding is an address that a listener occupies.
+type binding struct {
+	listener, path, text string
+	socket               string // path of a unix socket, or ""
+	host, port           string
+}
+
+func (b binding) overlaps(o binding) bool {
+	if b.socket != "" || o.socket != "" {
+		return b.socket == o.socket
+	}
+	return b.port == o.port && b.port != "0" && (b.host == o.host || wildcard(b.host) || wildcard(o.host))
+}
+
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// address checks where the listener at path listens, which is written at at; ok
+// says that it occupies the binding.
+func (v *validator) address(path, at string, l *Listener) (b binding, ok bool) {
+	b = binding{listener: l.Name, path: path, text: l.Address}
+	switch l.Network {
+	case "", "tcp", "unix":
+	case "udp":
+		v.fail(decode.Join(path, "network"), "known: tcp, unix", `this version knows the network "udp" but has no code behind it yet`)
+		return b, false
+	default:
+		v.fail(decode.Join(path, "network"), "known: tcp, unix", "unknown network %q", l.Network)
+		return b, false
+	}
+	if l.Address == "" {
+		if l.BindPort {
+			v.fail(at, `write host:port, or the path of a socket with network: unix; or bind_port: false`, "the listener has no address")
+		}
+		return b, false
+	}
+	if socket, unix := strings.CutPrefix(l.Address, "unix:"); unix || l.Network == "unix" {
+		const longest = 107 // what the operating system takes
+		if socket == "" || len(socket) > longest {
+			v.fail(at, fmt.Sprintf("a path of 1 to %d bytes", longest), "%q is no path of a unix socket", l.Address)
+			return b, false
+		}
+		b.socket = filepath.Clean(socket)
+		return b, l.BindPort
+	}
+	host, port, err := net.SplitHostPort(l.Address)
+	if err != nil {
+		v.fail(at, `write host:port, for example "127.0.0.1:8080"`, "%q is no address: %s", l.Address, addrError(err))
+		return b, false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		v.fail(at, "a number from 0 to 65535", "the port of %q is no port", l.Address)
+		return b, false
+	} else {
+		port = strconv.FormatUint(n, 10)
+	}
+	if host != "" && !hostName(host) {
+		v.fail(at, `write host:port, for example "127.0.0.1:8080"`, "the host of %q is neither an IP address nor a name", l.Address)
+		return b, false
+	}
+	b.host, b.port = host, port
+	return b, l.BindPort
+}
+
+// addrError is what net says is wrong with an address, without the address.
+func addrError(err error) string {
+	if e, ok := errors.AsType[*net.AddrError](err); ok {
+		return e.Err
+	}
+	return err.Error()
+}
+
+// hostName reports whether host can be an IP address or a name in DNS.
+func hostName(host string) bool {
+	ip, zone, hasZone := strings.Cut(host, "%")
+	if net.ParseIP(ip) != nil && (!hasZone || zone != "") {
+		return true
+	}
+	if host == "" || len(host) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		for _, r := range label {
+			if r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
+	if n := len(l.FilterChains); n != 1 {
+		remedy := `write one entry: filter_chains: [{filters: [{type: proxy, config: …}]}]`
+		if n > 1 {
+			remedy = "keep one, or split the listener"
+		}
+		v.fail(decode.Join(path, "filter_chains"), remedy, "a listener has exactly one filter chain, this one has %d", n)
+	}
+	proxied := false
+	for i, chain := range l.FilterChains {
+		at := decode.Join(decode.At(decode.Join(path, "filter_chains"), i), "filters")
+		if len(chain.Filters) == 0 {
+			v.fail(at, "name one: proxy, grpc, …", "the chain has no filter, so nobody would answer a connection")
+		}
+		for j, f := range chain.Filters {
+			filterPath := decode.At(at, j)
+			if f.Type == "" {
+				v.fail(decode.Join(filterPath, "type"), "name one", "the filter has no type")
+				continue
+			}
+			v.name(decode.Join(filterPath, "type"), "network filter", f.Type, v.known.NetworkFilters, unbuiltNetworkFilters, false)
+			if f.Type == "proxy" {
+				proxied = true
+				v.proxy(decode.Join(filterPath, "config"), f.Config, routers)
+			}
+		}
+	}
+	for i, f := range l.StreamFilters {
+		at := decode.At(decode.Join(path, "stream_filters"), i)
+		if f.Type == "" {
+			v.fail(decode.Join(at, "type"), "name one", "the filter has no type")
+			continue
+		}
+		v.name(decode.Join(at, "type"), "stream filter", f.Type, v.known.StreamFilters, unbuiltStreamFilters, false)
+		if !proxied {
+			v.warn(at, `add a network filter of type "proxy", or remove this`, "has no effect: no network filter of this listener reads requests")
+		}
+	}
+}
+
+func (v *validator) proxy(path string, config map[string]any, routers map[string]bool) {
+	var p Proxy
+	warnings, err := decode.Into(&p, config, path)
+	v.warnings = append(v.warnings, warnings...)
+	if err != nil {
+		v.errs = append(v.errs, decode.AsProblems(err, path)...)
+		return
+	}
+	at := decode.Join(path, "downstream_protocol")
+	if p.DownstreamProtocol == "" {
+		v.fail(at, "name it: Http1", "the protocol that callers speak is missing")
+	} else {
+		v.name(at, "protocol", p.DownstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
+	}
+	if p.UpstreamProtocol != "" && p.UpstreamProtocol != p.DownstreamProtocol {
+		v.name(decode.Join(path, "upstream_protocol"), "protocol", p.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
+	}
+	at = decode.Join(path, "router_config_name")
+	switch {
+	case p.RouterConfigName == "":
+		v.fail(at, "name one of routers", "the name of the router is missing")
+	case !routers[p.RouterConfigName]:
+		v.fail(at, knownNames(p.RouterConfigName, "routers", routers), "there is no router %q", p.RouterConfigName)
+	case p.ValidateClusters:
+		v.strictRouters[p.RouterConfigName] = path
+	}
+}
+
+// knownNames is the remedy for a reference that leads nowhere.
+func knownNames(name, what string, have map[string]bool) string {
+	var names []string
+	for n := range have {
+		if n != "" {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		return "there are no " + what
+	}
+	remedy := what + ": " + strings.Join(names[:min(len(names), 20)], ", ")
+	if len(names) > 20 {
+		remedy += ", …"
+	}
+	if near := decode.Nearest(name, names); near != "" {
+		remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
+	}
+	return remedy
+}
+
+func (v *validator) routerNames(s *Snapshot) map[string]bool {
+	names := make(map[string]bool, len(s.Routers))
+	for _, r := range s.Routers {
+		if r.Name != "" {
+			names[r.Name] = true
+		}
+	}
+	return names
+}

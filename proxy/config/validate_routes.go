@@ -1,0 +1,186 @@
+package config
+
+import (
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+)
+
+func (v *validator) routers(s *Snapshot) {
+	clusters := make(map[string]bool, len(s.Clusters))
+	for _, c := range s.Clusters {
+		clusters[c.Name] = true
+	}
+	names := map[string]string{}
+	for i := range s.Routers {
+		r := &s.Routers[i]
+		path := v.known.Paths.of(v.known.Paths.Routers, "routers", r.Name, i)
+		v.unique(names, "router", path, "router_config_name", r.Name)
+		domains := map[string]string{}
+		for j := range r.VirtualHosts {
+			at := decode.At(decode.Join(path, "virtual_hosts"), j)
+			v.domains(decode.Join(at, "domains"), r.VirtualHosts[j].Domains, domains)
+			for k := range r.VirtualHosts[j].Routes {
+				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k], clusters)
+			}
+		}
+	}
+}
+
+// domains checks the domains of one virtual host; seen holds those of the router.
+func (v *validator) domains(path string, domains []string, seen map[string]string) {
+	if len(domains) == 0 {
+		v.fail(path, `write ["*"] for all`, "the virtual host has no domain, so no request would come here")
+	}
+	for i, domain := range domains {
+		at := decode.At(path, i)
+		name := strings.ToLower(domain)
+		switch {
+		case strings.TrimSpace(domain) == "":
+			v.fail(at, `write "*" for all`, "the domain is empty")
+			continue
+		case strings.LastIndexByte(name, '*') > 0 && name != "*:*":
+			v.fail(at, `"*" may stand at the start only: "*.example.com"`, "%q is no domain", domain)
+			continue
+		case strings.ContainsAny(name, " \t/"):
+			v.fail(at, "write the host only, without scheme and path", "%q is no domain", domain)
+			continue
+		}
+		if first, twice := seen[name]; twice {
+			v.fail(at, "a domain belongs to one virtual host of a router", "the domain %q is taken by %s", domain, first)
+			continue
+		}
+		seen[name] = at
+	}
+}
+
+func (v *validator) route(path, router string, r *Route, clusters map[string]bool) {
+	v.match(decode.Join(path, "match"), &r.Match)
+	switch {
+	case r.Route == nil && r.DirectResponse == nil:
+		v.fail(path, "add route: {cluster_name: …} or direct_response: {status: …}", "the route does not say what happens with a request")
+	case r.Route != nil && r.DirectResponse != nil:
+		v.fail(path, "keep one of them", "the route has both route and direct_response")
+	}
+	if a := r.Route; a != nil {
+		at := decode.Join(path, "route")
+		v.notNegative(at, "timeout", a.Timeout)
+		if a.UpstreamProtocol != "" {
+			v.name(decode.Join(at, "upstream_protocol"), "protocol", a.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
+		}
+		v.clusterOf(decode.Join(at, "cluster_name"), router, a.ClusterName, clusters)
+	}
+	if d := r.DirectResponse; d != nil && (d.Status < 200 || d.Status > 599) {
+		v.fail(decode.Join(decode.Join(path, "direct_response"), "status"), "", "must be from 200 to 599, is %d", d.Status)
+	}
+}
+
+func (v *validator) clusterOf(path, router, name string, clusters map[string]bool) {
+	switch {
+	case name == "":
+		v.fail(path, "name one of the clusters", "the name of the cluster is missing")
+	case clusters[name]:
+	case v.strictRouters[router] != "":
+		v.fail(path, knownNames(name, "clusters", clusters), "there is no cluster %q, and validate_clusters is true in %s", name, v.strictRouters[router])
+	default:
+		v.warn(path, knownNames(name, "clusters", clusters), "there is no cluster %q; requests that come here fail", name)
+	}
+}
+
+func (v *validator) match(path string, m *Match) {
+	kinds := 0
+	for _, text := range []string{m.Prefix, m.Path, m.Regex} {
+		if text != "" {
+			kinds++
+		}
+	}
+	if kinds > 1 {
+		v.warn(path, "keep one of them", "has more than one of prefix, path and regex: all must hold here, MOSN would look at the first only")
+	}
+	if m.Regex != "" {
+		v.regex(decode.Join(path, "regex"), m.Regex)
+	}
+	for i, h := range m.Headers {
+		at := decode.At(decode.Join(path, "headers"), i)
+		if h.Name == "" {
+			v.fail(decode.Join(at, "name"), "name the header field", "the name is missing")
+		}
+		if h.Regex {
+			v.regex(decode.Join(at, "value"), h.Value)
+		}
+	}
+}
+
+func (v *validator) regex(path, text string) {
+	if _, err := regexp.Compile(text); err != nil {
+		v.fail(path, "the syntax is RE2's: https://github.com/google/re2/wiki/Syntax", "%q is no regular expression: %v", text, err)
+	}
+}
+
+func (v *validator) clusters(s *Snapshot) {
+	names := map[string]string{}
+	for i := range s.Clusters {
+		c := &s.Clusters[i]
+		path := v.known.Paths.of(v.known.Paths.Clusters, "clusters", "", i)
+		v.unique(names, "cluster", path, "name", c.Name)
+		switch c.Type {
+		case "", "SIMPLE", "STATIC":
+		default:
+			v.fail(decode.Join(path, "type"), "known: SIMPLE, STATIC", "unknown cluster type %q", c.Type)
+		}
+		if c.LBType != "" {
+			v.name(decode.Join(path, "lb_type"), "load balancer", c.LBType, v.known.Balancers, unbuiltBalancers, false)
+		}
+		v.notNegative(path, "connect_timeout", c.ConnectTimeout)
+		v.notNegative(path, "idle_timeout", c.IdleTimeout)
+		v.breakers(path, c)
+		if len(c.Hosts) == 0 {
+			v.warn(decode.Join(path, "hosts"), "list host:port", "the cluster has no hosts; requests to it fail")
+		}
+		for j := range c.Hosts {
+			v.host(decode.At(decode.Join(path, "hosts"), j), &c.Hosts[j])
+		}
+	}
+}
+
+func (v *validator) breakers(path string, c *Cluster) {
+	if c.MaxRequestPerConn < 0 {
+		v.fail(decode.Join(path, "max_request_per_conn"), "0 is no limit", "must not be negative, is %d", c.MaxRequestPerConn)
+	}
+	at := decode.Join(path, "circuit_breakers")
+	for i, b := range c.CircuitBreakers {
+		if i == 1 {
+			v.warn(at, "keep one", "has %d entries; the first counts", len(c.CircuitBreakers))
+		}
+		for _, limit := range []struct {
+			key string
+			n   int
+		}{{"max_connections", b.MaxConnections}, {"max_requests", b.MaxRequests}} {
+			if limit.n < 0 {
+				v.fail(decode.Join(decode.At(at, i), limit.key), "0 is no limit", "must not be negative, is %d", limit.n)
+			}
+		}
+	}
+}
+
+func (v *validator) host(path string, h *Host) {
+	at := decode.Join(path, "address")
+	const form = `write host:port, for example "127.0.0.1:8080"`
+	host, port, err := net.SplitHostPort(h.Address)
+	switch n, portErr := strconv.ParseUint(port, 10, 16); {
+	case h.Address == "":
+		v.fail(at, form, "the host has no address")
+	case err != nil:
+		v.fail(at, form, "%q is no address: %s", h.Address, addrError(err))
+	case !hostName(host):
+		v.fail(at, form, "the host of %q is neither an IP address nor a name", h.Address)
+	case portErr != nil || n == 0:
+		v.fail(at, "a number from 1 to 65535", "the port of %q is no port", h.Address)
+	}
+	if h.Weight < 0 || h.Weight > 128 {
+		v.fail(decode.Join(path, "weight"), "0 is as if it were not there", "must be from 1 to 128, is %d", h.Weight)
+	}
+}

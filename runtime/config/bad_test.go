@@ -1,0 +1,227 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// bad is what Load says about the files in testdata/bad. "!" begins an error,
+// "?" a warning; both without the folder.
+var bad = map[string][]string{
+	"addresses.yaml": {
+		`!:2: runtime.listen: "34904" is no address (write "127.0.0.1:34904")`,
+		`!:3: runtime.actuator.listen: the port of "127.0.0.1:99999" is no port (a number from 0 to 65535)`,
+		`!:8: servers[0].listeners[0].address: "127.0.0.1" is no address: missing port in address (write host:port, for example "127.0.0.1:8080")`,
+		`!:12: servers[0].listeners[1].address: the host of "some host:80" is neither an IP address nor a name (write host:port, for example "127.0.0.1:8080")`,
+		`!:15: servers[0].listeners[2].address: the listener has no address (write host:port, or the path of a socket with network: unix; or bind_port: false)`,
+		`!:21: servers[0].listeners[4].address: 127.0.0.1:8080 is taken by the listener "d", servers[0].listeners[3], which has 0.0.0.0:8080 (choose another address)`,
+		`!:24: servers[0].listeners[5].network: this version knows the network "udp" but has no code behind it yet (known: tcp, unix)`,
+		`!:27: servers[0].listeners[6].name: the name "a" is taken by servers[0].listeners[0] (names are unique)`,
+	},
+	"alias.yaml": {
+		`!:2: unknown alias *x (mark the value with &x first)`,
+	},
+	"circle.yaml": {
+		`!:2: the alias *r is inside what it stands for`,
+	},
+	"clusters.yaml": {
+		`!:10: cluster_manager.clusters[1].name: the name "a" is taken by cluster_manager.clusters[0] (names are unique)`,
+		`!:11: cluster_manager.clusters[1].lb_type: this version knows the load balancer "LB_MAGLEV" but has no code behind it yet (known: LB_RANDOM, LB_ROUNDROBIN)`,
+		`!:12: cluster_manager.clusters[1].connect_timeout: must not be negative, is -1s`,
+		`!:13: cluster_manager.clusters[1].idle_timeout: must not be negative, is -1s`,
+		`!:14: cluster_manager.clusters[1].max_request_per_conn: must not be negative, is -1 (0 is no limit)`,
+		`!:15: cluster_manager.clusters[1].circuit_breakers[0].max_requests: must not be negative, is -1 (0 is no limit)`,
+		`!:15: cluster_manager.clusters[1].circuit_breakers[1].max_connections: must not be negative, is -2 (0 is no limit)`,
+		`!:16: cluster_manager.clusters[2].name: the cluster has no name (give it a name)`,
+		`!:16: cluster_manager.clusters[2].lb_type: unknown load balancer "LB_ROUNDROBN" (did you mean "LB_ROUNDROBIN"? known: LB_RANDOM, LB_ROUNDROBIN)`,
+		`!:18: cluster_manager.clusters[2].hosts[0].address: the host has no address (write host:port, for example "127.0.0.1:8080")`,
+		`!:19: cluster_manager.clusters[2].hosts[1].address: "127.0.0.1" is no address: missing port in address (write host:port, for example "127.0.0.1:8080")`,
+		`!:20: cluster_manager.clusters[2].hosts[2].address: the port of "127.0.0.1:0" is no port (a number from 1 to 65535)`,
+		`!:21: cluster_manager.clusters[2].hosts[3].address: the host of ":80" is neither an IP address nor a name (write host:port, for example "127.0.0.1:8080")`,
+		`!:22: cluster_manager.clusters[2].hosts[4].weight: must be from 1 to 128, is 129 (0 is as if it were not there)`,
+		`?:5: servers[0].routers[0].virtual_hosts[0].routers[0].match: has more than one of prefix, path and regex: all must hold here, MOSN would look at the first only (keep one of them)`,
+		`?:5: servers[0].routers[0].virtual_hosts[0].routers[0].route.cluster_name: there is no cluster "elsewhere"; requests that come here fail (clusters: a)`,
+		`?:8: cluster_manager.clusters[0].hosts: the cluster has no hosts; requests to it fail (list host:port)`,
+		`?:10: cluster_manager.clusters[1].hosts: the cluster has no hosts; requests to it fail (list host:port)`,
+		`?:15: cluster_manager.clusters[1].circuit_breakers: has 2 entries; the first counts (keep one)`,
+	},
+	"comma.json": {
+		`!:3: column 3: not valid JSON: invalid character '"' after object key:value pair`,
+	},
+	"component_types.yaml": {
+		`!:3: runtime.hellos.one.type: unknown type "hellowrld" (did you mean "helloworld"? known types: helloworld)`,
+		`!:4: runtime.hellos.two.type: the type is missing (known types: helloworld)`,
+		`!:7: runtime.state.a.type: unknown type "mysql" (known types: embedded, in-memory, redis)`,
+		`!:11: runtime.state.b.metadata.redisHost: must be a text, not the number 6379 (put it in quotes)`,
+		`!:12: runtime.state.b.metadata.redisPassword: must be a text, not a number that is not shown here (put it in quotes)`,
+		`!:13: runtime.state.b.metadata.redisDB: must be at least 0, not the number -1`,
+		`!:16: runtime.rpcs.msn: unknown type "msn" (did you mean "mosn"? known types: mosn)`,
+		`!:17: runtime.rpcs.mosn.config.channel[0].protocol: unknown value "dubbo" (known: http)`,
+		`!:17: runtime.rpcs.mosn.config.channel[0].size: must be a whole number, not the text "many"`,
+		`?:5: runtime.hellos.three.helo: unknown key; it has no effect (did you mean "hello"?)`,
+		`?:14: runtime.state.b.metadata.redis_port: unknown key; it has no effect (did you mean "redisHost"?)`,
+	},
+	"duplicate.json": {
+		`!:6: the key "a" is in this section twice (it is on line 5 too; keep one)`,
+		`!:8: the key "listen" is in this section twice (it is on line 3 too; keep one)`,
+	},
+	"duplicate.yaml": {
+		`!:5: the key "a" is in this section twice (it is on line 4 too; keep one)`,
+		`!:6: the key "listen" is in this section twice (it is on line 2 too; keep one)`,
+	},
+	"grpc_filter.yaml": {
+		`!:5: servers[0].listeners[0].filter_chains[0].filters[0].config.graceful_stop_timeout: needs a unit: the number 3 (write a number with a unit: "500ms", "30s", "5m", "1h30m")`,
+		`!:5: servers[0].listeners[0].filter_chains[0].filters[0].config.server_name: unknown value "runtme" (did you mean "runtime"? known: runtime)`,
+	},
+	"half.json": {
+		`!:4: column 25: the file ends in the middle of a value (is it only half written?)`,
+	},
+	"half.yaml": {
+		`!:2: column 11: not valid YAML: could not find end character of double-quoted text`,
+	},
+	"listeners.yaml": {
+		`!:3: servers[0].listeners[0].filter_chains: a listener has exactly one filter chain, this one has 0 (write one entry: filter_chains: [{filters: [{type: proxy, config: …}]}])`,
+		`!:7: servers[0].listeners[1].max_connections: must not be negative, is -1`,
+		`!:8: servers[0].listeners[1].connection_idle_timeout: must not be negative, is -3s`,
+		`!:9: servers[0].listeners[1].filter_chains: a listener has exactly one filter chain, this one has 2 (keep one, or split the listener)`,
+		`!:9: servers[0].listeners[1].filter_chains[0].filters[0].type: unknown network filter "prxy" (did you mean "proxy"? known: grpc, proxy)`,
+		`!:9: servers[0].listeners[1].filter_chains[1].filters: the chain has no filter, so nobody would answer a connection (name one: proxy, grpc, …)`,
+		`!:12: servers[0].listeners[2].filter_chains[0].filters[0].type: this version knows the network filter "tcpcopy" but has no code behind it yet (known: grpc, proxy)`,
+		`!:12: servers[0].listeners[2].filter_chains[0].filters[1].type: the filter has no type (name one)`,
+		`!:12: servers[0].listeners[2].filter_chains[0].filters[2].config.downstream_protocol: this version knows the protocol "Auto" but has no code behind it yet (known: Http1)`,
+		`!:12: servers[0].listeners[2].filter_chains[0].filters[2].config.upstream_protocol: unknown protocol "http3" (did you mean "Http1"? known: Http1)`,
+		`!:12: servers[0].listeners[2].filter_chains[0].filters[2].config.router_config_name: there is no router "servces" (did you mean "services"? routers: services)`,
+		`!:13: servers[0].listeners[2].stream_filters[0].type: this version knows the stream filter "flowControlFilter" but has no code behind it yet (known: actuator_filter)`,
+		`!:13: servers[0].listeners[2].stream_filters[1].type: unknown stream filter "actuatorfilter" (did you mean "actuator_filter"? known: actuator_filter)`,
+		`!:13: servers[0].listeners[2].stream_filters[2].type: the filter has no type (name one)`,
+		`!:16: servers[0].listeners[3].filter_chains[0].filters[0].config.downstream_protocol: the protocol that callers speak is missing (name it: Http1)`,
+		`!:16: servers[0].listeners[3].filter_chains[0].filters[0].config.router_config_name: the name of the router is missing (name one of routers)`,
+	},
+	"names_taken.yaml": {
+		`!:3: runtime.actuator.listen: 127.0.0.1:80 is taken by the listener "runtime", servers[0].listeners[0], which has 127.0.0.1:80 (choose another address)`,
+		`!:6: servers[0].listeners[0].name: the name "runtime" is taken by the listener that runtime.listen makes (choose another name)`,
+	},
+	"no_listener.yaml": {
+		`!:2: servers[0].listeners: there is nothing to start: the server has no listener (add one, or a section runtime)`,
+	},
+	"not_a_section.yaml": {
+		`!:1: must be a section (key: value), not a list`,
+	},
+	"nothing.yaml": {
+		`!:1: there is nothing to start in this file (add a section runtime, or servers)`,
+	},
+	"number.json": {
+		`!:1: the number 1e999 is too large`,
+	},
+	"number.yaml": {
+		`!:1: the number 1e999 is too large`,
+	},
+	"octal.yaml": {
+		`!:1: is 0123 octal or decimal? YAML's versions disagree (write "0123" in quotes for a text, 0o… for an octal number)`,
+	},
+	"routes.yaml": {
+		`!:9: servers[0].routers[0].virtual_hosts[0].domains: the virtual host has no domain, so no request would come here (write ["*"] for all)`,
+		`!:10: servers[0].routers[0].virtual_hosts[1].domains[1]: the domain is empty (write "*" for all)`,
+		`!:10: servers[0].routers[0].virtual_hosts[1].domains[2]: "a*" is no domain ("*" may stand at the start only: "*.example.com")`,
+		`!:10: servers[0].routers[0].virtual_hosts[1].domains[3]: "http://x/y" is no domain (write the host only, without scheme and path)`,
+		`!:12: servers[0].routers[0].virtual_hosts[1].routers[0]: the route does not say what happens with a request (add route: {cluster_name: …} or direct_response: {status: …})`,
+		`!:13: servers[0].routers[0].virtual_hosts[1].routers[1]: the route has both route and direct_response (keep one of them)`,
+		`!:13: servers[0].routers[0].virtual_hosts[1].routers[1].route.cluster_name: there is no cluster "a", and validate_clusters is true in servers[0].listeners[0].filter_chains[0].filters[0].config (clusters: one)`,
+		"!:15: servers[0].routers[0].virtual_hosts[1].routers[2].match.regex: \"(\" is no regular expression: error parsing regexp: missing closing ): `(` (the syntax is RE2's: https://github.com/google/re2/wiki/Syntax)",
+		`!:15: servers[0].routers[0].virtual_hosts[1].routers[2].match.headers[0].name: the name is missing (name the header field)`,
+		"!:15: servers[0].routers[0].virtual_hosts[1].routers[2].match.headers[0].value: \"[\" is no regular expression: error parsing regexp: missing closing ]: `[` (the syntax is RE2's: https://github.com/google/re2/wiki/Syntax)",
+		`!:16: servers[0].routers[0].virtual_hosts[1].routers[2].direct_response.status: must be from 200 to 599, is 99`,
+		`!:17: servers[0].routers[0].virtual_hosts[1].routers[3].route.timeout: must not be negative, is -1s`,
+		`!:17: servers[0].routers[0].virtual_hosts[1].routers[3].route.upstream_protocol: this version knows the protocol "Http2" but has no code behind it yet (known: Http1)`,
+		`!:17: servers[0].routers[0].virtual_hosts[1].routers[3].route.cluster_name: there is no cluster "on", and validate_clusters is true in servers[0].listeners[0].filter_chains[0].filters[0].config (clusters: one)`,
+		`!:18: servers[0].routers[0].virtual_hosts[1].routers[4].route.cluster_name: the name of the cluster is missing (name one of the clusters)`,
+		`!:19: servers[0].routers[0].virtual_hosts[2].domains[0]: the domain "*" is taken by servers[0].routers[0].virtual_hosts[1].domains[0] (a domain belongs to one virtual host of a router)`,
+		`!:19: servers[0].routers[0].virtual_hosts[2].domains[1]: the domain "example.COM" is taken by servers[0].routers[0].virtual_hosts[1].domains[4] (a domain belongs to one virtual host of a router)`,
+		`!:20: servers[0].routers[1].router_config_name: the name "r" is taken by servers[0].routers[0] (names are unique)`,
+		`!:21: servers[0].routers[2].router_config_name: the router has no name (give it a name)`,
+	},
+	"tab.yaml": {
+		`!:2: column 1: not valid YAML: found character '	' that cannot start any token (is it only half written?)`,
+	},
+	"tag.yaml": {
+		`!:1: the tag !secret is not understood here (remove it)`,
+	},
+	"tls.yaml": {
+		`!:5: servers[0].listeners[0].inspector: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "inspector")`,
+		`!:6: servers[0].listeners[0].filter_chains[0].tls_context: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "tls_context")`,
+		`!:7: servers[0].routers[0].virtual_hosts[0].routers[0].route.prefix_rewrite: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "prefix_rewrite")`,
+		`!:8: cluster_manager.clusters[0].tls_context: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "tls_context")`,
+	},
+	"trailing.json": {
+		`!:1: column 17: not valid JSON: invalid character '{' after top-level value`,
+	},
+	"two_actuators.yaml": {
+		`!:2: runtime.actuator.listen: there is one actuator in a process, and the listener "a" has it already (keep one)`,
+		`!:8: servers[0].listeners[0].stream_filters[1]: there is one actuator in a process, and the listener "a" has it already (keep one)`,
+	},
+	"two_documents.yaml": {
+		`!:3: a second document begins here (keep one document in the file)`,
+	},
+	"two_runtimes.yaml": {
+		`!:1: runtime: there is one runtime in a process, and servers[0].listeners[0].filter_chains[0].filters[0].config.grpc_config has it already (keep one)`,
+		`!:9: servers[0].listeners[1].filter_chains[0].filters[0].config: there is one runtime in a process, and servers[0].listeners[0].filter_chains[0].filters[0].config.grpc_config has it already (keep one)`,
+		`!:10: servers[1]: there is one server in a process, here are 2 (move its listeners and routers into the first)`,
+	},
+	"types.json": {
+		`!:3: runtime.listen: must be a text, not the number 34904 (put it in quotes)`,
+		`!:4: runtime.max_recv_bytes: must be a whole number, not the text "lots"`,
+		`!:5: runtime.graceful_stop_timeout: needs a unit: the number 30 (write a number with a unit: "500ms", "30s", "5m", "1h30m")`,
+		`!:6: runtime.actuator.enabled: must be true or false, not the text "maybe"`,
+		`!:7: runtime.log.format: unknown value "xml" (known: text, json)`,
+		`!:7: runtime.log.level: unknown value "verbose" (known: TRACE, DEBUG, INFO, WARN, ERROR, FATAL)`,
+		`!:8: runtime.state: must be a section (key: value), not a list`,
+		`!:9: runtime.data_dir: must be a text, not a list`,
+		`!:11: servers: must be a list, not a section (put it in [ ])`,
+		`!:12: cluster_manager.clusters[0].connect_timeout: needs a unit: the text "3" (write a number with a unit: "500ms", "30s", "5m", "1h30m")`,
+		`!:12: cluster_manager.clusters[0].hosts[0].weight: must be a whole number, not the number 1.5`,
+	},
+	"typos.yaml": {
+		`?:2: runtime.listne: unknown key; it has no effect (did you mean "listen"?)`,
+		`?:3: runtime.State: keys distinguish capital letters; taken as "state" (write "state")`,
+		`?:4: runtime.actuator.port: unknown key; it has no effect (known keys: enabled, listen)`,
+		`?:8: servers[0].listeners[0].adress: unknown key; it has no effect (did you mean "address"?)`,
+		`?:10: servers[0].listeners[0].bindport: unknown key; it has no effect (did you mean "bind_port"?)`,
+		`?:11: servers[0].listeners[0].filter_chains[0].filters[0].config.router_config_nam: unknown key; it has no effect (did you mean "router_config_name"?)`,
+		`?:13: servers[0].completely_else: unknown key; it has no effect (known keys: default_log_level, default_log_path, global_log_roller, graceful_timeout, listeners, mosn_server_name, optimize_local_write, processor, routers, use_netpoll_mode)`,
+	},
+	"unbuilt.yaml": {
+		`!:8: third_part_codec: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "third_part_codec")`,
+		`?:2: runtime.app.grpc_callback_port: this version knows the key but has no code behind it yet; it has no effect: nothing calls the application yet (remove "grpc_callback_port" to silence this)`,
+		`?:3: runtime.lock: this version knows the key but has no code behind it yet; it has no effect: its components are not started and calls answer UNIMPLEMENTED (remove "lock" to silence this)`,
+		`?:4: runtime.pub_subs: this version knows the key but has no code behind it yet; it has no effect: its components are not started and calls answer UNIMPLEMENTED (remove "pub_subs" to silence this)`,
+		`?:7: tracing: this version knows the key but has no code behind it yet; it has no effect (remove "tracing" to silence this)`,
+	},
+}
+
+func TestBadFiles(t *testing.T) {
+	entries, err := os.ReadDir("testdata/bad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		t.Run(entry.Name(), func(t *testing.T) {
+			_, warnings, errs := load(t, filepath.Join("testdata/bad", entry.Name()), testOptions())
+			var got []string
+			for _, e := range errs {
+				got = append(got, "!"+strings.TrimPrefix(e, "testdata/bad/"+entry.Name()))
+			}
+			for _, w := range warnings {
+				got = append(got, "?"+strings.TrimPrefix(w, "testdata/bad/"+entry.Name()))
+			}
+			if want := bad[entry.Name()]; !slices.Equal(got, want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+	if len(bad) != len(entries) {
+		t.Errorf("%d files, %d expectations", len(entries), len(bad))
+	}
+}

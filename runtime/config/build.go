@@ -1,0 +1,367 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
+)
+
+// builder makes a Config from the shape of a file and collects what is wrong.
+type builder struct {
+	file           *File
+	opts           Options
+	warnings, errs decode.Problems
+	cfg            Config
+	paths          proxyconfig.Paths
+	sections       *Sections // the runtime's, wherever they stand; nil when there are none
+}
+
+func (b *builder) fail(path, remedy, format string, args ...any) {
+	b.errs = append(b.errs, decode.Problem{Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+func (b *builder) warn(path, remedy, format string, args ...any) {
+	b.warnings = append(b.warnings, decode.Problem{Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+func (b *builder) build() *Config {
+	b.cfg.Proxy = &proxyconfig.Snapshot{}
+	b.cfg.ShutdownTimeout = DefaultTimeout
+	b.cfg.Log.Path = "stderr"
+	b.paths = proxyconfig.Paths{Listeners: "servers[0].listeners", Routers: "servers[0].routers", Clusters: "cluster_manager.clusters", Made: map[string]string{}}
+	if b.file.Runtime == nil && len(b.file.Servers) == 0 {
+		b.fail("", "add a section runtime, or servers", "there is nothing to start in this file")
+		return nil
+	}
+	b.server()
+	if b.file.ClusterManager != nil {
+		b.cfg.Proxy.Clusters = slices.Clone(b.file.ClusterManager.Clusters)
+	}
+	b.longForm()
+	b.actuator()
+	if b.file.Runtime != nil {
+		b.shortForm(b.file.Runtime)
+	}
+	if b.sections != nil {
+		b.components()
+	}
+	if len(b.cfg.Proxy.Listeners) == 0 && len(b.errs) == 0 {
+		b.fail("servers[0].listeners", "add one, or a section runtime", "there is nothing to start: the server has no listener")
+	}
+	known := b.opts.Known
+	known.Paths = b.paths
+	warnings, errs := b.cfg.Proxy.Validate(known)
+	b.warnings, b.errs = append(b.warnings, warnings...), append(b.errs, errs...)
+	return &b.cfg
+}
+
+// server takes over the one entry of servers.
+func (b *builder) server() {
+	if len(b.file.Servers) == 0 {
+		return
+	}
+	if n := len(b.file.Servers); n > 1 {
+		b.fail("servers[1]", "move its listeners and routers into the first", "there is one server in a process, here are %d", n)
+	}
+	s := &b.file.Servers[0]
+	b.cfg.ServerName = s.Name
+	b.cfg.ShutdownTimeout = s.GracefulTimeout
+	b.log("servers[0].default_log_path", s.LogPath, s.LogLevel)
+	b.cfg.Proxy.Listeners = slices.Clone(s.Listeners)
+	b.cfg.Proxy.Routers = slices.Clone(s.Routers)
+	for i := range b.cfg.Proxy.Listeners {
+		if l := &b.cfg.Proxy.Listeners[i]; l.Name == "" {
+			l.Name = l.Address
+		}
+	}
+}
+
+func (b *builder) log(path, file, level string) {
+	if file != "" {
+		if b.cfg.Log.Path != "stderr" && b.cfg.Log.Path != file {
+			b.fail(path, "keep one", "the log already goes to %q", b.cfg.Log.Path)
+		}
+		b.cfg.Log.Path = file
+	}
+	switch level {
+	case "TRACE":
+		b.cfg.Log.Level = LevelTrace
+	case "DEBUG":
+		b.cfg.Log.Level = slog.LevelDebug
+	case "INFO":
+		b.cfg.Log.Level = slog.LevelInfo
+	case "WARN":
+		b.cfg.Log.Level = slog.LevelWarn
+	case "ERROR":
+		b.cfg.Log.Level = slog.LevelError
+	case "FATAL":
+		b.cfg.Log.Level = LevelFatal
+	}
+}
+
+// longForm looks for the network filter that carries the runtime.
+func (b *builder) longForm() {
+	for i := range b.cfg.Proxy.Listeners {
+		l := &b.cfg.Proxy.Listeners[i]
+		for j := range l.FilterChains {
+			for k := range l.FilterChains[j].Filters {
+				if l.FilterChains[j].Filters[k].Type != GRPCFilterType {
+					continue
+				}
+				path := fmt.Sprintf("%s.filter_chains[%d].filters[%d].config", decode.At(b.paths.Listeners, i), j, k)
+				b.grpcFilter(l, path, l.FilterChains[j].Filters[k].Config)
+				// The core needs to know no more than this, and secrets are in
+				// one place only. The shape's own chains stay as they are.
+				l.FilterChains = cloneChains(l.FilterChains)
+				l.FilterChains[j].Filters[k] = grpcExtension()
+			}
+		}
+	}
+}
+
+func cloneChains(chains []proxyconfig.FilterChain) []proxyconfig.FilterChain {
+	out := slices.Clone(chains)
+	for i := range out {
+		out[i].Filters = slices.Clone(out[i].Filters)
+	}
+	return out
+}
+
+func grpcExtension() proxyconfig.Extension {
+	return proxyconfig.Extension{Type: GRPCFilterType, Config: map[string]any{"server_name": RuntimeServer}}
+}
+
+func (b *builder) grpcFilter(l *proxyconfig.Listener, path string, config map[string]any) {
+	if b.cfg.Runtime != nil {
+		b.fail(path, "keep one", "there is one runtime in a process, and %s has it already", b.cfg.Runtime.Path)
+		return
+	}
+	var f GRPCFilter
+	decode.Defaults(&f)
+	warnings, err := decode.Into(&f, config, path)
+	b.warnings = append(b.warnings, warnings...)
+	if err != nil {
+		b.errs = append(b.errs, decode.AsProblems(err, path)...)
+		return
+	}
+	if f.ServerName == "" {
+		b.fail(decode.Join(path, "server_name"), `write "runtime"`, "the name of the gRPC server is missing")
+	}
+	if f.GRPCConfig == nil {
+		b.warn(decode.Join(path, "grpc_config"), "", "is missing: the runtime has no components")
+		f.GRPCConfig = &Sections{}
+		decode.Defaults(f.GRPCConfig)
+	}
+	b.runtime(f.GRPCConfig, l.Name, decode.Join(path, "grpc_config"))
+	b.cfg.Runtime.GracefulStopTimeout = f.GracefulStopTimeout
+}
+
+// runtime notes the runtime's own settings.
+func (b *builder) runtime(s *Sections, listener, path string) {
+	b.sections = s
+	b.cfg.Runtime = &Runtime{Listener: listener, Path: path, AppID: s.App.ID, DataDir: s.DataDir, MaxRecvBytes: s.MaxRecvBytes}
+	if s.DataDir == "" {
+		b.cfg.Runtime.DataDir = DefaultDataDir
+	}
+}
+
+// actuator looks for the listener that carries the actuator.
+func (b *builder) actuator() {
+	for i, l := range b.cfg.Proxy.Listeners {
+		for j, f := range l.StreamFilters {
+			if f.Type != ActuatorFilter {
+				continue
+			}
+			if b.cfg.Actuator.Enabled {
+				b.fail(fmt.Sprintf("%s.stream_filters[%d]", decode.At(b.paths.Listeners, i), j), "keep one", "there is one actuator in a process, and the listener %q has it already", b.cfg.Actuator.Listener)
+				continue
+			}
+			b.cfg.Actuator = Actuator{Enabled: true, Listener: l.Name}
+		}
+	}
+}
+
+// shortForm adds what the section "runtime" implies.
+func (b *builder) shortForm(s *ShortForm) {
+	if b.cfg.Runtime != nil {
+		b.fail("runtime", "keep one", "there is one runtime in a process, and %s has it already", b.cfg.Runtime.Path)
+		return
+	}
+	b.runtime(&s.Sections, RuntimeListener, "runtime")
+	b.cfg.Runtime.GracefulStopTimeout = s.GracefulStopTimeout
+	listen := s.Listen
+	if listen == "" {
+		listen = DefaultListen
+	}
+	b.add("runtime.listen", RuntimeListener, listen, proxyconfig.FilterChain{Filters: []proxyconfig.Extension{grpcExtension()}}, nil)
+	if s.Log != nil {
+		b.log("runtime.log.path", s.Log.Path, s.Log.Level)
+		b.cfg.Log.JSON = s.Log.Format == "json"
+	}
+	section := ActuatorSection{Enabled: true}
+	if s.Actuator != nil {
+		section = *s.Actuator
+	}
+	switch {
+	case b.cfg.Actuator.Enabled && section.Enabled && section.Listen != "":
+		b.fail("runtime.actuator.listen", "keep one", "there is one actuator in a process, and the listener %q has it already", b.cfg.Actuator.Listener)
+	case b.cfg.Actuator.Enabled && !section.Enabled:
+		b.fail("runtime.actuator.enabled", "remove one of them", "is false, but the listener %q has an actuator", b.cfg.Actuator.Listener)
+	case !b.cfg.Actuator.Enabled && section.Enabled:
+		b.addActuator(section.Listen)
+	}
+}
+
+func (b *builder) addActuator(listen string) {
+	if listen == "" {
+		listen = DefaultActuatorListen
+	}
+	chain := proxyconfig.FilterChain{Filters: []proxyconfig.Extension{{Type: "proxy", Config: map[string]any{
+		"downstream_protocol": "Http1", "upstream_protocol": "Http1", "router_config_name": ActuatorRouter,
+	}}}}
+	b.add("runtime.actuator.listen", ActuatorListener, listen, chain, []proxyconfig.Extension{{Type: ActuatorFilter}})
+	b.cfg.Actuator = Actuator{Enabled: true, Listener: ActuatorListener}
+	named := func(r proxyconfig.Router) bool { return r.Name == ActuatorRouter }
+	if !slices.ContainsFunc(b.cfg.Proxy.Routers, named) {
+		b.paths.Made[ActuatorRouter] = "runtime.actuator"
+		b.cfg.Proxy.Routers = append(b.cfg.Proxy.Routers, proxyconfig.Router{Name: ActuatorRouter})
+	}
+}
+
+// add appends a listener that the file implies by path.
+func (b *builder) add(path, name, listen string, chain proxyconfig.FilterChain, filters []proxyconfig.Extension) {
+	for i, l := range b.cfg.Proxy.Listeners {
+		if l.Name == name {
+			b.fail(decode.Join(decode.At(b.paths.Listeners, i), "name"), "choose another name", "the name %q is taken by the listener that %s makes", name, path)
+			return
+		}
+	}
+	l := proxyconfig.Listener{Name: name, Address: listen, BindPort: true, FilterChains: []proxyconfig.FilterChain{chain}, StreamFilters: filters}
+	if socket, ok := strings.CutPrefix(listen, "unix:"); ok {
+		l.Network, l.Address = "unix", socket
+	} else if _, _, err := net.SplitHostPort(listen); err != nil {
+		remedy := `write host:port or unix:/path`
+		if strings.Trim(listen, "0123456789") == "" {
+			remedy = fmt.Sprintf(`write "127.0.0.1:%s"`, listen)
+		}
+		b.fail(path, remedy, "%q is no address", listen)
+		return
+	}
+	b.paths.Made[name] = path
+	b.cfg.Proxy.Listeners = append(b.cfg.Proxy.Listeners, l)
+}
+
+// components takes over the components of all kinds, sorted by name.
+func (b *builder) components() {
+	r, s := b.cfg.Runtime, b.sections
+	r.Hellos = collect(b, "hellos", s.Hellos, func(name string, h HelloComponent) Component {
+		c := Component{Type: h.Type, Section: "metadata", Metadata: h.Metadata}
+		if h.Hello != nil {
+			c.Rest = map[string]any{"hello": *h.Hello}
+		}
+		return c
+	})
+	r.State = collect(b, "state", s.State, func(name string, c SimpleComponent) Component {
+		return Component{Type: c.Type, Section: "metadata", Metadata: c.Metadata}
+	})
+	r.RPCs = collect(b, "rpcs", s.RPCs, func(name string, c RPCComponent) Component {
+		if c.Type == "" {
+			c.Type = name
+		}
+		return Component{Type: c.Type, Section: "config", Metadata: c.Config}
+	})
+}
+
+// collect makes and checks the components of one kind.
+func collect[T any](b *builder, section string, from map[string]T, convert func(string, T) Component) []Component {
+	var out []Component
+	at := decode.Join(b.cfg.Runtime.Path, section)
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		path := decode.Join(at, name)
+		c := convert(name, from[name])
+		c.Name, c.Path = name, path
+		switch {
+		case name == "":
+			b.fail(path, "", "the component has no name")
+		case c.Type == "":
+			b.fail(decode.Join(path, "type"), b.knownTypes(section), "the type is missing")
+		default:
+			b.component(section, c)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func (b *builder) kind(section string) (Kind, bool) {
+	for _, k := range b.opts.Kinds {
+		if k.Section == section {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// knownTypes is the remedy for a type that is missing or unknown.
+func (b *builder) knownTypes(section string) string {
+	kind, ok := b.kind(section)
+	if !ok {
+		return ""
+	}
+	return "known types: " + strings.Join(kind.names(), ", ")
+}
+
+func (k Kind) names() []string {
+	names := make([]string, len(k.Types))
+	for i, t := range k.Types {
+		names[i] = t.Name
+	}
+	slices.Sort(names)
+	return names
+}
+
+// component checks type and settings of a component, as far as they are known.
+func (b *builder) component(section string, c Component) {
+	kind, ok := b.kind(section)
+	if !ok {
+		return
+	}
+	i := slices.IndexFunc(kind.Types, func(t Type) bool { return t.Name == c.Type })
+	if i < 0 {
+		remedy := b.knownTypes(section)
+		if near := decode.Nearest(c.Type, kind.names()); near != "" {
+			remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
+		}
+		path := decode.Join(c.Path, "type")
+		if section == "rpcs" && c.Type == c.Name {
+			path = c.Path
+		}
+		b.fail(path, remedy, "unknown type %q", c.Type)
+		return
+	}
+	target := copyOf(kind.Types[i].Metadata)
+	if target == nil {
+		return
+	}
+	warnings, err := decode.Into(target, c.Metadata, decode.Join(c.Path, c.Section))
+	b.warnings = append(b.warnings, warnings...)
+	b.errs = append(b.errs, decode.AsProblems(err, c.Path)...)
+}
+
+// copyOf returns a pointer to a copy of what p points to; nil if p is no pointer.
+func copyOf(p any) any {
+	v := reflect.ValueOf(p)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return nil
+	}
+	out := reflect.New(v.Type().Elem())
+	out.Elem().Set(v.Elem())
+	return out.Interface()
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
+)
+
+// Defaults of what the short form leaves out.
+const (
+	DefaultListen         = "127.0.0.1:34904"
+	DefaultActuatorListen = "127.0.0.1:34999"
+	DefaultDataDir        = ".data"
+	DefaultMaxRecvBytes   = 4 << 20
+	DefaultTimeout        = 30 * time.Second // for requests and calls to finish at the end
+)
+
+// Names of what the short form adds to the proxy's configuration, and of the
+// filters by which the runtime finds its listeners.
+const (
+	RuntimeListener  = "runtime"
+	ActuatorListener = "actuator"
+	ActuatorRouter   = "actuator_dont_need_router"
+	GRPCFilterType   = "grpc"
+	ActuatorFilter   = "actuator_filter"
+	RuntimeServer    = "runtime" // server_name of the grpc filter
+)
+
+// Levels of the log that slog has no name for.
+const (
+	LevelTrace = slog.LevelDebug - 4
+	LevelFatal = slog.LevelError + 4
+)
+
+// Config is a whole configuration, checked. It is not changed after Load.
+type Config struct {
+	// Proxy is what the proxy core does, the runtime's and the actuator's
+	// listeners among the others. Every listener has a name.
+	Proxy *proxyconfig.Snapshot
+	// Runtime is the API and its components; nil when the file has none, and
+	// the process is a proxy only.
+	Runtime *Runtime
+	// Actuator says whether there is an actuator, and where.
+	Actuator Actuator
+	// Log says what is logged and where to.
+	Log Log
+	// ServerName is a label, "" when there is none.
+	ServerName string
+	// ShutdownTimeout is the most time that accepted requests of the proxy have
+	// to finish when the process stops.
+	ShutdownTimeout time.Duration
+}
+
+// Runtime is what the gRPC API serves.
+type Runtime struct {
+	// Listener is the name of the listener in Config.Proxy that carries the API:
+	// its network filter is of type "grpc".
+	Listener string
+	// Path is where the section stands in the file: "runtime".
+	Path string
+	// AppID is the id of the application beside us, may be "".
+	AppID string
+	// DataDir is the folder for the files of embedded backends.
+	DataDir string
+	// MaxRecvBytes is the largest message that the API accepts.
+	MaxRecvBytes int
+	// GracefulStopTimeout is the most time that accepted calls have to finish.
+	GracefulStopTimeout time.Duration
+	// Hellos, State and RPCs are the components, sorted by name.
+	Hellos, State, RPCs []Component
+}
+
+// Component is one component to be made.
+type Component struct {
+	// Name is the key in the file.
+	Name string
+	// Type is the name of the backend.
+	Type string
+	// Path is where the component stands in the file: "runtime.state.orders".
+	Path string
+	// Section is the key below Path that holds the settings: "metadata", for
+	// RPCs "config".
+	Section string
+	// Metadata holds the settings, nil when there are none. It must not be changed.
+	Metadata map[string]any
+	// Rest holds the other keys: "hello" of a greeter. nil when there are none.
+	Rest map[string]any
+}
+
+// Actuator says whether there is an actuator.
+type Actuator struct {
+	Enabled bool
+	// Listener is the name of the listener in Config.Proxy whose stream filter
+	// is the actuator; "" when not Enabled.
+	Listener string
+}
+
+// Log says what is logged and where to.
+type Log struct {
+	// Path is "stderr", "stdout" or the name of a file.
+	Path  string
+	Level slog.Level
+	// JSON says that each record is a JSON object; otherwise it is text.
+	JSON bool
+}
+
+// Options are what Load and Schema need to know from outside.
+type Options struct {
+	// Strict makes every warning an error.
+	Strict bool
+	// Known is what the proxy core has code for. Known.Paths is not used.
+	Known proxyconfig.Known
+	// Kinds are the kinds of components that are built in, with their types. A
+	// kind that is not listed is not checked.
+	Kinds []Kind
+	// LookupEnv finds environment variables; nil is os.LookupEnv.
+	LookupEnv func(name string) (value string, ok bool)
+}
+
+// Kind is a kind of component: "hellos", "state" or "rpcs", as the key of its
+// section in the file.
+type Kind struct {
+	Section string
+	Types   []Type
+}
+
+// Type is one backend of a kind.
+type Type struct {
+	// Name is the name by which a file asks for it.
+	Name string
+	// Doc says in a line what it is.
+	Doc string
+	// Metadata is a pointer to the struct that the settings are decoded into,
+	// holding the defaults. It is only read. nil: not checked.
+	Metadata any
+}
