@@ -31,8 +31,10 @@ type Config struct {
 	// Path is where the component stands in the configuration, for messages:
 	// `runtime.state.orders`.
 	Path string
-	// Metadata is the component's `metadata` section, environment expanded and
-	// secrets filled in; nil when there is none. It must not be changed.
+	// Section is the key below Path that holds the settings; "" is "metadata".
+	Section string
+	// Metadata holds the settings, environment expanded and secrets filled in;
+	// nil when there are none. It must not be changed.
 	Metadata map[string]any
 	// Rest holds the component's other keys, for kinds that have more than
 	// `type` and `metadata` (hellos: `hello`); nil when there are none.
@@ -45,13 +47,21 @@ type Config struct {
 // Metadata. Unknown keys are warned of, anything else that is wrong is an error
 // of type decode.Problems.
 func (c Config) Decode(dst any) error {
-	warnings, err := decode.Into(dst, c.Metadata, c.Path+".metadata")
+	warnings, err := decode.Into(dst, c.Metadata, c.SettingsPath())
 	if c.Warn != nil {
 		for _, w := range warnings {
 			c.Warn(w)
 		}
 	}
 	return err
+}
+
+// SettingsPath is where Metadata stands in the configuration, for messages.
+func (c Config) SettingsPath() string {
+	if c.Section == "" {
+		return c.Path + ".metadata"
+	}
+	return decode.Join(c.Path, c.Section)
 }
 
 // Checker is an optional ability of a component: to tell whether it can serve

@@ -16,7 +16,7 @@ type Request struct {
 	ID string
 	// Method is what to call; for HTTP the path, possibly with "?query".
 	Method string
-	// Verb is the HTTP method in capitals; "" lets the channel choose (GET without a body, POST with one).
+	// Verb is the HTTP method in capitals; "" is GET, as Layotto has it, also with a body.
 	Verb string
 	// Query is the query string without "?"; joined to one in Method with "&".
 	Query string

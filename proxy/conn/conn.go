@@ -35,6 +35,8 @@ type Conn struct {
 	// Timeout bounds each wait for the peer to take bytes; 0 is none. Set it
 	// before the connection is used.
 	Timeout time.Duration
+	// NotAfter ends every write; zero is never. The goroutine that writes sets it.
+	NotAfter time.Time
 
 	r *bufio.Reader
 	w *bufio.Writer
@@ -155,8 +157,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes to the connection, not through the buffer.
 func (c *Conn) Write(p []byte) (int, error) {
-	if c.Timeout > 0 {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(c.Timeout))
+	if c.Timeout > 0 || !c.NotAfter.IsZero() {
+		at := time.Now().Add(c.Timeout)
+		if c.Timeout <= 0 || !c.NotAfter.IsZero() && c.NotAfter.Before(at) {
+			at = c.NotAfter
+		}
+		_ = c.Conn.SetWriteDeadline(at)
 	}
 	n, err := c.Conn.Write(p)
 	if n > 0 {

@@ -88,6 +88,7 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 		deadline = at
 	}
 	_ = cl.c.SetReadDeadline(deadline)
+	cl.c.NotAfter = deadline
 
 	cl.resp.Reset()
 	err := cl.send(req)

@@ -25,9 +25,13 @@ type server struct {
 
 // exchange is what one connection's requests need, one after the other.
 type exchange struct {
-	s     *server
-	c     *conn.Conn
-	h     stream.Handler
+	s    *server
+	c    *conn.Conn
+	h    stream.Handler
+	peer string
+	// inside: the caller is part of this process, and may be told more.
+	inside bool
+
 	req   stream.Request
 	frame framing
 	body  requestBody
@@ -43,7 +47,8 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 
-	x := &exchange{s: s, c: c, h: h}
+	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
+	_, x.inside = c.Conn.(*conn.PipeConn)
 	x.watch.init(c, cancel)
 	defer x.watch.stop()
 	for {
@@ -74,6 +79,7 @@ func (x *exchange) serve(ctx context.Context) error {
 	req.Protocol = Name
 	req.Info.Start = time.Now()
 	req.Info.Listener = x.s.opts.Listener
+	req.Info.Downstream = x.peer
 	_ = c.SetReadDeadline(req.Info.Start.Add(x.s.limits.HeadTimeout))
 	if err := readRequest(c, x.s.limits.MaxHeaderBytes, req, &x.frame); err != nil {
 		return x.refuse(ctx, err)
@@ -91,7 +97,7 @@ func (x *exchange) serve(ctx context.Context) error {
 
 	resp, err := x.h.Handle(ctx, req)
 	if err != nil {
-		resp = errorResponse(stream.AsError(err))
+		resp = x.errorResponse(stream.AsError(err))
 	}
 	err = x.answer(resp)
 	_ = resp.Close()
@@ -115,7 +121,7 @@ func (x *exchange) answer(resp *stream.Response) error {
 	}
 	if err := checkFields(&resp.Header); err != nil {
 		// The answer that cannot be written is closed by serve.
-		resp = errorResponse(&stream.Error{Kind: stream.Internal, Op: "write response", Err: err})
+		resp = x.errorResponse(&stream.Error{Kind: stream.Internal, Op: "write response", Err: err})
 	}
 	// A body that nobody read to its end does not end here if it is long.
 	closing := x.frame.close || x.frame.http10 && !x.frame.keepAlive || c.Draining() || !x.body.short()
@@ -175,9 +181,16 @@ func (x *exchange) lingerClose() {
 }
 
 // errorResponse is the answer for a failed exchange. It says what kind of
-// failure it was, and nothing of the request or the hosts behind us.
-func errorResponse(e *stream.Error) *stream.Response {
-	return textResponse(e.Status(), e.Kind.String())
+// failure it was (also as RFC 9209 has it), and nothing of the request or the
+// hosts behind us, unless the caller is part of this process.
+func (x *exchange) errorResponse(e *stream.Error) *stream.Response {
+	text := e.Kind.String()
+	if x.inside {
+		text = e.Error()
+	}
+	resp := textResponse(e.Status(), text)
+	resp.Header.Add(stream.ProxyStatus, e.ProxyStatus())
+	return resp
 }
 
 func textResponse(status int, text string) *stream.Response {
