@@ -1,0 +1,175 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// compile makes a validator of the schema; that alone proves it valid against
+// the metaschema.
+func compile(t *testing.T, opts Options) *jsonschema.Schema {
+	t.Helper()
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema(opts)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	if err := compiler.AddResource("config.json", tree); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
+}
+
+// validate checks a file's content as an editor would.
+func validate(t *testing.T, schema *jsonschema.Schema, file string, data []byte) error {
+	t.Helper()
+	doc, err := parse(file, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(doc.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema.Validate(tree)
+}
+
+// expected are the warnings of the files in configs: Layotto's samples carry
+// sections for a control plane.
+var expected = map[string][]string{
+	"layotto/config_state.json": {"dynamic_resources", "static_resources"},
+	"layotto/rpc_http.json":     {"dynamic_resources", "static_resources"},
+}
+
+// TestConfigs: every file in configs is one that Load takes and the schema allows.
+func TestConfigs(t *testing.T) {
+	schemas := map[string]*jsonschema.Schema{"full": compile(t, testOptions()), "without names": compile(t, Options{})}
+	const root = "../../configs"
+	count := 0
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		count++
+		name, _ := filepath.Rel(root, path)
+		cfg, warnings, err := Load(path, testOptions())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return nil
+		}
+		if cfg.Runtime == nil {
+			t.Errorf("%s: no runtime", name)
+		}
+		var paths []string
+		for _, w := range warnings {
+			paths = append(paths, w.Path)
+		}
+		if strings.Join(paths, " ") != strings.Join(expected[filepath.ToSlash(name)], " ") {
+			t.Errorf("%s: warnings %q", name, warnings)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for which, schema := range schemas {
+			if err := validate(t, schema, path, data); err != nil {
+				t.Errorf("%s, schema %s: %v", name, which, err)
+			}
+		}
+		return nil
+	})
+	if err != nil || count < 3 {
+		t.Fatalf("%d files, %v", count, err)
+	}
+}
+
+func TestDefaultConfigIsSafe(t *testing.T) {
+	cfg, _, err := Load("../../configs/default.yaml", testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range cfg.Proxy.Listeners {
+		if !strings.HasPrefix(l.Address, "127.0.0.1:") {
+			t.Errorf("the listener %q is on %s", l.Name, l.Address)
+		}
+	}
+	if cfg.Runtime.DataDir != ".data" || !cfg.Actuator.Enabled || cfg.Proxy.Clusters[0].Hosts[0].Address != "127.0.0.1:8889" {
+		t.Errorf("%+v", cfg.Runtime)
+	}
+}
+
+func TestSchema(t *testing.T) {
+	schema := compile(t, testOptions())
+	good, err := filepath.Glob("testdata/good/*")
+	if err != nil || len(good) < 6 {
+		t.Fatal(good, err)
+	}
+	for _, file := range good {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(t, schema, file, data); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"smallest":                 {"runtime: {}", true},
+		"nothing":                  {"cluster_manager: {}", false},
+		"typo":                     {"runtime: {listne: x}", false},
+		"typo in a list":           {"servers: [{listeners: [{adress: x, filter_chains: [{}]}]}]", false},
+		"number in a text":         {"runtime: {max_recv_bytes: '5'}", true},
+		"variable for a number":    {"runtime: {max_recv_bytes: '${SIZE}'}", true},
+		"word for a number":        {"runtime: {max_recv_bytes: many}", false},
+		"number out of range":      {"runtime: {max_recv_bytes: 0}", false},
+		"boolean in a text":        {"runtime: {actuator: {enabled: 'True'}}", true},
+		"word for a boolean":       {"runtime: {actuator: {enabled: maybe}}", false},
+		"duration":                 {"runtime: {graceful_stop_timeout: 1m30s}", true},
+		"duration without unit":    {"runtime: {graceful_stop_timeout: 30}", false},
+		"level in small letters":   {"runtime: {log: {level: debug}}", true},
+		"unknown level":            {"runtime: {log: {level: loud}}", false},
+		"known type":               {"runtime: {state: {a: {type: redis, metadata: {redisHost: h, dialTimeout: 5}}}}", true},
+		"no type":                  {"runtime: {state: {a: {}}}", false},
+		"unknown type":             {"runtime: {state: {a: {type: mysql}}}", false},
+		"typo in metadata":         {"runtime: {state: {a: {type: redis, metadata: {redisHst: h}}}}", false},
+		"another type's metadata":  {"runtime: {state: {a: {type: in-memory, metadata: {redisHost: h}}}}", false},
+		"bad value in metadata":    {"runtime: {state: {a: {type: redis, metadata: {redisDB: -1}}}}", false},
+		"rpc by its key":           {"runtime: {rpcs: {mosn: {config: {channel: [{protocol: http}]}}}}", true},
+		"rpc by its key, typo":     {"runtime: {rpcs: {mosn: {config: {chanel: []}}}}", false},
+		"rpc by its type":          {"runtime: {rpcs: {x: {type: mosn, config: {channel: []}}}}", true},
+		"rpc by its type, typo":    {"runtime: {rpcs: {x: {type: mosn, config: {chanel: []}}}}", false},
+		"not built, harmless":      {"runtime: {lock: {a: {type: redis}}}", true},
+		"not built, refused":       {"runtime: {state: {a: {type: redis, secret_ref: [{}]}}}", false},
+		"not built, refused, none": {"runtime: {state: {a: {type: redis, secret_ref: []}}}", true},
+		"unknown filter":           {"servers: [{listeners: [{filter_chains: [{filters: [{type: prxy}]}]}]}]", false},
+		"typo in a filter":         {"servers: [{listeners: [{filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: http1, router_config_name: r, x: 1}}]}]}]}]", false},
+		"unknown protocol":         {"servers: [{listeners: [{filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: http9, router_config_name: r}}]}]}]}]", false},
+		"unknown balancer":         {"runtime: {}\ncluster_manager: {clusters: [{name: a, lb_type: LB_X}]}", false},
+		"two servers":              {"servers: [{}, {}]", false},
+	} {
+		if err := validate(t, schema, "x.yaml", []byte(tt.text)); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !bytes.Equal(Schema(testOptions()), Schema(testOptions())) {
+		t.Error("the schema is not the same each time")
+	}
+}
