@@ -1,0 +1,46 @@
+// Package builtin is the list of what ships: protocols, balancers, filters and
+// the backends of every kind of component. It is the only package that knows
+// them; adding one is adding a line here.
+package builtin
+
+import (
+	"context"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/hello"
+	"github.com/ottavo-runtime/ottavo/components/hello/greeting"
+	"github.com/ottavo-runtime/ottavo/components/rpc"
+	"github.com/ottavo-runtime/ottavo/components/rpc/mesh"
+	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/components/state/embedded"
+	"github.com/ottavo-runtime/ottavo/components/state/memory"
+	"github.com/ottavo-runtime/ottavo/components/state/redis"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
+	"github.com/ottavo-runtime/ottavo/runtime"
+)
+
+// Tables returns everything that is built in.
+func Tables() runtime.Tables {
+	return runtime.Tables{
+		Protocols: []protocol.Protocol{http1.Protocol{}},
+		Balancers: lb.Builtin(),
+		Hellos: []components.Row[hello.Greeter]{
+			{Type: "helloworld", Doc: "greets with the text of `hello`", New: greeting.New},
+		},
+		States: []components.Row[state.Store]{
+			{Type: "in-memory", Doc: "in this process; gone when it ends", New: memory.New},
+			{Type: "embedded", Doc: "a file of this process; survives a crash", New: embedded.New},
+			{Type: "redis", Doc: "Redis 5 and later, one node, sentinel or cluster; the layout of Dapr and Layotto", New: redis.New},
+		},
+		Invokers: []runtime.Invoker{{
+			Type: mesh.Type, Doc: "calls services through the proxy core", Metadata: ptr(mesh.Defaults()),
+			New: func(_ context.Context, _ components.Env, cfg components.Config, open runtime.OpenChannel) (rpc.Invoker, error) {
+				return mesh.New(cfg, mesh.Open(open))
+			},
+		}},
+	}
+}
+
+func ptr[T any](v T) *T { return &v }

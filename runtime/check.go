@@ -1,0 +1,71 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/runtime/actuator"
+)
+
+// defaultCheckInterval is how often components are asked for their health, and
+// checkTimeout how long an answer may take.
+const (
+	defaultCheckInterval = 2 * time.Second
+	checkTimeout         = time.Second
+)
+
+// check asks the components that can tell for their health until ctx ends, and
+// logs changes.
+func (r *Runtime) check(ctx context.Context) {
+	checkers := make(map[part]components.Checker)
+	for _, p := range r.parts {
+		if c, ok := p.value.(components.Checker); ok {
+			checkers[part{kind: p.kind, name: p.name, typ: p.typ}] = c
+		}
+	}
+	if len(checkers) == 0 {
+		return
+	}
+	interval := r.opts.CheckInterval
+	if interval <= 0 {
+		interval = defaultCheckInterval
+	}
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		// Side by side: a component that does not answer delays no other.
+		var wg sync.WaitGroup
+		for p, c := range checkers {
+			wg.Go(func() { r.checkOne(ctx, p, c) })
+		}
+		wg.Wait()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *Runtime) checkOne(ctx context.Context, p part, c components.Checker) {
+	cctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := c.Check(cctx)
+	if ctx.Err() != nil {
+		return
+	}
+	state := actuator.Indicator{Status: actuator.Up}
+	if err != nil {
+		state = actuator.Indicator{Status: actuator.Down, Reason: err.Error()}
+	}
+	if !r.health.Set(p.key(), state) {
+		return
+	}
+	if err != nil {
+		r.log.Warn("component is down", "kind", p.kind, "component", p.name, "type", p.typ, "error", err)
+		return
+	}
+	r.log.Info("component is up again", "kind", p.kind, "component", p.name, "type", p.typ)
+}

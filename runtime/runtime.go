@@ -1,0 +1,189 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/hello"
+	"github.com/ottavo-runtime/ottavo/components/rpc"
+	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/grpcapi"
+	"github.com/ottavo-runtime/ottavo/proxy"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/runtime/actuator"
+	"github.com/ottavo-runtime/ottavo/runtime/config"
+)
+
+// Tables list what is built in.
+type Tables struct {
+	Protocols []protocol.Protocol
+	Balancers []lb.Row
+	Filters   []filter.Spec
+	Hellos    []components.Row[hello.Greeter]
+	States    []components.Row[state.Store]
+	Invokers  []Invoker
+}
+
+// Invoker is one type of rpc.Invoker.
+type Invoker struct {
+	// Type is the name by which a configuration asks for it.
+	Type string
+	// Doc says in one line what it is.
+	Doc string
+	// Metadata is a pointer to the struct that the settings are decoded into,
+	// holding the defaults; it is only read.
+	Metadata any
+	// New makes one. open gives it its way into the proxy core.
+	New func(ctx context.Context, env components.Env, cfg components.Config, open OpenChannel) (rpc.Invoker, error)
+}
+
+// OpenChannel opens a way into the proxy core: to a listener, by its name or
+// as host:port, speaking a protocol, for at most size requests at a time (0: no
+// limit). The handler is good until closeChannel is called.
+type OpenChannel func(listener, protocol string, size int) (handler stream.Handler, closeChannel func(), err error)
+
+// Options are what a Runtime is made from.
+type Options struct {
+	Config *config.Config
+	Tables Tables
+	// Log takes everything that is to be known; nil is slog.Default.
+	Log *slog.Logger
+	// Version and Compiled describe the program, for the actuator.
+	Version, Compiled string
+	// CheckInterval is how often components are asked for their health. 0: 2 s.
+	CheckInterval time.Duration
+}
+
+// Runtime is a running Ottavo. All methods are safe for concurrent use.
+type Runtime struct {
+	opts     Options
+	log      *slog.Logger
+	health   *actuator.Health
+	proxy    *proxy.Server
+	api      *grpcapi.Server // nil without a runtime section
+	parts    []part
+	invokers []rpc.Invoker
+
+	stop sync.Once
+}
+
+// part is one component that was made.
+type part struct {
+	kind, name, typ string
+	value           any
+}
+
+func (p part) key() string { return p.kind + "/" + p.name }
+
+// Run serves until ctx ends, then stops in order: accepted calls finish, within
+// the configured times. It returns nil after an orderly stop, and may be called
+// once.
+func (r *Runtime) Run(ctx context.Context) error {
+	r.health.SetRuntime(actuator.Indicator{Status: actuator.Up})
+	checks, stopChecks := context.WithCancel(ctx)
+	var checking sync.WaitGroup
+	checking.Go(func() { r.check(checks) })
+	err := r.proxy.Run(ctx)
+	reason := "shutdown"
+	if err != nil {
+		reason = err.Error()
+	}
+	r.health.SetRuntime(actuator.Indicator{Status: actuator.Down, Reason: reason})
+	stopChecks()
+	checking.Wait()
+	return errors.Join(err, r.shutdown(context.WithoutCancel(ctx)))
+}
+
+// shutdown stops everything in the reverse order of the start. Every wait is
+// bounded by the configuration.
+func (r *Runtime) shutdown(ctx context.Context) error {
+	var errs []error
+	r.stop.Do(func() {
+		r.log.Info("stopping: accepted calls are finished")
+		if r.api != nil {
+			errs = append(errs, r.stopAPI(ctx))
+		}
+		for _, inv := range r.invokers {
+			errs = append(errs, inv.Close())
+		}
+		pctx, cancel := context.WithTimeout(ctx, r.opts.Config.ShutdownTimeout)
+		errs = append(errs, r.proxy.Shutdown(pctx))
+		cancel()
+		errs = append(errs, r.closeParts())
+		r.log.Info("stopped")
+	})
+	return errors.Join(errs...)
+}
+
+// stopAPI lets calls of the API finish. They may still go through the proxy
+// meanwhile.
+func (r *Runtime) stopAPI(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Config.Runtime.GracefulStopTimeout)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- r.proxy.Drain(ctx, r.opts.Config.Runtime.Listener) }()
+	err := r.api.Shutdown(ctx)
+	return errors.Join(err, <-drained)
+}
+
+func (r *Runtime) closeParts() error {
+	var errs []error
+	for i := len(r.parts) - 1; i >= 0; i-- {
+		p := r.parts[i]
+		if c, ok := p.value.(interface{ Close() error }); ok {
+			if err := c.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("closing %s component %q: %w", p.kind, p.name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close gives everything back at once, for a Runtime that was not run. It is
+// safe after Run, and twice.
+func (r *Runtime) Close(ctx context.Context) {
+	r.stop.Do(func() {
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		if r.api != nil {
+			_ = r.api.Shutdown(gone)
+		}
+		for _, inv := range r.invokers {
+			_ = inv.Close()
+		}
+		if r.proxy != nil {
+			r.proxy.Close()
+		}
+		_ = r.closeParts()
+	})
+}
+
+// Status is what a Runtime is made of, for people.
+type Status struct {
+	Listeners  []proxy.ListenerStatus
+	Components []ComponentStatus
+}
+
+// ComponentStatus is the state of one component.
+type ComponentStatus struct {
+	Kind, Name, Type string
+	actuator.Indicator
+}
+
+// Status tells about listeners and components.
+func (r *Runtime) Status() Status {
+	_, indicators := r.health.Indicators(actuator.Readiness)
+	s := Status{Listeners: r.proxy.Listeners()}
+	for _, p := range r.parts {
+		s.Components = append(s.Components, ComponentStatus{p.kind, p.name, p.typ, indicators[p.key()]})
+	}
+	return s
+}

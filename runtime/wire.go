@@ -1,0 +1,286 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/hello"
+	"github.com/ottavo-runtime/ottavo/components/rpc"
+	"github.com/ottavo-runtime/ottavo/grpcapi"
+	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
+	"github.com/ottavo-runtime/ottavo/grpcapi/layotto"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/listener"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/runtime/actuator"
+	"github.com/ottavo-runtime/ottavo/runtime/config"
+)
+
+// New makes a Runtime that is ready to Run: components are connected, sockets
+// are open. On an error everything that had started is closed again, and the
+// error names what failed. ctx bounds the making only.
+func New(ctx context.Context, opts Options) (_ *Runtime, err error) {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	r := &Runtime{opts: opts, log: opts.Log, health: actuator.NewHealth()}
+	defer func() {
+		if err != nil {
+			r.Close(ctx)
+		}
+	}()
+
+	// 1. Components, each kind in the order of the configuration's names.
+	caps, err := r.components(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// 2. The proxy core, with two parts of ours handed in: the network filter
+	//    that carries the API, and the stream filter that is the actuator.
+	api := &apiHandler{}
+	if r.proxy, err = r.newProxy(ctx, api); err != nil {
+		return nil, err
+	}
+	if opts.Config.Runtime == nil {
+		return r, nil
+	}
+	// 3. Invokers, whose channels lead into the core.
+	invokers, err := r.newInvokers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// 4. Capabilities over the components, and the API over the capabilities.
+	r.api, err = grpcapi.New(grpcapi.Options{
+		Log:          opts.Log,
+		MaxRecvBytes: opts.Config.Runtime.MaxRecvBytes,
+		Services: []grpcapi.Service{layotto.New(layotto.Config{
+			Hello: capability.NewHello(caps.hellos),
+			State: capability.NewState(caps.states),
+			RPC:   capability.NewRPC(invokers),
+		})},
+	})
+	if err != nil {
+		return nil, err
+	}
+	api.server.Store(r.api)
+	return r, nil
+}
+
+// made are the components of a configuration.
+type made struct {
+	hellos map[string]hello.Greeter
+	states map[string]capability.StateStore
+}
+
+func (r *Runtime) components(ctx context.Context) (made, error) {
+	m := made{hellos: make(map[string]hello.Greeter), states: make(map[string]capability.StateStore)}
+	rc := r.opts.Config.Runtime
+	if rc == nil {
+		return m, nil
+	}
+	hellos, err := components.NewTable("hello", r.opts.Tables.Hellos...)
+	if err != nil {
+		return m, err
+	}
+	states, err := components.NewTable("state", r.opts.Tables.States...)
+	if err != nil {
+		return m, err
+	}
+	var errs []error
+	for _, c := range rc.Hellos {
+		g, err := makeOne(ctx, r, hellos, c)
+		errs = append(errs, err)
+		m.hellos[c.Name] = g
+	}
+	for _, c := range rc.State {
+		// The prefix is ours, not the backend's: checked first, so that a
+		// wrong one opens nothing.
+		prefix, err := stateKeyPrefix(rc, c)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s, err := makeOne(ctx, r, states, c)
+		errs = append(errs, err)
+		m.states[c.Name] = capability.StateStore{Store: s, Type: c.Type, Prefix: prefix}
+	}
+	return m, errors.Join(errs...)
+}
+
+// keyPrefixKey is the setting that says how keys are prefixed.
+const keyPrefixKey = "keyPrefix"
+
+func stateKeyPrefix(rc *config.Runtime, c config.Component) (capability.KeyPrefix, error) {
+	value := ""
+	for k, v := range c.Metadata {
+		if strings.EqualFold(k, keyPrefixKey) {
+			value = fmt.Sprint(v)
+		}
+	}
+	p, err := capability.ParseKeyPrefix(value, "none", rc.AppID, c.Name)
+	if err != nil {
+		return p, decode.Problems{{Path: c.Path + "." + c.Section + "." + keyPrefixKey, Message: err.Error()}}
+	}
+	return p, nil
+}
+
+// makeOne makes a component, keeps it, and notes its health.
+func makeOne[T any](ctx context.Context, r *Runtime, table *components.Table[T], c config.Component) (T, error) {
+	env, cfg := r.surroundings(table.Kind(), c)
+	// The runtime's own setting is no business of the backend.
+	cfg.Metadata = without(cfg.Metadata, keyPrefixKey)
+	value, err := table.New(ctx, env, cfg)
+	if err != nil {
+		return value, err
+	}
+	r.keep(part{table.Kind(), c.Name, c.Type, value})
+	return value, nil
+}
+
+func (r *Runtime) keep(p part) {
+	r.parts = append(r.parts, p)
+	r.health.Set(p.key(), actuator.Indicator{Status: actuator.Up})
+}
+
+func (r *Runtime) surroundings(kind string, c config.Component) (components.Env, components.Config) {
+	rc := r.opts.Config.Runtime
+	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
+	return components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}, components.Config{
+		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
+		Warn: func(p decode.Problem) { log.Warn(p.String()) },
+	}
+}
+
+func without(m map[string]any, key string) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		if !strings.EqualFold(k, key) {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server, error) {
+	protocols, err := protocol.NewTable(r.opts.Tables.Protocols...)
+	if err != nil {
+		return nil, err
+	}
+	balancers, err := lb.NewTable(r.opts.Tables.Balancers...)
+	if err != nil {
+		return nil, err
+	}
+	act := &actuator.Actuator{Health: r.health, Info: r.info, App: actuator.App{
+		Name: "ottavo", Version: r.opts.Version, Compiled: r.opts.Compiled, Started: time.Now()}}
+	filters, err := filter.NewTable(append([]filter.Spec{act.Spec()}, r.opts.Tables.Filters...)...)
+	if err != nil {
+		return nil, err
+	}
+	return proxy.New(ctx, proxy.Options{
+		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters,
+		Network: map[string]proxy.NetworkFilter{
+			config.GRPCFilterType: func(filter.Env, map[string]any) (listener.Handler, error) { return api, nil },
+		},
+	}, r.opts.Config.Proxy)
+}
+
+func (r *Runtime) newInvokers(ctx context.Context) (map[string]rpc.Invoker, error) {
+	invokers := make(map[string]rpc.Invoker)
+	var errs []error
+	for _, c := range r.opts.Config.Runtime.RPCs {
+		inv, err := r.newInvoker(ctx, c)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("rpc component %q (type %s): %w", c.Name, c.Type, err))
+			continue
+		}
+		invokers[c.Name] = inv
+		r.invokers = append(r.invokers, inv)
+		r.keep(part{"rpc", c.Name, c.Type, nil})
+	}
+	return invokers, errors.Join(errs...)
+}
+
+func (r *Runtime) newInvoker(ctx context.Context, c config.Component) (rpc.Invoker, error) {
+	var known []string
+	for _, row := range r.opts.Tables.Invokers {
+		if row.Type == c.Type {
+			env, cfg := r.surroundings("rpc", c)
+			return row.New(ctx, env, cfg, r.openChannel)
+		}
+		known = append(known, row.Type)
+	}
+	return nil, decode.Problems{{Path: c.Path, Message: fmt.Sprintf("unknown rpc type %q", c.Type), Remedy: "known types: " + strings.Join(known, ", ")}}
+}
+
+func (r *Runtime) openChannel(listener, protocol string, size int) (stream.Handler, func(), error) {
+	ch, err := r.proxy.Channel(proxy.ChannelOptions{Listener: listener, Protocol: protocol, Size: size})
+	if err != nil {
+		return nil, nil, err
+	}
+	return ch, ch.Close, nil
+}
+
+// info is what the actuator tells besides the app.
+func (r *Runtime) info() map[string]any {
+	type listenerInfo struct {
+		Name        string `json:"name"`
+		Address     string `json:"address,omitempty"`
+		Serves      string `json:"serves"`
+		Connections int    `json:"connections"`
+		Accepted    int64  `json:"accepted"`
+		Refused     int64  `json:"refused"`
+	}
+	type componentInfo struct {
+		Kind   string          `json:"kind"`
+		Name   string          `json:"name"`
+		Type   string          `json:"type"`
+		Status actuator.Status `json:"status"`
+		Reason string          `json:"reason,omitempty"`
+	}
+	status := r.Status()
+	listeners := make([]listenerInfo, 0, len(status.Listeners))
+	for _, l := range status.Listeners {
+		listeners = append(listeners, listenerInfo{l.Name, address(l.Addr), l.Serves, l.Connections, l.Accepted, l.Refused})
+	}
+	list := make([]componentInfo, 0, len(status.Components))
+	for _, c := range status.Components {
+		list = append(list, componentInfo{c.Kind, c.Name, c.Type, c.Indicator.Status, c.Reason})
+	}
+	return map[string]any{"listeners": listeners, "components": list}
+}
+
+func address(a net.Addr) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Network() == "unix":
+		return "unix:" + a.String()
+	}
+	return a.String()
+}
+
+// apiHandler is the network filter "grpc": it hands connections to the API.
+// The server comes last, because what it serves needs the core; no connection
+// is accepted before.
+type apiHandler struct{ server atomic.Pointer[grpcapi.Server] }
+
+// ServeConn implements listener.Handler.
+func (h *apiHandler) ServeConn(ctx context.Context, c *conn.Conn) error {
+	s := h.server.Load()
+	if s == nil {
+		return errors.New("the API is not ready")
+	}
+	return s.ServeConn(ctx, c)
+}
