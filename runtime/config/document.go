@@ -21,7 +21,7 @@ const (
 
 	maxNesting = 64      // sections and lists inside each other
 	maxKeyLen  = 512     // bytes of a key
-	maxNodes   = 1 << 20 // values in a file, after YAML aliases are filled in
+	maxNodes   = 1 << 18 // values in a file, after YAML aliases are filled in
 )
 
 // document is a parsed file: its values, and where each of them stands.

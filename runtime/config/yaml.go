@@ -99,7 +99,9 @@ func boundYAML(file string, tokens token.Tokens) error {
 				column = t.Prev.Position.Column
 			}
 		default:
-			chain = 0
+			if t.Prev == nil || t.Prev.Type != token.AnchorType { // an anchor's name is part of it
+				chain = 0
+			}
 		}
 		if flow > maxNesting || chain > 2*maxNesting || len(open) > maxNesting {
 			return inFile(file, t.Position.Line, fmt.Sprintf("more than %d sections and lists inside each other", maxNesting), "")
