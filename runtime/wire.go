@@ -274,7 +274,9 @@ func address(a net.Addr) string {
 // apiHandler is the network filter "grpc": it hands connections to the API.
 // The server comes last, because what it serves needs the core; no connection
 // is accepted before.
-type apiHandler struct{ server atomic.Pointer[grpcapi.Server] }
+type apiHandler struct {
+	server atomic.Pointer[grpcapi.Server]
+}
 
 // ServeConn implements listener.Handler.
 func (h *apiHandler) ServeConn(ctx context.Context, c *conn.Conn) error {

@@ -39,8 +39,12 @@ type Actuator struct {
 // answers every request itself; what is not an actuator path is 404.
 func (a *Actuator) Spec() filter.Spec {
 	return filter.Spec{Name: FilterName, New: func(env filter.Env, config map[string]any) (stream.Filter, error) {
-		if _, err := decode.Into(&struct{}{}, config, env.Path); err != nil {
+		warnings, err := decode.Into(&struct{}{}, config, env.Path)
+		if err != nil {
 			return nil, err
+		}
+		for _, w := range warnings {
+			env.Log.Warn(w.String())
 		}
 		return func(stream.Handler) stream.Handler { return stream.HandlerFunc(a.handle) }, nil
 	}}

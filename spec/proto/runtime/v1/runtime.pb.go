@@ -40,7 +40,7 @@ const (
 type HTTPExtension_Verb int32
 
 const (
-	// The runtime chooses: POST with a body, GET without.
+	// Not stated: the call is sent as GET, with or without a body.
 	HTTPExtension_NONE    HTTPExtension_Verb = 0
 	HTTPExtension_GET     HTTPExtension_Verb = 1
 	HTTPExtension_HEAD    HTTPExtension_Verb = 2
