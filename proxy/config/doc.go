@@ -7,7 +7,8 @@
 // built; it is not changed after that, and several snapshots may share parts.
 //
 // Struct tags: `json` is the key, `doc` the line that the JSON Schema shows,
-// `enum` lists the allowed values ("a|b"), and `unbuilt` marks a key that is
+// `enum` lists the allowed values ("a|b"), `default` is the value in a file that
+// leaves the key out, and `unbuilt` marks a key that is
 // known but has no code behind it yet: "warn" says so when it is used, "refuse"
 // is an error, because leaving it out would change who is served or how safely.
 //

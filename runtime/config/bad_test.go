@@ -114,13 +114,13 @@ var bad = map[string][]string{
 		`!:1: there is nothing to start in this file (add a section runtime, or servers)`,
 	},
 	"number.json": {
-		`!:1: the number 1e999 is too large`,
+		`!:1: the number is too large`,
 	},
 	"number.yaml": {
-		`!:1: the number 1e999 is too large`,
+		`!:1: the number is too large`,
 	},
 	"octal.yaml": {
-		`!:1: is 0123 octal or decimal? YAML's versions disagree (write "0123" in quotes for a text, 0o… for an octal number)`,
+		`!:1: a number with a leading zero is octal for some and decimal for others (put it in quotes for a text, write 0o… for an octal number)`,
 	},
 	"routes.yaml": {
 		`!:9: servers[0].routers[0].virtual_hosts[0].domains: the virtual host has no domain, so no request would come here (write ["*"] for all)`,

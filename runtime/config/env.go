@@ -70,7 +70,8 @@ func expandText(s string, lookup func(string) (string, bool)) (out, message, rem
 		}
 		name, fallback, hasFallback := strings.Cut(inside, ":-")
 		if !variableName(name) {
-			return "", fmt.Sprintf("%q is no name of an environment variable", name), `write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves`
+			// Not shown: it may be part of a password that holds "${" by chance.
+			return "", "what stands between \"${\" and \"}\" is no name of an environment variable", `write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves`
 		}
 		value, set := lookup(name)
 		switch {

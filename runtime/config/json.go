@@ -90,7 +90,7 @@ func (r *jsonReader) value(depth int) (any, *mark, error) {
 	case json.Number:
 		n, ok := number(token.String())
 		if !ok {
-			return nil, nil, inFile(r.file, line, fmt.Sprintf("the number %.40s is too large", token), "")
+			return nil, nil, inFile(r.file, line, "the number is too large", "")
 		}
 		return n, m, nil
 	default:

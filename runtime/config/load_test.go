@@ -176,7 +176,7 @@ func TestLongForm(t *testing.T) {
 	}
 }
 
-// parse1 loads a text and returns the only problem, without the file's name.
+// parseText loads a text and returns what Load says about it.
 func parseText(t *testing.T, name, text string, opts Options) (warnings, errs []string) {
 	t.Helper()
 	_, ws, err := Parse(name, []byte(text), opts)
@@ -249,8 +249,8 @@ func TestEnv(t *testing.T) {
 		{in: "a$${HOST}${HOST}", out: "a${HOST}10.0.0.1"},
 		{in: "${UNSET}", problem: "p: the environment variable UNSET is not set (set it, or write ${UNSET:-default})"},
 		{in: "${HOST", problem: `p: "${" without "}" (close it, or write "$${" for the two characters themselves)`},
-		{in: "${}", problem: `p: "" is no name of an environment variable (write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves)`},
-		{in: "${1A}", problem: `p: "1A" is no name of an environment variable (write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves)`},
+		{in: "${}", problem: `p: what stands between "${" and "}" is no name of an environment variable (write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves)`},
+		{in: "${1A}", problem: `p: what stands between "${" and "}" is no name of an environment variable (write ${NAME} or ${NAME:-default}, or "$${" for the two characters themselves)`},
 	} {
 		got, problems := expand(tt.in, "p", lookup)
 		if problems.Error() != tt.problem || tt.problem == "" && got != tt.out {
@@ -267,6 +267,21 @@ func TestEnv(t *testing.T) {
 	_, errs := parseText(t, "a.json", "{\n\"runtime\": {\"app\": {\n\"app_id\": \"${UNSET}\"}}}", testOptions())
 	if want := "a.json:3: runtime.app.app_id: the environment variable UNSET is not set (set it, or write ${UNSET:-default})"; len(errs) != 1 || errs[0] != want {
 		t.Errorf("got %q", errs)
+	}
+}
+
+// TestSecretsAreNotShown: whatever is wrong with a secret, no message holds it.
+func TestSecretsAreNotShown(t *testing.T) {
+	for _, value := range []string{"9876512", "09876512", "1e98765", "[9876512]", "true9876512: 1", "${9876512 x}", "${9876512"} {
+		text := "runtime: {state: {a: {type: redis, metadata: {redisPassword: '" + value + "', redisDB: x}}}}"
+		if !strings.HasPrefix(value, "$") {
+			text = strings.ReplaceAll(text, "'", "")
+		}
+		warnings, errs := parseText(t, "a.yaml", text, testOptions())
+		all := strings.Join(append(warnings, errs...), "\n")
+		if errs == nil || strings.Contains(all, "98765") {
+			t.Errorf("%s: %s", value, all)
+		}
 	}
 }
 

@@ -239,7 +239,7 @@ func (r *yamlReader) scalar(n ast.Node) (any, error) {
 			// Numbers that only JSON writes this way: 1e3, very large ones.
 			value, ok := number(n.Value)
 			if !ok {
-				return nil, r.fail(n, "", "the number %.40s is too large", n.Value)
+				return nil, r.fail(n, "", "the number is too large")
 			}
 			return value, nil
 		}
@@ -249,8 +249,8 @@ func (r *yamlReader) scalar(n ast.Node) (any, error) {
 	case *ast.BoolNode:
 		return n.Value, nil
 	case *ast.IntegerNode:
-		if text := n.Token.Value; leadingZero.MatchString(text) {
-			return nil, r.fail(n, fmt.Sprintf("write %q in quotes for a text, 0o… for an octal number", text), "is %s octal or decimal? YAML's versions disagree", text)
+		if leadingZero.MatchString(n.Token.Value) {
+			return nil, r.fail(n, "put it in quotes for a text, write 0o… for an octal number", "a number with a leading zero is octal for some and decimal for others")
 		}
 		switch v := n.Value.(type) {
 		case int64:
