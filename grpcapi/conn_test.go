@@ -12,19 +12,35 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi"
-	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
+
+func memoryPair(testing.TB) (client, server net.Conn) { return net.Pipe() }
+
+func tcpPair(t testing.TB) (client, server net.Conn) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
+}
 
 // Connections that the proxy's listener accepted, or made in memory, are served
 // as ours are.
 func TestServeConn(t *testing.T) {
-	for name, pair := range map[string]func() (net.Conn, net.Conn){"net.Pipe": net.Pipe, "conn.Pipe": conn.Pipe} {
+	for name, pair := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memoryPair, "tcp": tcpPair} {
 		t.Run(name, func(t *testing.T) {
 			srv := newServer(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
 			served := make(chan error, 10)
 			cc := dial(t, "passthrough:///memory", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
-				a, b := pair()
+				a, b := pair(t)
 				go func() { served <- srv.ServeConn(t.Context(), b) }()
 				return a, nil
 			}))
@@ -81,7 +97,7 @@ func TestServeConnEnds(t *testing.T) {
 	})
 	t.Run("with the server", func(t *testing.T) {
 		srv := newServer(t, grpcapi.Options{})
-		a, b := conn.Pipe()
+		a, b := tcpPair(t)
 		defer a.Close()
 		served := make(chan error, 1)
 		go func() { served <- srv.ServeConn(t.Context(), b) }()

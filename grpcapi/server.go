@@ -133,17 +133,18 @@ func serverOptions(opts Options) []grpc.ServerOption {
 		grpc.ConnectionTimeout(handshakeTime),
 
 		// Windows of a fixed size. By default gRPC measures the connection to size
-		// them, with a ping of its own for nearly every message: about a third of
-		// the frames of a small call. Beside an application there is nothing to
-		// measure. A window is a permission, not a buffer: it costs memory only
-		// when a client sends and nobody reads, at most 2 MiB per connection.
+		// them, with a ping of its own and its answer for as much as every message
+		// of a client that calls one after the other. Beside an application there
+		// is nothing to measure; without it such a call has 6 allocations less
+		// (BenchmarkUnary). A window is a permission, not a buffer: it costs memory
+		// only when a client sends and nobody reads, at most 2 MiB per connection.
 		grpc.StaticStreamWindowSize(1 << 20),
 		grpc.StaticConnWindowSize(2 << 20),
 
 		// Calls run on goroutines that are kept, so that their stacks have grown
-		// once and not in each call. When all are busy, new ones are started as
-		// usual: nothing waits for a worker. Four per CPU take the usual load
-		// and idle at a few KiB each.
+		// once and not in each call: about a tenth of the CPU time of a small call
+		// that comes alone. When all are busy, new ones are started as usual:
+		// nothing waits for a worker.
 		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
 
 		// Applications stay connected without calling for long, and some of
