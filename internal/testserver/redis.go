@@ -31,14 +31,14 @@ type RedisServer struct {
 	// CA is the authority, in PEM, of the certificate it shows with RedisTLS.
 	CA string
 
-	t       testing.TB
-	args    []string
-	port    int
-	secure  bool
-	cluster bool
-	cmd     *exec.Cmd
-	output  *bytes.Buffer
-	ended   chan error
+	t      testing.TB
+	args   []string
+	port   int
+	bus    int // the port of the cluster's own talk; 0: no cluster
+	secure bool
+	cmd    *exec.Cmd
+	output *bytes.Buffer
+	ended  chan error
 }
 
 // A RedisOption changes how Redis starts the server.
@@ -51,9 +51,6 @@ func RedisPassword(password string) RedisOption {
 
 // RedisTLS makes the server speak TLS only.
 func RedisTLS() RedisOption { return func(s *RedisServer) { s.secure = true } }
-
-// RedisCluster makes the server a cluster of one node, with all slots.
-func RedisCluster() RedisOption { return func(s *RedisServer) { s.cluster = true } }
 
 // RedisArgs adds arguments to the command line: "--maxmemory", "10mb".
 func RedisArgs(args ...string) RedisOption {
@@ -82,10 +79,30 @@ func Redis(t testing.TB, opts ...RedisOption) *RedisServer {
 			"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"))
 	}
 	s.launch()
-	if s.cluster {
-		s.formCluster()
-	}
 	return s
+}
+
+// RedisCluster starts a cluster of that many masters without replicas, each
+// with an equal share of the slots.
+func RedisCluster(t testing.TB, masters int) []*RedisServer {
+	t.Helper()
+	const slots = 16384
+	nodes := make([]*RedisServer, masters)
+	for i := range nodes {
+		n := Redis(t, func(s *RedisServer) { s.bus = freePort(t) })
+		nodes[i] = n
+		first, last := i*slots/masters, (i+1)*slots/masters-1
+		if reply := n.Command("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last)); reply != "+OK" {
+			t.Fatalf("testserver: cluster addslotsrange: %s", reply)
+		}
+		if reply := n.Command("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(nodes[0].port), strconv.Itoa(nodes[0].bus)); reply != "+OK" {
+			t.Fatalf("testserver: cluster meet: %s", reply)
+		}
+	}
+	for _, n := range nodes {
+		n.awaitCluster()
+	}
+	return nodes
 }
 
 // RedisSentinel starts a sentinel that watches master under the given name.
@@ -131,8 +148,8 @@ func (s *RedisServer) Start() {
 	if err := s.start(); err != nil {
 		s.t.Fatal(err)
 	}
-	if s.cluster {
-		s.formCluster()
+	if s.bus != 0 {
+		s.awaitCluster()
 	}
 }
 
@@ -143,8 +160,8 @@ func (s *RedisServer) start() error {
 	} else {
 		args = append(args, "--port", strconv.Itoa(s.port))
 	}
-	if s.cluster {
-		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(s.t)))
+	if s.bus != 0 {
+		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(s.bus))
 	}
 	s.output = &bytes.Buffer{}
 	s.cmd = exec.Command("redis-server", args...)
@@ -209,29 +226,23 @@ func (s *RedisServer) signal(sig syscall.Signal) {
 	}
 }
 
-// formCluster gives the node all slots and waits until it serves them.
-func (s *RedisServer) formCluster() {
+// awaitCluster waits until the node knows that all slots are served.
+func (s *RedisServer) awaitCluster() {
 	s.t.Helper()
-	if reply, err := s.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); err != nil || reply != "+OK" {
-		s.t.Fatalf("testserver: cluster addslots: %s %v", reply, err)
-	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
 	for {
-		reply, err := s.command("SET", "testserver", "x")
-		if err == nil && reply == "+OK" {
-			break
+		reply, err := s.command("EXISTS", "testserver")
+		if err == nil && (reply == ":0" || strings.HasPrefix(reply, "-MOVED")) {
+			return
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			s.t.Fatalf("testserver: the cluster does not come up: %s %v", reply, err)
 		}
-	}
-	if _, err := s.command("DEL", "testserver"); err != nil {
-		s.t.Fatal(err)
 	}
 }
 
