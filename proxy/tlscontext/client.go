@@ -1,0 +1,105 @@
+package tlscontext
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
+)
+
+// Client is the TLS side of a cluster. It is safe for concurrent use.
+type Client struct {
+	cfg    config.TLS
+	source Source
+	config *tls.Config
+	// generation changes with the material.
+	generation atomic.Uint64
+}
+
+// NewClient makes the client of a cluster; nil when the context is switched off.
+func NewClient(cfg config.TLS, extensions []Extension, path string) (_ *Client, warnings decode.Problems, err error) {
+	if !cfg.Status {
+		return nil, nil, nil
+	}
+	p := &problems{path: path}
+	c := &Client{cfg: cfg, config: base(cfg, p)}
+	source, err := newFiles(cfg)
+	if err != nil {
+		p.fail("", "", "%v", err)
+	}
+	c.source = source
+	verify := extension(cfg, extensions, p)
+	if cfg.InsecureSkip {
+		p.warn("insecure_skip", "give ca_cert instead", "the hosts' certificates are not verified")
+	} else if cfg.ServerName == "" {
+		p.fail("server_name", "give the name in the hosts' certificate, or insecure_skip: true", "needed to verify the hosts")
+	}
+	// crypto/tls would verify against roots that are fixed in the
+	// configuration; ours may change, so the same is done here.
+	c.config.InsecureSkipVerify = true
+	c.config.VerifyConnection = func(state tls.ConnectionState) error {
+		if !cfg.InsecureSkip {
+			if err := verifyHost(state, c.source.Current().Roots, cfg.ServerName); err != nil {
+				return err
+			}
+		}
+		if verify != nil {
+			return verify(state)
+		}
+		return nil
+	}
+	c.config.ServerName = cfg.ServerName
+	c.config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if own := c.source.Current().Certificate; own != nil {
+			return own, nil
+		}
+		return &tls.Certificate{}, nil
+	}
+	if len(p.errs) > 0 {
+		return nil, p.warnings, p.errs
+	}
+	return c, p.warnings, nil
+}
+
+// verifyHost does what crypto/tls does for a client by default.
+func verifyHost(state tls.ConnectionState, roots *x509.CertPool, name string) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("the host showed no certificate")
+	}
+	opts := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+	for _, cert := range state.PeerCertificates[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	_, err := state.PeerCertificates[0].Verify(opts)
+	return err
+}
+
+// Source returns where the material comes from, to be refreshed.
+func (c *Client) Source() Source { return c.source }
+
+// Changed notes that the material is another: connections made before must
+// not be used for new requests.
+func (c *Client) Changed() { c.generation.Add(1) }
+
+// Generation tells connections of different material apart.
+func (c *Client) Generation() uint64 { return c.generation.Load() }
+
+// Connect speaks TLS with a host over nc, which it owns: closed on an error.
+func (c *Client) Connect(ctx context.Context, nc net.Conn) (*tls.Conn, error) {
+	tc := tls.Client(nc, c.config)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, nil
+}
+
+// FallBack reports whether a host that does not manage the handshake is
+// spoken to without TLS.
+func (c *Client) FallBack() bool { return c.cfg.FallBack }
