@@ -56,8 +56,10 @@ func api(b *testing.B) *layotto.API {
 type kilobyte struct{}
 
 func (kilobyte) Invoke(context.Context, *rpc.Request) (*rpc.Response, error) {
-	return &rpc.Response{Status: 200, ContentType: "text/plain", Data: make([]byte, 1024),
-		Header: []rpc.Pair{{Name: "Date", Value: "Thu, 01 Jan 1970 00:00:00 GMT"}}}, nil
+	return &rpc.Response{
+		Status: 200, ContentType: "text/plain", Data: make([]byte, 1024),
+		Header: []rpc.Pair{{Name: "Date", Value: "Thu, 01 Jan 1970 00:00:00 GMT"}},
+	}, nil
 }
 func (kilobyte) Close() error { return nil }
 
@@ -151,7 +153,8 @@ func BenchmarkUnary(b *testing.B) {
 }
 
 var invocation = &runtimev1.InvokeServiceRequest{Id: "svc", Message: &runtimev1.CommonInvokeRequest{
-	Method: "/" + strings.Repeat("m", 10), ContentType: "text/plain"}}
+	Method: "/" + strings.Repeat("m", 10), ContentType: "text/plain",
+}}
 
 // BenchmarkIdleConnection reports what an idle connection costs the server, its
 // goroutines' stacks included.

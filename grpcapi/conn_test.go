@@ -22,7 +22,7 @@ func tcpPair(t testing.TB) (client, server net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +39,11 @@ func TestServeConn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv := newServer(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
 			served := make(chan error, 10)
+			// The context is the server's, not that of the client's dialing.
+			serveConn := func(c net.Conn) { served <- srv.ServeConn(t.Context(), c) }
 			cc := dial(t, "passthrough:///memory", grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 				a, b := pair(t)
-				go func() { served <- srv.ServeConn(t.Context(), b) }()
+				go serveConn(b)
 				return a, nil
 			}))
 			client := runtimev1.NewRuntimeClient(cc)
@@ -80,7 +82,7 @@ func TestServeConnEnds(t *testing.T) {
 	t.Run("with its context", func(t *testing.T) {
 		srv := newServer(t, grpcapi.Options{})
 		a, b := net.Pipe()
-		defer a.Close()
+		defer func() { _ = a.Close() }()
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- srv.ServeConn(ctx, b) }()
@@ -98,7 +100,7 @@ func TestServeConnEnds(t *testing.T) {
 	t.Run("with the server", func(t *testing.T) {
 		srv := newServer(t, grpcapi.Options{})
 		a, b := tcpPair(t)
-		defer a.Close()
+		defer func() { _ = a.Close() }()
 		served := make(chan error, 1)
 		go func() { served <- srv.ServeConn(t.Context(), b) }()
 		if _, err := a.Read(make([]byte, 1)); err != nil {

@@ -202,7 +202,7 @@ func (s *Server) Serve(l net.Listener) error {
 // one it closes c and returns grpc.ErrServerStopped.
 func (s *Server) ServeConn(ctx context.Context, c net.Conn) error {
 	tc := s.conns.add(c)
-	defer tc.Close()
+	defer func() { _ = tc.Close() }() // closed already, or nobody left to tell
 	select {
 	case s.handoff.conns <- tc:
 	case <-s.handoff.closed:
@@ -249,7 +249,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) shutdown(ctx context.Context) error {
 	s.health.Shutdown()
 	close(s.draining)
-	s.handoff.Close()
+	_ = s.handoff.Close() // never fails
 	s.conns.hurrySilent()
 
 	done := make(chan struct{})

@@ -18,7 +18,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi"
@@ -151,7 +150,8 @@ func TestReflection(t *testing.T) {
 			return resp
 		}
 		resp := ask(&reflectionv1.ServerReflectionRequest{
-			MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+			MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
+		})
 		var got []string
 		for _, s := range resp.GetListServicesResponse().GetService() {
 			got = append(got, s.GetName())
@@ -163,7 +163,8 @@ func TestReflection(t *testing.T) {
 		// Clients such as grpcurl then ask for the file of each service.
 		for _, name := range want {
 			resp := ask(&reflectionv1.ServerReflectionRequest{
-				MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name}})
+				MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name},
+			})
 			if len(resp.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
 				t.Errorf("no descriptor for %s: %v", name, resp)
 			}
@@ -171,15 +172,19 @@ func TestReflection(t *testing.T) {
 		_ = stream.CloseSend()
 	})
 	t.Run("v1alpha", func(t *testing.T) {
-		stream, err := reflectionv1alpha.NewServerReflectionClient(cc).ServerReflectionInfo(timeout(t))
+		// The messages are the same as v1's.
+		stream, err := cc.NewStream(timeout(t), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
+			"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.Send(&reflectionv1alpha.ServerReflectionRequest{
-			MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}}); err != nil {
+		if err := stream.SendMsg(&reflectionv1.ServerReflectionRequest{
+			MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
+		}); err != nil {
 			t.Fatal(err)
 		}
-		resp, err := stream.Recv()
+		resp := &reflectionv1.ServerReflectionResponse{}
+		err = stream.RecvMsg(resp)
 		if n := len(resp.GetListServicesResponse().GetService()); err != nil || n != len(want) {
 			t.Errorf("%d services, %v; want %d", n, err, len(want))
 		}
@@ -245,8 +250,10 @@ func TestHealth(t *testing.T) {
 
 func TestUnknownMethod(t *testing.T) {
 	calls := make(chan grpcapi.Call, 10)
-	_, cc := serve(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}},
-		Observe: func(_ context.Context, c grpcapi.Call) { calls <- c }})
+	_, cc := serve(t, grpcapi.Options{
+		Services: []grpcapi.Service{&fake{}},
+		Observe:  func(_ context.Context, c grpcapi.Call) { calls <- c },
+	})
 	for _, method := range []string{"/no.such.Service/Method", "/spec.proto.runtime.v1.Runtime/NoSuchMethod"} {
 		err := cc.Invoke(timeout(t), method, &runtimev1.SayHelloRequest{}, &runtimev1.SayHelloResponse{})
 		if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), method) {
@@ -352,9 +359,11 @@ func TestInterceptors(t *testing.T) {
 		}
 	}
 	var out logs
-	_, cc := serve(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}, Log: out.logger(),
+	_, cc := serve(t, grpcapi.Options{
+		Services: []grpcapi.Service{&fake{}}, Log: out.logger(),
 		UnaryInterceptors:  []grpc.UnaryServerInterceptor{unary("outer"), unary("inner")},
-		StreamInterceptors: []grpc.StreamServerInterceptor{stream("outer"), stream("inner")}})
+		StreamInterceptors: []grpc.StreamServerInterceptor{stream("outer"), stream("inner")},
+	})
 	client := runtimev1.NewRuntimeClient(cc)
 	if _, err := client.SayHello(timeout(t), &runtimev1.SayHelloRequest{}); err != nil {
 		t.Error(err)

@@ -183,7 +183,7 @@ func TestShutdownWithSilentConnection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			// The server speaks first; then it has accepted us.
 			if _, err := c.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)
@@ -211,7 +211,7 @@ func TestShutdownUnused(t *testing.T) {
 		t.Error(err)
 	}
 	a, b := net.Pipe()
-	defer a.Close()
+	defer func() { _ = a.Close() }()
 	if err := srv.ServeConn(timeout(t), b); !errors.Is(err, grpc.ErrServerStopped) {
 		t.Errorf("ServeConn afterwards = %v, want ErrServerStopped", err)
 	}

@@ -123,11 +123,15 @@ func find[T any](components map[string]T, capability Name, op Op, name string) (
 		return c, nil
 	}
 	if len(components) == 0 {
-		return c, &Error{Kind: NotConfigured, Capability: capability, Op: op, Component: name,
-			Msg: "no component is configured"}
+		return c, &Error{
+			Kind: NotConfigured, Capability: capability, Op: op, Component: name,
+			Msg: "no component is configured",
+		}
 	}
-	return c, &Error{Kind: UnknownComponent, Capability: capability, Op: op, Component: name,
-		Msg: "there is no such component", Known: slices.Sorted(maps.Keys(components))}
+	return c, &Error{
+		Kind: UnknownComponent, Capability: capability, Op: op, Component: name,
+		Msg: "there is no such component", Known: slices.Sorted(maps.Keys(components)),
+	}
 }
 
 // contextKind returns the kind of failure that the end of ctx stands for; false

@@ -97,8 +97,10 @@ func (r *RPC) Invoke(ctx context.Context, invoker string, call *Call) (*rpc.Resp
 	case err != nil:
 		return nil, rpcError(ctx, invoker, err)
 	case resp == nil && !req.OneWay:
-		return nil, &Error{Kind: Internal, Capability: RPCName, Op: RPCInvoke, Component: invoker,
-			Msg: "the invoker returned no answer"}
+		return nil, &Error{
+			Kind: Internal, Capability: RPCName, Op: RPCInvoke, Component: invoker,
+			Msg: "the invoker returned no answer",
+		}
 	case resp == nil:
 		return &rpc.Response{}, nil
 	}

@@ -135,8 +135,15 @@ func TestExcerpt(t *testing.T) {
 		limit int
 		want  string
 	}{
-		{"", 4, ""}, {"abcd", 4, "abcd"}, {"abcde", 4, "abcd..."}, {"abäx", 3, "ab..."}, {"abäx", 4, "abä..."},
-		{"a\xff\xfeb", 10, "a\uFFFDb"}, {"\xff\xff\xff\xff\xff", 2, "\uFFFD..."}, {"世界", 4, "世..."}, {"世界", 2, "..."},
+		{"", 4, ""},
+		{"abcd", 4, "abcd"},
+		{"abcde", 4, "abcd..."},
+		{"abäx", 3, "ab..."},
+		{"abäx", 4, "abä..."},
+		{"a\xff\xfeb", 10, "a\uFFFDb"},
+		{"\xff\xff\xff\xff\xff", 2, "\uFFFD..."},
+		{"世界", 4, "世..."},
+		{"世界", 2, "..."},
 		{"abc", 0, "..."},
 	} {
 		if got := capability.Excerpt([]byte(tc.in), tc.limit); got != tc.want {

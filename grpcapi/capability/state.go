@@ -129,8 +129,10 @@ func (s *State) Transact(ctx context.Context, store string, ops []TransactOp, me
 	}
 	tx, ok := c.Store.(state.Transactor)
 	if !ok {
-		return &Error{Kind: NotSupported, Capability: StateName, Op: StateTransact, Component: store,
-			Msg: fmt.Sprintf("state store %s doesn't support transaction", store)}
+		return &Error{
+			Kind: NotSupported, Capability: StateName, Op: StateTransact, Component: store,
+			Msg: fmt.Sprintf("state store %s doesn't support transaction", store),
+		}
 	}
 	if len(ops) == 0 {
 		return nil
@@ -150,8 +152,10 @@ func (s *State) Transact(ctx context.Context, store string, ops []TransactOp, me
 // transactOp makes operation i of a transaction ready for the store.
 func (c StateStore) transactOp(store string, i int, t *TransactOp, metadata map[string]string) (state.Op, error) {
 	bad := func(kind Kind, format string, args ...any) (state.Op, error) {
-		return state.Op{}, &Error{Kind: kind, Capability: StateName, Op: StateTransact, Component: store,
-			Key: t.Op.Key, Msg: fmt.Sprintf(format, args...)}
+		return state.Op{}, &Error{
+			Kind: kind, Capability: StateName, Op: StateTransact, Component: store,
+			Key: t.Op.Key, Msg: fmt.Sprintf(format, args...),
+		}
 	}
 	if t.Type != Upsert && t.Type != Delete {
 		return bad(NotSupported, "operation type %s not supported", t.Type)
@@ -177,12 +181,16 @@ func (c StateStore) transactOp(store string, i int, t *TransactOp, metadata map[
 // key checks a user's key and returns the one to store under.
 func (c StateStore) key(op Op, store, user string) (string, error) {
 	if user == "" {
-		return "", &Error{Kind: InvalidArgument, Capability: StateName, Op: op, Component: store,
-			Msg: "the key is empty: every item needs one"}
+		return "", &Error{
+			Kind: InvalidArgument, Capability: StateName, Op: op, Component: store,
+			Msg: "the key is empty: every item needs one",
+		}
 	}
 	if strings.Contains(user, keySeparator) {
-		return "", &Error{Kind: IllegalKey, Capability: StateName, Op: op, Component: store, Key: user,
-			Msg: fmt.Sprintf("key %q can't contain %q, which separates prefix and key: choose another key", user, keySeparator)}
+		return "", &Error{
+			Kind: IllegalKey, Capability: StateName, Op: op, Component: store, Key: user,
+			Msg: fmt.Sprintf("key %q can't contain %q, which separates prefix and key: choose another key", user, keySeparator),
+		}
 	}
 	return c.Prefix.Apply(user), nil
 }

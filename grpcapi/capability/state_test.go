@@ -249,7 +249,7 @@ func TestStateErrorKinds(t *testing.T) {
 	} {
 		s := oneStore(t, failing{newStore(t), func(string) error { return cause }})
 		e := wantError(t, s.Delete(t.Context(), "s", state.Op{Key: "k"}), want)
-		if !errors.Is(e, cause) || e.Capability != capability.StateName || e.Op != capability.StateDelete || e.Component != "s" || e.Key != "k" {
+		if !errors.Is(e.Err, cause) || e.Capability != capability.StateName || e.Op != capability.StateDelete || e.Component != "s" || e.Key != "k" {
 			t.Errorf("%v: %+v", want, e)
 		}
 	}

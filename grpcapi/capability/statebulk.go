@@ -59,8 +59,10 @@ func (s *State) BulkGet(ctx context.Context, store string, reqs []state.Get, par
 		case err != nil:
 			return nil, stateError(ctx, StateBulkGet, store, "", err)
 		case len(found) != len(reqs):
-			return nil, &Error{Kind: Internal, Capability: StateName, Op: StateBulkGet, Component: store,
-				Msg: fmt.Sprintf("the store answered %d results for %d keys", len(found), len(reqs))}
+			return nil, &Error{
+				Kind: Internal, Capability: StateName, Op: StateBulkGet, Component: store,
+				Msg: fmt.Sprintf("the store answered %d results for %d keys", len(found), len(reqs)),
+			}
 		default:
 			for i, r := range found {
 				set(i, r.Item, r.Err)
@@ -158,8 +160,10 @@ func (c StateStore) bulkWrite(ctx context.Context, bulk state.BulkWriter, op Op,
 	failed := 0
 	errs := bulk.BulkWrite(ctx, ops)
 	if len(errs) != len(ops) {
-		return &Error{Kind: Internal, Capability: StateName, Op: op, Component: store,
-			Msg: fmt.Sprintf("the store answered %d results for %d items", len(errs), len(ops))}
+		return &Error{
+			Kind: Internal, Capability: StateName, Op: op, Component: store,
+			Msg: fmt.Sprintf("the store answered %d results for %d items", len(errs), len(ops)),
+		}
 	}
 	for i, err := range errs {
 		if err == nil {

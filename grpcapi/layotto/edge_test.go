@@ -2,7 +2,6 @@ package layotto_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -35,7 +34,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func serve(t testing.TB, cfg layotto.Config) (runtimev1.RuntimeClient, *grpc.ClientConn) {
 	t.Helper()
 	s, err := grpcapi.New(grpcapi.Options{
-		Services: []grpcapi.Service{layotto.New(cfg)}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Services: []grpcapi.Service{layotto.New(cfg)}, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

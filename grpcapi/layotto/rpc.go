@@ -50,8 +50,10 @@ func toVerb(v runtimev1.HTTPExtension_Verb) (string, error) {
 	if name, ok := runtimev1.HTTPExtension_Verb_name[int32(v)]; ok {
 		return name, nil
 	}
-	return "", &capability.Error{Kind: capability.InvalidArgument, Capability: capability.RPCName, Op: capability.RPCInvoke,
-		Msg: "http_extension.verb " + strconv.Itoa(int(v)) + " is unknown: use one of the API's verbs, or none"}
+	return "", &capability.Error{
+		Kind: capability.InvalidArgument, Capability: capability.RPCName, Op: capability.RPCInvoke,
+		Msg: "http_extension.verb " + strconv.Itoa(int(v)) + " is unknown: use one of the API's verbs, or none",
+	}
 }
 
 const (

@@ -33,15 +33,28 @@ func TestInvokeService(t *testing.T) {
 		got = req
 		_, deadline = ctx.Deadline()
 		return &rpc.Response{Status: 202, ContentType: "text/plain", Data: []byte("answer"), Header: []rpc.Pair{
-			{Name: "X-Trace", Value: "t1"}, {Name: "Set-Cookie", Value: "a=1"}, {Name: "Set-Cookie", Value: "b=2"},
-			{Name: "Empty", Value: ""}, {Name: "Raw-Bin", Value: "\x00\xff"},
+			{Name: "X-Trace", Value: "t1"},
+			{Name: "Set-Cookie", Value: "a=1"},
+			{Name: "Set-Cookie", Value: "b=2"},
+			{Name: "Empty", Value: ""},
+			{Name: "Raw-Bin", Value: "\x00\xff"},
 			// For the connection only, or gRPC's own:
-			{Name: "Content-Length", Value: "6"}, {Name: "Content-Type", Value: "text/plain"}, {Name: "Connection", Value: "x"},
-			{Name: "Transfer-Encoding", Value: "chunked"}, {Name: "Grpc-Status", Value: "13"}, {Name: "Grpc-Message", Value: "no"},
-			{Name: "Trailer", Value: "x"}, {Name: ":status", Value: "500"}, {Name: "User-Agent", Value: "x"},
+			{Name: "Content-Length", Value: "6"},
+			{Name: "Content-Type", Value: "text/plain"},
+			{Name: "Connection", Value: "x"},
+			{Name: "Transfer-Encoding", Value: "chunked"},
+			{Name: "Grpc-Status", Value: "13"},
+			{Name: "Grpc-Message", Value: "no"},
+			{Name: "Trailer", Value: "x"},
+			{Name: ":status", Value: "500"},
+			{Name: "User-Agent", Value: "x"},
 			// What gRPC cannot carry:
-			{Name: "Bad Name", Value: "x"}, {Name: "naïve", Value: "x"}, {Name: "X-Umlaut", Value: "ü"}, {Name: "X-Tab", Value: "a\tb"},
-			{Name: "X-Large", Value: strings.Repeat("x", 8000)}, {Name: "Last", Value: "z"},
+			{Name: "Bad Name", Value: "x"},
+			{Name: "naïve", Value: "x"},
+			{Name: "X-Umlaut", Value: "ü"},
+			{Name: "X-Tab", Value: "a\tb"},
+			{Name: "X-Large", Value: strings.Repeat("x", 8000)},
+			{Name: "Last", Value: "z"},
 		}}, nil
 	}))
 	ctx := metadata.AppendToOutgoingContext(timeout(t), "x-one", "1", "x-many", "a", "x-many", "b", "rpc_request_timeout", "250", "k-bin", "\x00")
@@ -121,7 +134,8 @@ func TestInvokeServiceErrors(t *testing.T) {
 		t.Errorf("malformed timeout: %v", err)
 	}
 	_, err = client.InvokeService(timeout(t), &runtimev1.InvokeServiceRequest{Message: &runtimev1.CommonInvokeRequest{
-		HttpExtension: &runtimev1.HTTPExtension{Verb: 77}}})
+		HttpExtension: &runtimev1.HTTPExtension{Verb: 77},
+	}})
 	wantStatus(t, err, codes.InvalidArgument, "http_extension.verb 77 is unknown: use one of the API's verbs, or none", "INVALID_ARGUMENT")
 
 	none, _ := serve(t, layotto.Config{})
@@ -135,8 +149,12 @@ func TestInvokeServiceStatus(t *testing.T) {
 		return nil, &rpc.Error{Code: rpc.Status, Msg: "status", Response: answer}
 	}))
 	answer = &rpc.Response{Status: 404, ContentType: "text/plain", Data: []byte("nobody here"), Header: []rpc.Pair{
-		{Name: "Retry-After", Value: "3"}, {Name: "Via", Value: "a"}, {Name: "via", Value: "b"}, {Name: "Bytes", Value: "\xff"},
-		{Name: "Large", Value: strings.Repeat("x", 3000)}, {Name: "Last", Value: "z"},
+		{Name: "Retry-After", Value: "3"},
+		{Name: "Via", Value: "a"},
+		{Name: "via", Value: "b"},
+		{Name: "Bytes", Value: "\xff"},
+		{Name: "Large", Value: strings.Repeat("x", 3000)},
+		{Name: "Last", Value: "z"},
 	}}
 	_, err := client.InvokeService(timeout(t), invokeRequest())
 	info := wantStatus(t, err, codes.Unavailable, "http response code 404, body: nobody here", "CALLEE_STATUS")

@@ -73,7 +73,8 @@ func TestEveryMethod(t *testing.T) {
 // call calls a method of any kind with an empty request.
 func call(ctx context.Context, cc *grpc.ClientConn, full string, m protoreflect.MethodDescriptor) error {
 	stream, err := cc.NewStream(ctx, &grpc.StreamDesc{
-		ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer()}, full)
+		ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
+	}, full)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ func (r *runtimeServer) GetState(ctx context.Context, req *runtimev1.GetStateReq
 		return nil, toStatus(err)
 	}
 	item, err := r.state.Get(ctx, req.GetStoreName(), state.Get{
-		Key: req.GetKey(), Consistency: consistency, Metadata: req.GetMetadata()})
+		Key: req.GetKey(), Consistency: consistency, Metadata: req.GetMetadata(),
+	})
 	if err != nil {
 		return nil, toStatus(err)
 	}
@@ -179,8 +180,10 @@ func toConsistency(c runtimev1.StateOptions_StateConsistency) (state.Consistency
 // unknownEnum is the error for a value that this API does not have: to take it
 // for the default could write what must not be written.
 func unknownEnum(name string, value int32) error {
-	return &capability.Error{Kind: capability.InvalidArgument, Capability: capability.StateName,
-		Msg: fmt.Sprintf("%s %d is unknown: the known values are 0, 1 and 2", name, value)}
+	return &capability.Error{
+		Kind: capability.InvalidArgument, Capability: capability.StateName,
+		Msg: fmt.Sprintf("%s %d is unknown: the known values are 0, 1 and 2", name, value),
+	}
 }
 
 // itemMetadata returns what else there is to say of an item; nil when nothing.

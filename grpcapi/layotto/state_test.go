@@ -57,8 +57,10 @@ func TestStateRoundTrip(t *testing.T) {
 	ctx := timeout(t)
 	get := func(key string) *runtimev1.GetStateResponse {
 		t.Helper()
-		resp, err := client.GetState(ctx, &runtimev1.GetStateRequest{StoreName: "s", Key: key,
-			Consistency: runtimev1.StateOptions_CONSISTENCY_STRONG})
+		resp, err := client.GetState(ctx, &runtimev1.GetStateRequest{
+			StoreName: "s", Key: key,
+			Consistency: runtimev1.StateOptions_CONSISTENCY_STRONG,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,8 +72,10 @@ func TestStateRoundTrip(t *testing.T) {
 	value := "bytes \x00\xff as they are"
 	mortal := item("mortal", "x")
 	mortal.Metadata = map[string]string{"ttlInSeconds": "1000"}
-	if _, err := client.SaveState(ctx, &runtimev1.SaveStateRequest{StoreName: "s",
-		States: []*runtimev1.StateItem{item("a", value), item("b", ""), mortal}}); err != nil {
+	if _, err := client.SaveState(ctx, &runtimev1.SaveStateRequest{
+		StoreName: "s",
+		States:    []*runtimev1.StateItem{item("a", value), item("b", ""), mortal},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	a := get("a")
@@ -102,17 +106,21 @@ func TestStateRoundTrip(t *testing.T) {
 		t.Errorf("GetBulkState of nothing = %v, %v", bulk, err)
 	}
 
-	if _, err := client.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{StoreName: "s",
+	if _, err := client.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{
+		StoreName: "s",
 		Operations: []*runtimev1.TransactionalStateOperation{
 			upsert(item("c", "new")), {OperationType: "delete", Request: item("a", "")},
-		}}); err != nil {
+		},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if c, a := get("c"), get("a"); string(c.GetData()) != "new" || a.GetEtag() != "" {
 		t.Errorf("after the transaction: %v, %v", c, a)
 	}
-	if _, err := client.DeleteBulkState(ctx, &runtimev1.DeleteBulkStateRequest{StoreName: "s",
-		States: []*runtimev1.StateItem{item("b", ""), item("none", "")}}); err != nil {
+	if _, err := client.DeleteBulkState(ctx, &runtimev1.DeleteBulkStateRequest{
+		StoreName: "s",
+		States:    []*runtimev1.StateItem{item("b", ""), item("none", "")},
+	}); err != nil {
 		t.Error(err)
 	}
 	if _, err := client.DeleteState(ctx, &runtimev1.DeleteStateRequest{StoreName: "s", Key: "c"}); err != nil {
@@ -128,8 +136,10 @@ func TestStateETags(t *testing.T) {
 	ctx := timeout(t)
 	firstWrite := &runtimev1.StateOptions{Concurrency: runtimev1.StateOptions_CONCURRENCY_FIRST_WRITE}
 	saveAs := func(etag *runtimev1.Etag, o *runtimev1.StateOptions) error {
-		_, err := client.SaveState(ctx, &runtimev1.SaveStateRequest{StoreName: "s",
-			States: []*runtimev1.StateItem{{Key: "k", Value: []byte("v"), Etag: etag, Options: o}}})
+		_, err := client.SaveState(ctx, &runtimev1.SaveStateRequest{
+			StoreName: "s",
+			States:    []*runtimev1.StateItem{{Key: "k", Value: []byte("v"), Etag: etag, Options: o}},
+		})
 		return err
 	}
 	if err := saveAs(nil, firstWrite); err != nil {
@@ -162,8 +172,10 @@ func TestStateETags(t *testing.T) {
 	}
 	// One code for all transactions and bulk deletes, told apart by the details.
 	stale := &runtimev1.StateItem{Key: "k", Etag: &runtimev1.Etag{Value: resp.GetEtag()}}
-	_, err = client.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{StoreName: "s",
-		Operations: []*runtimev1.TransactionalStateOperation{upsert(stale)}})
+	_, err = client.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{
+		StoreName:  "s",
+		Operations: []*runtimev1.TransactionalStateOperation{upsert(stale)},
+	})
 	wantStatus(t, err, codes.Internal, status.Convert(err).Message(), "ETAG_MISMATCH")
 	if !strings.HasPrefix(status.Convert(err).Message(), "error while executing state transaction: ") {
 		t.Errorf("transaction: %v", err)
@@ -182,8 +194,10 @@ func eachState(ctx context.Context, c runtimev1.RuntimeClient, store, key string
 	_, save := c.SaveState(ctx, &runtimev1.SaveStateRequest{StoreName: store, States: items})
 	_, del := c.DeleteState(ctx, &runtimev1.DeleteStateRequest{StoreName: store, Key: key})
 	_, delBulk := c.DeleteBulkState(ctx, &runtimev1.DeleteBulkStateRequest{StoreName: store, States: items})
-	_, tx := c.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{StoreName: store,
-		Operations: []*runtimev1.TransactionalStateOperation{upsert(items[0])}})
+	_, tx := c.ExecuteStateTransaction(ctx, &runtimev1.ExecuteStateTransactionRequest{
+		StoreName:  store,
+		Operations: []*runtimev1.TransactionalStateOperation{upsert(items[0])},
+	})
 	return map[string]error{"GetState": get, "GetBulkState": bulk, "SaveState": save, "DeleteState": del, "DeleteBulkState": delBulk, "ExecuteStateTransaction": tx}
 }
 
@@ -240,13 +254,17 @@ func TestStateFailures(t *testing.T) {
 		wantStatus(t, err, codes.Unimplemented, "state store b doesn't support transaction", "NOT_SUPPORTED")
 	})
 	t.Run("operation type", func(t *testing.T) {
-		_, err := client.ExecuteStateTransaction(timeout(t), &runtimev1.ExecuteStateTransactionRequest{StoreName: "s",
-			Operations: []*runtimev1.TransactionalStateOperation{{OperationType: "merge", Request: item("k", "")}}})
+		_, err := client.ExecuteStateTransaction(timeout(t), &runtimev1.ExecuteStateTransactionRequest{
+			StoreName:  "s",
+			Operations: []*runtimev1.TransactionalStateOperation{{OperationType: "merge", Request: item("k", "")}},
+		})
 		wantStatus(t, err, codes.Unimplemented, "operation type merge not supported", "NOT_SUPPORTED")
 	})
 	t.Run("operation without a request", func(t *testing.T) {
-		_, err := client.ExecuteStateTransaction(timeout(t), &runtimev1.ExecuteStateTransactionRequest{StoreName: "s",
-			Operations: []*runtimev1.TransactionalStateOperation{upsert(item("k", "v")), upsert(nil)}})
+		_, err := client.ExecuteStateTransaction(timeout(t), &runtimev1.ExecuteStateTransactionRequest{
+			StoreName:  "s",
+			Operations: []*runtimev1.TransactionalStateOperation{upsert(item("k", "v")), upsert(nil)},
+		})
 		wantStatus(t, err, codes.InvalidArgument,
 			"operation 1 (upsert) of the transaction has no request: add one or leave the operation out", "INVALID_ARGUMENT")
 	})
