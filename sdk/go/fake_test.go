@@ -1,0 +1,144 @@
+package ottavo_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
+	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fake is a runtime on a real socket that shows what came over the wire and
+// answers what the test says.
+type fake struct {
+	runtimev1.UnimplementedRuntimeServer
+	got    proto.Message // the last request
+	header metadata.MD   // and its metadata
+	answer proto.Message
+	err    error
+	send   metadata.MD // header metadata of the answer
+	hang   bool        // answer when the call has ended
+}
+
+// serve starts a fake and a client of it; both end with the test. The fields of
+// the fake may be read and changed between calls.
+func serve(t *testing.T) (*fake, *ottavo.Client) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{}
+	server := grpc.NewServer()
+	runtimev1.RegisterRuntimeServer(server, f)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	client, err := ottavo.Dial(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return f, client
+}
+
+func (f *fake) call(ctx context.Context, req proto.Message) (proto.Message, error) {
+	f.got = req
+	f.header, _ = metadata.FromIncomingContext(ctx)
+	if f.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if err := grpc.SetHeader(ctx, f.send); err != nil {
+		return nil, err
+	}
+	return f.answer, f.err
+}
+
+// reply is the fake's answer as the type that a method has.
+func reply[T proto.Message](m proto.Message, err error) (T, error) {
+	answer, ok := m.(T)
+	if !ok {
+		var zero T
+		answer, _ = zero.ProtoReflect().New().Interface().(T)
+	}
+	return answer, err
+}
+
+func (f *fake) SayHello(ctx context.Context, r *runtimev1.SayHelloRequest) (*runtimev1.SayHelloResponse, error) {
+	return reply[*runtimev1.SayHelloResponse](f.call(ctx, r))
+}
+
+func (f *fake) InvokeService(ctx context.Context, r *runtimev1.InvokeServiceRequest) (*runtimev1.InvokeResponse, error) {
+	return reply[*runtimev1.InvokeResponse](f.call(ctx, r))
+}
+
+func (f *fake) GetState(ctx context.Context, r *runtimev1.GetStateRequest) (*runtimev1.GetStateResponse, error) {
+	return reply[*runtimev1.GetStateResponse](f.call(ctx, r))
+}
+
+func (f *fake) GetBulkState(ctx context.Context, r *runtimev1.GetBulkStateRequest) (*runtimev1.GetBulkStateResponse, error) {
+	return reply[*runtimev1.GetBulkStateResponse](f.call(ctx, r))
+}
+
+func (f *fake) SaveState(ctx context.Context, r *runtimev1.SaveStateRequest) (*emptypb.Empty, error) {
+	return reply[*emptypb.Empty](f.call(ctx, r))
+}
+
+func (f *fake) DeleteState(ctx context.Context, r *runtimev1.DeleteStateRequest) (*emptypb.Empty, error) {
+	return reply[*emptypb.Empty](f.call(ctx, r))
+}
+
+func (f *fake) DeleteBulkState(ctx context.Context, r *runtimev1.DeleteBulkStateRequest) (*emptypb.Empty, error) {
+	return reply[*emptypb.Empty](f.call(ctx, r))
+}
+
+func (f *fake) ExecuteStateTransaction(ctx context.Context, r *runtimev1.ExecuteStateTransactionRequest) (*emptypb.Empty, error) {
+	return reply[*emptypb.Empty](f.call(ctx, r))
+}
+
+// wantSent fails the test unless that is what the last call sent.
+func (f *fake) wantSent(t *testing.T, want proto.Message) {
+	t.Helper()
+	if !proto.Equal(f.got, want) {
+		t.Errorf("sent %v\nwant %v", f.got, want)
+	}
+}
+
+// timeout bounds a call of a test.
+func timeout(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// detailed is an error as the runtime sends it.
+func detailed(t *testing.T, code codes.Code, text, reason string, facts map[string]string) error {
+	t.Helper()
+	s, err := status.New(code, text).WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: "ottavo", Metadata: facts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Err()
+}
