@@ -41,6 +41,7 @@ func (r *Runtime) check(ctx context.Context) {
 			wg.Go(func() { r.checkOne(ctx, p, c) })
 		}
 		wg.Wait()
+		r.tellReadiness()
 		select {
 		case <-ctx.Done():
 			return
@@ -68,4 +69,12 @@ func (r *Runtime) checkOne(ctx context.Context, p part, c components.Checker) {
 		return
 	}
 	r.log.Info("component is up again", "kind", p.kind, "component", p.name, "type", p.typ)
+}
+
+// tellReadiness lets the API's own health service say what the actuator says.
+func (r *Runtime) tellReadiness() {
+	if r.api != nil {
+		worst, _ := r.health.Indicators(actuator.Readiness)
+		r.api.SetServing(worst == actuator.Up)
+	}
 }

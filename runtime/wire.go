@@ -139,8 +139,6 @@ func stateKeyPrefix(rc *config.Runtime, c config.Component) (capability.KeyPrefi
 // makeOne makes a component, keeps it, and notes its health.
 func makeOne[T any](ctx context.Context, r *Runtime, table *components.Table[T], c config.Component) (T, error) {
 	env, cfg := r.surroundings(table.Kind(), c)
-	// The runtime's own setting is no business of the backend.
-	cfg.Metadata = without(cfg.Metadata, keyPrefixKey)
 	value, err := table.New(ctx, env, cfg)
 	if err != nil {
 		return value, err
@@ -158,19 +156,9 @@ func (r *Runtime) surroundings(kind string, c config.Component) (components.Env,
 	rc := r.opts.Config.Runtime
 	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
 	return components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}, components.Config{
+		// Without Warn: the loader has checked the settings, and warned.
 		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
-		Warn: func(p decode.Problem) { log.Warn(p.String()) },
 	}
-}
-
-func without(m map[string]any, key string) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		if !strings.EqualFold(k, key) {
-			out[k] = v
-		}
-	}
-	return out
 }
 
 func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server, error) {
@@ -189,7 +177,7 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 		return nil, err
 	}
 	return proxy.New(ctx, proxy.Options{
-		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters,
+		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters, Paths: r.opts.Config.Paths,
 		Network: map[string]proxy.NetworkFilter{
 			config.GRPCFilterType: func(filter.Env, map[string]any) (listener.Handler, error) { return api, nil },
 		},

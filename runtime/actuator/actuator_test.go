@@ -107,4 +107,3 @@ func TestPaths(t *testing.T) {
 		t.Errorf("info: %d %s, %v", status, body, err)
 	}
 }
-

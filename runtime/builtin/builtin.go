@@ -27,12 +27,12 @@ func Tables() runtime.Tables {
 		Protocols: []protocol.Protocol{http1.Protocol{}},
 		Balancers: lb.Builtin(),
 		Hellos: []components.Row[hello.Greeter]{
-			{Type: "helloworld", Doc: "greets with the text of `hello`", New: greeting.New},
+			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},
 		States: []components.Row[state.Store]{
-			{Type: "in-memory", Doc: "in this process; gone when it ends", New: memory.New},
-			{Type: "embedded", Doc: "a file of this process; survives a crash", New: embedded.New},
-			{Type: "redis", Doc: "Redis 5 and later, one node, sentinel or cluster; the layout of Dapr and Layotto", New: redis.New},
+			{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: &memory.Metadata{}, New: memory.New},
+			{Type: embedded.Type, Doc: "a file of this process; survives a crash", Metadata: &embedded.Metadata{}, New: embedded.New},
+			{Type: redis.Type, Doc: "Redis 5 and later, one node, sentinel or cluster; the layout of Dapr and Layotto", Metadata: &redis.Metadata{}, New: redis.New},
 		},
 		Invokers: []runtime.Invoker{{
 			Type: mesh.Type, Doc: "calls services through the proxy core", Metadata: ptr(mesh.Defaults()),

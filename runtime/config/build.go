@@ -57,6 +57,7 @@ func (b *builder) build() *Config {
 	}
 	known := b.opts.Known
 	known.Paths = b.paths
+	b.cfg.Paths = b.paths
 	warnings, errs := b.cfg.Proxy.Validate(known)
 	b.warnings, b.errs = append(b.warnings, warnings...), append(b.errs, errs...)
 	return &b.cfg

@@ -38,6 +38,8 @@ type Config struct {
 	// Proxy is what the proxy core does, the runtime's and the actuator's
 	// listeners among the others. Every listener has a name.
 	Proxy *proxyconfig.Snapshot
+	// Paths says where the parts of Proxy stand in the file.
+	Paths proxyconfig.Paths
 	// Runtime is the API and its components; nil when the file has none, and
 	// the process is a proxy only.
 	Runtime *Runtime
