@@ -1,0 +1,49 @@
+// Command rpc-http shows a call from one service to another through the runtime:
+// "rpc-http service" is an ordinary HTTP server that knows nothing of Ottavo,
+// "rpc-http caller" calls it by its id. Where the service runs is known to
+// the runtime's configuration only.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
+)
+
+const usage = `usage: rpc-http service [-listen host:port]
+       rpc-http caller [-address host:port] [-name name]
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("say which part to play\n%s", usage)
+	}
+	flags := flag.NewFlagSet("rpc-http "+args[0], flag.ExitOnError)
+	switch args[0] {
+	case "service":
+		listen := flags.String("listen", "127.0.0.1:8889", "where the service listens")
+		_ = flags.Parse(args[1:]) // it exits on an error
+		return serve(ctx, *listen, os.Stdout)
+	case "caller":
+		address := flags.String("address", ottavo.DefaultAddress, "where the runtime's API listens")
+		name := flags.String("name", "eva", "who is greeted")
+		_ = flags.Parse(args[1:]) // it exits on an error
+		return call(ctx, *address, *name, os.Stdout)
+	}
+	return fmt.Errorf("there is no part %q\n%s", args[0], usage)
+}
