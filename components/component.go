@@ -39,16 +39,19 @@ type Config struct {
 	// Rest holds the component's other keys, for kinds that have more than
 	// `type` and `metadata` (hellos: `hello`); nil when there are none.
 	Rest map[string]any
-	// Warn takes the warnings (unknown keys) found while decoding; may be nil.
+	// Warn takes what is odd but no error; may be nil.
 	Warn func(decode.Problem)
+	// Checked says that Metadata was decoded once already, by the loader, and
+	// its warnings were given.
+	Checked bool
 }
 
 // Decode fills dst, a pointer to a struct that holds the defaults, from
-// Metadata. Unknown keys are warned of, anything else that is wrong is an error
+// Metadata. Unknown keys are warned of (unless Checked), anything else is an error
 // of type decode.Problems.
 func (c Config) Decode(dst any) error {
 	warnings, err := decode.Into(dst, c.Metadata, c.SettingsPath())
-	if c.Warn != nil {
+	if c.Warn != nil && !c.Checked {
 		for _, w := range warnings {
 			c.Warn(w)
 		}

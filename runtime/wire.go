@@ -156,8 +156,8 @@ func (r *Runtime) surroundings(kind string, c config.Component) (components.Env,
 	rc := r.opts.Config.Runtime
 	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
 	return components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}, components.Config{
-		// Without Warn: the loader has checked the settings, and warned.
 		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
+		Warn: func(p decode.Problem) { log.Warn(p.String()) }, Checked: true,
 	}
 }
 
