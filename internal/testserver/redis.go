@@ -38,7 +38,7 @@ type RedisServer struct {
 	secure bool
 	cmd    *exec.Cmd
 	output *bytes.Buffer
-	ended  chan error
+	ended  chan struct{} // closed when the process has ended
 }
 
 // A RedisOption changes how Redis starts the server.
@@ -170,9 +170,12 @@ func (s *RedisServer) start() error {
 		s.cmd = nil
 		return fmt.Errorf("testserver: %w", err)
 	}
-	s.ended = make(chan error, 1)
+	s.ended = make(chan struct{})
 	cmd, ended := s.cmd, s.ended
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		_ = cmd.Wait() // it is killed, or its output says what is wrong
+		close(ended)
+	}()
 
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

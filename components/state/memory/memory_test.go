@@ -28,6 +28,11 @@ func newStore(tb testing.TB) *Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
 	return s.(*Store)
 }
 
@@ -47,7 +52,6 @@ func (s *Store) size() (items, expiries int, sweeping bool) {
 func TestSweeperGivesMemoryBackAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
-		defer s.Close()
 		write := func(op state.Op) {
 			t.Helper()
 			if err := s.Write(t.Context(), op); err != nil {
@@ -81,7 +85,6 @@ func TestSweeperGivesMemoryBackAndEnds(t *testing.T) {
 func TestRewritingLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
-		defer s.Close()
 		for range 1000 {
 			if err := s.Write(t.Context(), state.Op{Key: "k", TTL: 24 * time.Hour}); err != nil {
 				t.Fatal(err)
@@ -108,7 +111,6 @@ func TestRewritingLeavesNothingBehind(t *testing.T) {
 func TestETagsDoNotComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t)
-		defer s.Close()
 		seen := map[string]bool{}
 		for i := range 30 {
 			ops := []state.Op{{Key: "k"}, {Key: "k", TTL: time.Second}}
@@ -149,7 +151,6 @@ func BenchmarkSet(b *testing.B) { benchmark(b, true) }
 
 func benchmark(b *testing.B, write bool) {
 	s := newStore(b)
-	defer s.Close()
 	keys := make([]string, 1024)
 	value := make([]byte, 1024)
 	for i := range keys {

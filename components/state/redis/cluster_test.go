@@ -97,8 +97,13 @@ func TestParseSlots(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, bad := range [][]any{
-		{"x"}, {[]any{}}, {[]any{int64(1), int64(2)}}, {[]any{"0", int64(2), node("h", int64(1))}},
-		{[]any{int64(1), int64(2), "node"}}, {[]any{int64(1), int64(2), node("h")}}, {[]any{int64(1), int64(2), node("h", "port")}},
+		{"x"},
+		{[]any{}},
+		{[]any{int64(1), int64(2)}},
+		{[]any{"0", int64(2), node("h", int64(1))}},
+		{[]any{int64(1), int64(2), "node"}},
+		{[]any{int64(1), int64(2), node("h")}},
+		{[]any{int64(1), int64(2), node("h", "port")}},
 	} {
 		if _, err := parseSlots(bad, "asked:1"); err == nil {
 			t.Errorf("%v: no error", bad)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,7 @@ type call struct {
 func newLanes(ctx context.Context, s *settings, scripts ...script) *lanes {
 	l := &lanes{settings: s, scripts: scripts, ctx: context.WithoutCancel(ctx)}
 	l.quit, l.end = context.WithCancel(l.ctx)
-	l.client = s.connect(s.dialer(l.quit))
+	l.client = s.connect(s.dialer(l.quit)) //nolint:contextcheck // connections outlive ctx, and end with quit
 	return l
 }
 
@@ -105,6 +106,9 @@ func (l *lanes) enqueue(c *call) error {
 func (l *lanes) run() {
 	var batch []*call
 	for {
+		// Callers that are ready to run get to queue their calls first: fuller
+		// pipelines for next to no delay.
+		runtime.Gosched()
 		l.mu.Lock()
 		batch = l.take(batch[:0])
 		if len(batch) == 0 {
@@ -176,8 +180,7 @@ func (l *lanes) send(batch []*call) {
 // exec sends the commands of calls that which picks as one pipeline. A command
 // that was sent before goes with its script's source when that was missing.
 func (l *lanes) exec(calls []*call, which func(goredis.Cmder) bool) {
-	pipe := l.client.Pipeline()
-	n := 0
+	var pipe goredis.Pipeliner
 	for _, c := range calls {
 		for i, cmd := range c.cmds {
 			if !which(cmd) {
@@ -188,11 +191,13 @@ func (l *lanes) exec(calls []*call, which func(goredis.Cmder) bool) {
 				c.cmds[i] = cmd
 			}
 			cmd.SetErr(nil)
+			if pipe == nil {
+				pipe = l.client.Pipeline()
+			}
 			_ = pipe.Process(l.ctx, cmd) // only collects
-			n++
 		}
 	}
-	if n > 0 {
+	if pipe != nil {
 		_, _ = pipe.Exec(l.ctx) // every command has its own error
 	}
 }

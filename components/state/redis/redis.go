@@ -61,7 +61,7 @@ func (s *Store) Features() state.Features {
 
 // Check implements components.Checker: it sends a PING.
 func (s *Store) Check(ctx context.Context) error {
-	ping := goredis.NewStatusCmd(s.lanes.ctx, "ping")
+	ping := goredis.NewStatusCmd(ctx, "ping")
 	if err := s.lanes.do(ctx, &call{cmds: []goredis.Cmder{ping}, again: true}); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Store) Get(ctx context.Context, req state.Get) (*state.Item, error) {
 		return nil, err
 	}
 	c := &call{cmds: make([]goredis.Cmder, 0, 2), again: true}
-	c.addGet(s.lanes.ctx, req.Key)
+	c.addGet(ctx, req.Key)
 	if err := s.lanes.do(ctx, c); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Store) BulkGet(ctx context.Context, reqs []state.Get) ([]state.Result, 
 		c := &call{cmds: make([]goredis.Cmder, 0, 2*len(chunk)), again: true}
 		for i, req := range chunk {
 			if results[from+i].Err = req.Check(); results[from+i].Err == nil {
-				c.addGet(s.lanes.ctx, req.Key)
+				c.addGet(ctx, req.Key)
 			}
 		}
 		if len(c.cmds) == 0 {
@@ -166,9 +166,9 @@ func (s *Store) Write(ctx context.Context, op state.Op) error {
 	c := &call{size: len(op.Value), again: !op.Conditional()}
 	plain := !op.Delete && !op.Conditional() && op.Options.Concurrency != state.FirstWrite
 	if plain {
-		c.cmds = []goredis.Cmder{s.set.call(s.lanes.ctx, []string{op.Key}, bytes.Clone(op.Value), s.ttl(op))}
+		c.cmds = []goredis.Cmder{s.set.call(ctx, []string{op.Key}, bytes.Clone(op.Value), s.ttl(op))}
 	} else {
-		c.cmds = []goredis.Cmder{s.writeCall(op)}
+		c.cmds = []goredis.Cmder{s.writeCall(ctx, op)}
 	}
 	if err := s.lanes.do(ctx, c); err != nil {
 		return err
@@ -189,7 +189,7 @@ func (s *Store) BulkWrite(ctx context.Context, ops []state.Op) []error {
 				break
 			}
 			if errs[to] = first(ctx.Err(), checkOp(ops[to])); errs[to] == nil {
-				c.cmds = append(c.cmds, s.writeCall(ops[to]))
+				c.cmds = append(c.cmds, s.writeCall(ctx, ops[to]))
 				c.size += len(ops[to].Value)
 			}
 		}
@@ -225,7 +225,7 @@ func (s *Store) Transact(ctx context.Context, ops []state.Op) error {
 	if len(ops) == 0 {
 		return ctx.Err()
 	}
-	c.cmds = []goredis.Cmder{s.writeCall(ops...)}
+	c.cmds = []goredis.Cmder{s.writeCall(ctx, ops...)}
 	if err := s.lanes.do(ctx, c); err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (s *Store) ttl(op state.Op) int64 {
 
 // writeCall returns the command that carries out ops together. Their values
 // are copied.
-func (s *Store) writeCall(ops ...state.Op) *goredis.Cmd {
+func (s *Store) writeCall(ctx context.Context, ops ...state.Op) *goredis.Cmd {
 	keys := make([]string, len(ops))
 	args := make([]any, 0, 4*len(ops))
 	for i, op := range ops {
@@ -282,7 +282,7 @@ func (s *Store) writeCall(ops ...state.Op) *goredis.Cmd {
 			args = append(args, flags, op.ETag, s.ttl(op), bytes.Clone(op.Value))
 		}
 	}
-	return s.write.call(s.lanes.ctx, keys, args...)
+	return s.write.call(ctx, keys, args...)
 }
 
 // outcome reads the reply to a script that carried out ops.

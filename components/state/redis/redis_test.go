@@ -430,7 +430,7 @@ func TestHangingServer(t *testing.T) {
 			if _, err := s.Get(ctx, state.Get{Key: "k"}); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("with a deadline: %v", err)
 			}
-			_, err := s.Get(t.Context(), state.Get{Key: fmt.Sprint(i)})
+			_, err := s.Get(t.Context(), state.Get{Key: fmt.Sprint(i)}) //nolint:contextcheck // on purpose without the deadline
 			if err == nil || !strings.Contains(err.Error(), server.Addr) {
 				t.Errorf("without a deadline: %v", err)
 			}
