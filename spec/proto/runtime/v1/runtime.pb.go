@@ -2397,7 +2397,7 @@ type TransactionalStateOperation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "upsert" to write, "delete" to delete.
 	OperationType string `protobuf:"bytes,1,opt,name=operationType,proto3" json:"operationType,omitempty"`
-	// An operation without a request is skipped. For "delete", `value` is not read.
+	// An operation without a request is refused: nothing is done, INVALID_ARGUMENT. For "delete", `value` is not read.
 	Request       *StateItem `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
