@@ -32,11 +32,15 @@ var (
 // the counters may be called from anywhere.
 type Conn struct {
 	net.Conn
-	// Timeout bounds each wait for the peer to take bytes; 0 is none. Set it
-	// before the connection is used.
+	// Timeout bounds each Write; 0 is no bound. The limit may be up to a
+	// quarter shorter than said. Set it before the connection is used.
 	Timeout time.Duration
 	// NotAfter ends every write; zero is never. The goroutine that writes sets it.
 	NotAfter time.Time
+	// writeBy is the write deadline that limitWrite has set; moved tells that
+	// somebody else has set one since.
+	writeBy time.Time
+	moved   atomic.Bool
 
 	r *bufio.Reader
 	w *bufio.Writer
@@ -157,18 +161,49 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes to the connection, not through the buffer.
 func (c *Conn) Write(p []byte) (int, error) {
-	if c.Timeout > 0 || !c.NotAfter.IsZero() {
-		at := time.Now().Add(c.Timeout)
-		if c.Timeout <= 0 || !c.NotAfter.IsZero() && c.NotAfter.Before(at) {
-			at = c.NotAfter
-		}
-		_ = c.Conn.SetWriteDeadline(at)
-	}
+	c.limitWrite()
 	n, err := c.Conn.Write(p)
 	if n > 0 {
 		c.out.Add(int64(n))
 	}
 	return n, err
+}
+
+// limitWrite makes the connection's write deadline what Timeout and NotAfter
+// ask for. A deadline that is nearly right stays: moving it costs more than
+// most writes do.
+func (c *Conn) limitWrite() {
+	if c.moved.Load() {
+		c.moved.Store(false)
+		c.writeBy = time.Time{}
+	}
+	at := c.NotAfter
+	if c.Timeout > 0 {
+		now := time.Now()
+		if stall := now.Add(c.Timeout); at.IsZero() || stall.Before(at) {
+			at = stall
+			if c.writeBy.After(now.Add(c.Timeout-c.Timeout/4)) && !c.writeBy.After(stall) {
+				return
+			}
+		}
+	}
+	if !at.Equal(c.writeBy) {
+		c.writeBy = at
+		_ = c.Conn.SetWriteDeadline(at)
+	}
+}
+
+// SetDeadline does what SetReadDeadline and SetWriteDeadline do.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.moved.Store(true)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline sets when writes fail, until the next Write that Timeout or
+// NotAfter bounds: those go first.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.moved.Store(true)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 // BytesRead and BytesWritten count what passed the connection so far.
@@ -181,9 +216,10 @@ var ErrDraining = errors.New("connection is draining")
 // WaitRequest waits, idle, until the peer sends something: at most timeout, 0
 // being for ever. While it waits the connection holds no buffer (after a short
 // while), and Drain ends the wait with ErrDraining. A deadline that passes is
-// os.ErrDeadlineExceeded.
+// os.ErrDeadlineExceeded. After nil the connection has no read deadline.
 func (c *Conn) WaitRequest(timeout time.Duration) error {
-	if c.r != nil && c.r.Buffered() > 0 {
+	if c.hasFirst || c.r != nil && c.r.Buffered() > 0 {
+		_ = c.SetReadDeadline(time.Time{})
 		return nil
 	}
 	c.mu.Lock()
@@ -270,6 +306,15 @@ func (c *Conn) Close() error {
 		return nil
 	}
 	return c.Conn.Close()
+}
+
+// Abort closes the connection so that the peer cannot take the end for an
+// orderly one, where the connection can tell it that: over TCP by a reset.
+func (c *Conn) Abort() error {
+	if l, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok && !c.closed.Load() {
+		_ = l.SetLinger(0)
+	}
+	return c.Close()
 }
 
 // Closed reports whether Close was called on this side.

@@ -42,7 +42,7 @@ type ServerOptions struct {
 	Listener string
 	// IdleTimeout ends a connection on which nothing happens; 0 is never.
 	IdleTimeout time.Duration
-	// Log takes what concerns no single request.
+	// Log takes what concerns no single request; nil drops it.
 	Log *slog.Logger
 	// Extend holds the protocol's own options (`extend_config`); Path is where they stand.
 	Extend map[string]any

@@ -23,8 +23,9 @@ type Header struct {
 	arena  []byte
 }
 
-// arenaSize is the first size of a header's memory: one typical message head.
-const arenaSize = 1 << 10
+// arenaSize is how much memory a header takes at least, for short strings that
+// come one by one. A whole message head gets a chunk of its own size.
+const arenaSize = 256
 
 // Len returns the number of fields.
 func (h *Header) Len() int { return len(h.fields) }
@@ -149,6 +150,9 @@ func (h *Header) Reset() {
 // CopyFrom replaces the content of h by that of src. The two share no memory
 // that either may write.
 func (h *Header) CopyFrom(src *Header) {
+	if h == src {
+		return
+	}
 	h.Reset()
 	h.fields = append(h.fields, src.fields...)
 }

@@ -46,6 +46,7 @@ type Request struct {
 	// Deadline is when the exchange must be over, bodies included; zero is
 	// never. Every layer that waits obeys the earlier of it and ctx's. It is a
 	// field because a context with a timer costs several allocations a request.
+	// A handler sets it before it calls the next one, not while that one works.
 	Deadline time.Time
 	// UpstreamProtocol is the wire protocol to speak with the host that is chosen.
 	UpstreamProtocol string
@@ -96,6 +97,17 @@ func BodyReady(body io.Reader) bool {
 	return ok && r.Ready()
 }
 
+// Buffered is an optional ability of a body: Buffered reports that the next
+// Read returns without waiting for the peer. A body that wraps another passes
+// it on, or what it wraps is sent in more pieces than necessary.
+type Buffered interface{ Buffered() bool }
+
+// BodyBuffered reports whether the next Read of body returns at once.
+func BodyBuffered(body io.Reader) bool {
+	b, ok := body.(Buffered)
+	return ok && b.Buffered() || BodyReady(body)
+}
+
 // Response is the answer to a Request. The caller of Handle owns it and must
 // call Close exactly once when it is done with it, body or no body. After that
 // it may be in use for another exchange: nobody may keep it.
@@ -108,7 +120,9 @@ type Response struct {
 	// For an answer to HEAD, and for 304, it is the length that the body
 	// would have had, while Body is empty; -1 then means that it was not said.
 	ContentLength int64
-	// Body may be nil when the answer has none. Closing it early cancels the exchange.
+	// Body may be nil when the answer has none. Closing it early cancels the
+	// exchange. Reading is not safe for concurrent use; Close may be called
+	// while a Read is blocked.
 	Body io.ReadCloser
 	// Trailer is filled, if at all, once Body has returned io.EOF.
 	Trailer Header

@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -9,11 +11,13 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
-// maxChunkLine limits a chunk's size line with its extensions, in bytes, and
-// maxTrailer a trailer section.
+// maxChunkLine limits a chunk's size line with its extensions, in bytes,
+// maxTrailerLine one line of a trailer section, and maxTrailer all of it. A
+// line must fit into the read buffer.
 const (
-	maxChunkLine = 256
-	maxTrailer   = 16 << 10
+	maxChunkLine   = 256
+	maxTrailerLine = conn.BufferSize
+	maxTrailer     = 16 << 10
 )
 
 // bodyKind says where a body ends.
@@ -50,15 +54,79 @@ func (b *bodyReader) reset(c *conn.Conn, kind bodyKind, length int64, trailer *s
 }
 
 // done reports whether the end of the body was reached.
-func (b *bodyReader) done() bool { return errors.Is(b.err, io.EOF) }
+func (b *bodyReader) done() bool { return b.err == io.EOF } //nolint:errorlint // never wrapped, and asked for often
 
 // ready reports whether the rest of the body is in the buffer already.
 func (b *bodyReader) ready() bool {
-	return b.done() || b.kind == bodyLength && int64(b.c.Reader().Buffered()) >= b.left
+	switch {
+	case b.done():
+		return true
+	case b.kind == bodyLength:
+		return int64(b.c.Reader().Buffered()) >= b.left
+	case b.kind == bodyChunked:
+		_, end := b.ahead(true)
+		return end
+	}
+	return false
 }
 
-// buffered reports whether a read returns at once.
-func (b *bodyReader) buffered() bool { return b.done() || b.c.Reader().Buffered() > 0 }
+// buffered reports whether a read returns without waiting for the peer.
+func (b *bodyReader) buffered() bool {
+	switch {
+	case b.err != nil:
+		return true
+	case b.kind == bodyChunked && b.left == 0:
+		data, end := b.ahead(false)
+		return data || end
+	}
+	return b.c.Reader().Buffered() > 0
+}
+
+// ahead looks at what is in the buffer of a chunked body, without reading it:
+// is there data, and the body's end? Bytes that are no chunk count as both,
+// since reading them fails at once. Without all it stops at the first data.
+func (b *bodyReader) ahead(all bool) (data, end bool) {
+	br := b.c.Reader()
+	buf, _ := br.Peek(br.Buffered())
+	left, inChunk := b.left, b.inChunk
+	for {
+		if left > 0 {
+			data = data || len(buf) > 0
+			if int64(len(buf)) < left || !all {
+				return data, false
+			}
+			buf, left = buf[left:], 0
+		}
+		if inChunk {
+			if len(buf) < 2 {
+				return data, false
+			}
+			buf = buf[2:]
+		}
+		eol := bytes.IndexByte(buf, '\n')
+		if eol < 0 && len(buf) < maxChunkLine {
+			return data, false
+		}
+		size, ok := int64(0), false
+		if eol > 0 {
+			size, ok = parseChunkSize(view(buf[:eol-1]))
+		}
+		if !ok {
+			return true, true
+		}
+		buf = buf[eol+1:]
+		if size == 0 {
+			whole := bytes.HasPrefix(buf, crlf) || bytes.Contains(buf, crlfcrlf) || len(buf) > maxTrailer
+			return data || whole, whole
+		}
+		left, inChunk = size, true
+	}
+}
+
+var (
+	crlf     = []byte("\r\n")
+	crlfcrlf = []byte("\r\n\r\n")
+)
 
 func (b *bodyReader) read(p []byte) (int, error) {
 	if b.err != nil {
@@ -68,11 +136,9 @@ func (b *bodyReader) read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := b.step(p)
-	if err != nil {
-		b.err = err
-	}
-	if n > 0 && !errors.Is(err, io.EOF) {
-		return n, nil
+	b.err = err
+	if n > 0 && !b.done() {
+		return n, nil // the error comes with the next call
 	}
 	return n, err
 }
@@ -95,14 +161,12 @@ func (b *bodyReader) step(p []byte) (int, error) {
 	n, err := br.Read(p)
 	b.left -= int64(n)
 	switch {
-	case err == io.EOF:
-		return n, io.ErrUnexpectedEOF
-	case err != nil:
-		return n, err
 	case b.left == 0 && b.kind == bodyLength:
 		return n, io.EOF
+	case errors.Is(err, io.EOF):
+		return n, io.ErrUnexpectedEOF
 	}
-	return n, nil
+	return n, err
 }
 
 // nextChunk reads up to the first byte of the next chunk's data; io.EOF means
@@ -136,7 +200,7 @@ var errChunk = bad("malformed chunk")
 
 func (b *bodyReader) readTrailer() error {
 	for total := 0; ; {
-		line, err := b.line(maxTrailer - total)
+		line, err := b.line(min(maxTrailer-total, maxTrailerLine))
 		if err != nil {
 			return err
 		}
@@ -148,11 +212,13 @@ func (b *bodyReader) readTrailer() error {
 		if refused != nil {
 			return refused
 		}
-		if b.trailer != nil && b.trailer.Len() >= maxFields {
+		if b.trailer.Len() >= maxFields {
 			return bad("too many trailer fields")
 		}
-		if b.trailer != nil && !forbiddenTrailer(name) {
-			b.trailer.AddBytes([]byte(name), []byte(value))
+		if !forbiddenTrailer(name) {
+			line = b.trailer.Intern([]byte(line)) // what line showed is gone with the next read
+			name, value, _ = splitField(line)
+			b.trailer.Add(name, value)
 		}
 	}
 }
@@ -171,10 +237,12 @@ func (b *bodyReader) line(limit int) (string, error) {
 			_, _ = br.Discard(i + 1)
 			return view(buf[:i-1]), nil
 		}
-		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
+		switch {
+		case errors.Is(err, io.EOF):
+			return "", io.ErrUnexpectedEOF
+		case errors.Is(err, bufio.ErrBufferFull):
+			return "", errChunk
+		case err != nil:
 			return "", err
 		}
 		if n >= limit {
@@ -186,15 +254,10 @@ func (b *bodyReader) line(limit int) (string, error) {
 // parseChunkSize parses a chunk's size line: hexadecimal digits, then nothing
 // or an extension, which is checked and ignored.
 func parseChunkSize(line string) (int64, bool) {
-	digits, extension, has := strings.Cut(line, ";")
-	if has {
-		// Blanks before the ";" are bad whitespace that a recipient may accept
-		// (RFC 9112 section 7.1.1); different readers disagree, so we do not.
-		if !validValue(extension) {
-			return 0, false
-		}
-	}
-	if digits == "" || len(digits) > 15 {
+	digits, extension, _ := strings.Cut(line, ";")
+	// Blanks before the ";" are bad whitespace that a recipient may accept (RFC
+	// 9112 section 7.1.1); different readers disagree, so we do not.
+	if digits == "" || len(digits) > 15 || !validValue(extension) {
 		return 0, false
 	}
 	var n int64

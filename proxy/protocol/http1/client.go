@@ -24,11 +24,14 @@ type client struct {
 	frame framing
 	resp  stream.Response
 	body  responseBody
-	// sent is closed when the goroutine that sends a body has ended, with
-	// sendErr; nil when the body was at hand and there is no such goroutine.
-	sent    chan struct{}
-	sendErr error
-	abort   func()
+	// abort breaks the connection when the context of an exchange ends.
+	abort func()
+
+	// deadline is when the exchange at hand must be over; zero is never.
+	deadline time.Time
+	// out and in are the connection's counters when the exchange began.
+	out, in int64
+	sender  sender
 
 	busy atomic.Bool
 	err  atomic.Pointer[error] // why the connection is finished
@@ -37,6 +40,7 @@ type client struct {
 func newClient(c *conn.Conn, opts protocol.ClientOptions) *client {
 	cl := &client{c: c, opts: opts}
 	cl.body.cl = cl
+	cl.sender.cl = cl
 	cl.abort = func() { _ = c.Close() }
 	return cl
 }
@@ -61,52 +65,57 @@ func (cl *client) Err() error {
 func (cl *client) Stale() bool { return cl.c.Stale() }
 
 // Close implements protocol.Client.
-func (cl *client) Close() error {
-	cl.finish(errClosed)
-	return cl.c.Close()
-}
+func (cl *client) Close() error { return cl.end(errClosed) }
 
 var (
-	errClosed = errors.New("the connection was closed")
-	errNoMore = errors.New("the host ends the connection after this answer")
+	errClosed   = errors.New("the connection was closed")
+	errCanceled = errors.New("the exchange was canceled")
+	errNoMore   = errors.New("the host ends the connection after this answer")
+	errExtra    = errors.New("the host sent more than its answer")
+	errNoAnswer = errors.New("the host closed the connection without an answer")
 )
 
+// finish notes why no further exchange is possible; the first reason stays.
 func (cl *client) finish(err error) { cl.err.CompareAndSwap(nil, &err) }
+
+// end closes the connection, for this reason.
+func (cl *client) end(err error) error {
+	cl.finish(err)
+	return cl.c.Close()
+}
 
 // Handle implements stream.Handler: it sends req and returns when the head of
 // the final answer has come.
 func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
 	if cl.busy.Swap(true) {
+		// No exchange begins, so none is over either: Released is not called.
 		return nil, stream.Errorf(stream.Internal, stream.Local, "http1: two exchanges on one connection")
+	}
+	cl.deadline = req.Deadline
+	if at, ok := ctx.Deadline(); ok && (cl.deadline.IsZero() || at.Before(cl.deadline)) {
+		cl.deadline = at
+	}
+	if err := cl.check(ctx, req); err != nil {
+		cl.release()
+		return nil, err
 	}
 	var stop func() bool
 	if ctx.Done() != nil {
 		stop = context.AfterFunc(ctx, cl.abort)
 	}
-	deadline := req.Deadline
-	if at, ok := ctx.Deadline(); ok && (deadline.IsZero() || at.Before(deadline)) {
-		deadline = at
-	}
-	_ = cl.c.SetReadDeadline(deadline)
-	cl.c.NotAfter = deadline
-
+	_ = cl.c.SetReadDeadline(cl.deadline)
+	cl.c.NotAfter = cl.deadline
+	cl.out, cl.in = cl.c.BytesWritten(), cl.c.BytesRead()
 	cl.resp.Reset()
-	err := cl.send(req)
-	if err == nil || isWriteError(err) {
-		// A host that has seen enough of a request may answer and close.
-		if rerr := cl.receive(req); err == nil || rerr == nil {
-			err = rerr
-		}
-	}
-	if err != nil {
-		cl.finish(err)
-		_ = cl.c.Close()
-		cl.stopSending(req)
+
+	if err := cl.exchange(req); err != nil {
+		_ = cl.end(err)
+		sendErr := cl.sender.stop(req)
 		if stop != nil {
 			stop()
 		}
 		cl.c.Free()
-		e := cl.explain(ctx, req, err)
+		e := cl.explain(ctx, req, err, sendErr)
 		cl.release()
 		return nil, e
 	}
@@ -115,13 +124,58 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 	return &cl.resp, nil
 }
 
+// check refuses what need not, or cannot, be sent: the connection stays as it is.
+func (cl *client) check(ctx context.Context, req *stream.Request) error {
+	if ctx.Err() != nil {
+		return stream.FromContext(ctx, op)
+	}
+	if err := cl.Err(); err != nil {
+		return &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Retry: true, Op: op, Err: err}
+	}
+	if !cl.deadline.IsZero() && !time.Now().Before(cl.deadline) {
+		return &stream.Error{Kind: stream.Timeout, Retry: true, Op: op, Err: os.ErrDeadlineExceeded}
+	}
+	if err := checkRequest(req); err != nil {
+		return &stream.Error{Kind: stream.BadMessage, Side: stream.Local, Op: op, Err: err}
+	}
+	return nil
+}
+
+// exchange sends the request and receives the head of its answer.
+func (cl *client) exchange(req *stream.Request) error {
+	err := cl.send(req)
+	if err == nil {
+		err = cl.receive(req)
+		cl.sender.answered()
+		return err
+	}
+	if _, source := errors.AsType[*readError](err); source || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	// A host that has seen enough of a request may answer and close.
+	_ = cl.c.SetReadDeadline(earlier(cl.deadline, time.Now().Add(lastWords)))
+	if cl.receive(req) != nil {
+		return err
+	}
+	cl.finish(err)
+	return cl.c.SetReadDeadline(cl.deadline)
+}
+
+// lastWords is how long an answer is waited for on a connection that takes no
+// more of the request.
+const lastWords = time.Second
+
+// earlier returns the earlier of two deadlines; zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // send writes the request, its body too if that is at hand; else a goroutine
 // goes on with the body, so that an early answer is seen.
 func (cl *client) send(req *stream.Request) error {
-	if err := checkRequest(req); err != nil {
-		return &stream.Error{Kind: stream.BadMessage, Side: stream.Local, Op: "write request", Err: err}
-	}
-	cl.sent, cl.sendErr = nil, nil
 	writeRequestHead(cl.c.Writer(), req)
 	if req.Body == nil {
 		return cl.c.Writer().Flush()
@@ -131,27 +185,11 @@ func (cl *client) send(req *stream.Request) error {
 		kind = bodyChunked
 	}
 	if stream.BodyReady(req.Body) {
-		_, err := copyBody(cl.c, req.Body, kind, req.ContentLength, &req.Trailer)
+		_, err := copyBody(cl.c, req.Body, kind, req.ContentLength, &req.Trailer, nil)
 		return err
 	}
-	sent := make(chan struct{})
-	cl.sent = sent
-	go func() {
-		defer close(sent)
-		_, cl.sendErr = copyBody(cl.c, req.Body, kind, req.ContentLength, &req.Trailer)
-		if _, broken := errors.AsType[*readError](cl.sendErr); broken {
-			// The caller's body ended early: no answer to it can be had.
-			_ = cl.c.Close()
-		}
-	}()
+	cl.sender.start(req, kind)
 	return nil
-}
-
-// isWriteError reports whether err came from writing to the host.
-func isWriteError(err error) bool {
-	_, own := errors.AsType[*stream.Error](err)
-	_, source := errors.AsType[*readError](err)
-	return !own && !source
 }
 
 // checkRequest reports whether the request's head can be written.
@@ -159,6 +197,10 @@ func checkRequest(req *stream.Request) error {
 	switch {
 	case !isToken(req.Method):
 		return errors.New("the method is not a token")
+	case req.Method == "CONNECT":
+		return errors.New("CONNECT has no path")
+	case req.Path == "*" && (req.Method != "OPTIONS" || req.HasQuery):
+		return errors.New(`the path "*" is for OPTIONS alone`)
 	case req.Path == "" || req.Path[0] != '/' && req.Path != "*":
 		return errors.New(`the path does not begin with "/"`)
 	case !visible(req.Path) || !visible(req.Query) || strings.IndexByte(req.Path, '?') >= 0:
@@ -220,14 +262,6 @@ func (cl *client) frameAnswer(req *stream.Request) error {
 	return nil
 }
 
-// stopSending makes sure that nobody reads the request's body any more.
-func (cl *client) stopSending(req *stream.Request) {
-	if cl.sent != nil {
-		_ = req.Body.Close()
-		<-cl.sent
-	}
-}
-
 func (cl *client) release() {
 	cl.busy.Store(false)
 	if cl.opts.Released != nil {
@@ -235,126 +269,56 @@ func (cl *client) release() {
 	}
 }
 
-// explain turns what went wrong into an error of the core.
-func (cl *client) explain(ctx context.Context, req *stream.Request, err error) *stream.Error {
-	const op = "http1 exchange"
+const op = "http1 exchange"
+
+// explain turns what went wrong into an error of the core. sendErr is why the
+// body was not sent to its end, if so.
+func (cl *client) explain(ctx context.Context, req *stream.Request, err, sendErr error) *stream.Error {
 	if ctx.Err() != nil {
 		return stream.FromContext(ctx, op)
-	}
-	if own, ok := errors.AsType[*stream.Error](err); ok {
-		return own
-	}
-	if source, ok := errors.AsType[*readError](err); ok {
-		return &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Op: op, Err: source.err}
-	}
-	if source, ok := errors.AsType[*readError](cl.sendErr); ok {
-		if own, ok := errors.AsType[*stream.Error](source.err); ok {
-			return own
-		}
-		return &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Op: op, Err: source.err}
 	}
 	if refused, ok := errors.AsType[*badMessage](err); ok {
 		return &stream.Error{Kind: stream.BadMessage, Side: stream.Upstream, Op: op, Err: refused}
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &stream.Error{Kind: stream.Timeout, Side: stream.Upstream, Op: op, Err: err}
+	// What ended the sending ended the exchange, unless its time was over.
+	late := errors.Is(err, os.ErrDeadlineExceeded) && !cl.deadline.IsZero() && !time.Now().Before(cl.deadline)
+	if sendErr != nil && !late {
+		err = sendErr
 	}
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the host closed the connection without an answer")
+	if e := sourceError(err); e != nil {
+		return e
 	}
-	// Whether the host has acted on the request cannot be known; repeating is
-	// safe only where acting twice is, and while no answer has begun.
-	retry := req.Idempotent() && !errors.Is(err, io.ErrUnexpectedEOF)
-	return &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Retry: retry, Op: op, Err: err}
-}
-
-// responseBody is an answer's body on its way to the caller.
-type responseBody struct {
-	cl   *client
-	r    bodyReader
-	ctx  context.Context
-	req  *stream.Request
-	stop func() bool
-}
-
-func (b *responseBody) begin(ctx context.Context, req *stream.Request, stop func() bool) {
-	b.ctx, b.req, b.stop = ctx, req, stop
-}
-
-// Read implements io.Reader.
-func (b *responseBody) Read(p []byte) (int, error) {
-	n, err := b.r.read(p)
-	if err != nil && err != io.EOF {
-		err = b.explain(err)
-	}
-	return n, err
-}
-
-func (b *responseBody) explain(err error) error {
-	const op = "http1 response body"
-	if b.ctx.Err() != nil {
-		return stream.FromContext(b.ctx, op)
-	}
-	e := &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Op: op, Err: err}
+	e := &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Retry: cl.repeatable(req), Op: op, Err: err}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		e.Kind = stream.Timeout
-	case errors.As(err, new(*badMessage)):
-		e.Kind = stream.BadMessage
+	case errors.Is(err, io.EOF):
+		e.Err = errNoAnswer
 	}
 	return e
 }
 
-// Ready implements stream.Ready.
-func (b *responseBody) Ready() bool { return b.r.ready() }
-
-// Buffered reports whether a Read returns without waiting.
-func (b *responseBody) Buffered() bool { return b.r.buffered() }
-
-// Close ends the exchange. The connection lives on if the body was read to its end.
-// It must be called once.
-func (b *responseBody) Close() error {
-	cl := b.cl
-	if !b.r.done() {
-		cl.finish(errClosed)
-		_ = cl.c.Close()
+// sourceError returns the error of a request body that could not be read, nil
+// if err is none.
+func sourceError(err error) *stream.Error {
+	source, ok := errors.AsType[*readError](err)
+	if !ok {
+		return nil
 	}
-	if cl.sent != nil {
-		b.finishRequest()
+	if own, ok := errors.AsType[*stream.Error](source.err); ok {
+		return own
 	}
-	// Once stop reports true, abort will not run any more; else it ran.
-	if b.stop != nil && !b.stop() {
-		cl.finish(errClosed)
-	}
-	b.ctx, b.req, b.stop = nil, nil, nil
-	switch {
-	case cl.Err() != nil:
-		_ = cl.c.Close()
-		cl.c.Free()
-	case cl.c.Reader().Buffered() > 0:
-		// Bytes that nobody asked for: the next exchange would take them for its answer.
-		cl.finish(errors.New("the host sent more than its answer"))
-		_ = cl.c.Close()
-	default:
-		_ = cl.c.SetReadDeadline(time.Time{})
-		cl.c.Release()
-	}
-	cl.release()
-	return nil
+	return &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Op: op, Err: source.err}
 }
 
-// finishRequest ends the sending of a body that the host answered early. The
-// connection cannot be used again then: the request on it is not whole.
-func (b *responseBody) finishRequest() {
-	cl := b.cl
-	select {
-	case <-cl.sent:
-	default:
-		cl.finish(errClosed)
-		_ = cl.c.Close()
-		cl.stopSending(b.req)
+// repeatable reports whether sending the request again cannot do it twice.
+// What the host has done with what it got cannot be known.
+func (cl *client) repeatable(req *stream.Request) bool {
+	switch {
+	case cl.c.BytesWritten() == cl.out:
+		return true
+	case cl.c.BytesRead() != cl.in:
+		return false
 	}
-	if cl.sendErr != nil {
-		cl.finish(cl.sendErr)
-	}
+	return req.Idempotent()
 }

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -20,7 +21,7 @@ var _ protocol.Protocol = Protocol{}
 type Options struct {
 	MaxHeaderBytes int           `json:"max_header_size" min:"256" max:"16777216" doc:"Most bytes in a message head. Default 65536."`
 	MaxBodyBytes   int64         `json:"max_request_body_size" min:"0" doc:"Most bytes in a request body. 0: no limit; bodies stream."`
-	HeadTimeout    time.Duration `json:"read_header_timeout" doc:"Most time to receive a head once it began. Default 10s."`
+	HeadTimeout    time.Duration `json:"read_header_timeout" min:"1ms" doc:"Most time to receive a head once it began. Default 10s."`
 }
 
 // DefaultOptions returns the options that hold where none are given.
@@ -51,6 +52,9 @@ func (Protocol) Match(prefix []byte) protocol.Verdict {
 func (Protocol) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
 	o := DefaultOptions()
 	warnings, err := decode.Into(&o, opts.Extend, opts.Path)
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	for _, w := range warnings {
 		opts.Log.Warn(w.String())
 	}

@@ -65,9 +65,6 @@ func peekHead(c *conn.Conn, limit int) ([]byte, error) {
 
 // readRequest reads a request head from c into req and f.
 func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error {
-	if err := skipEmptyLine(c); err != nil {
-		return err
-	}
 	head, err := peekHead(c, limit)
 	if err != nil {
 		return err
@@ -83,8 +80,8 @@ func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error
 	if refused := scanFields(text[eol+2:len(text)-2], &req.Header, f); refused != nil {
 		return refused
 	}
-	if !f.hasHost && !f.http10 {
-		return bad("no Host field")
+	if f.host == "" && !f.http10 {
+		return bad("no Host field, or an empty one")
 	}
 	req.Scheme = "http"
 	req.Authority = f.host
@@ -95,30 +92,35 @@ func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error
 	parser := requestParsers.Get().(*fasthttp.RequestHeader)
 	defer requestParsers.Put(parser)
 	// Reading also takes the head out of the buffer.
-	if err := parser.Read(c.Reader()); err != nil {
+	br := c.Reader()
+	after := br.Buffered() - len(head)
+	if err := parser.Read(br); err != nil {
 		return bad("malformed header")
 	}
-	if string(parser.Method()) != line.method || string(parser.RequestURI()) != line.target ||
+	if br.Buffered() != after || string(parser.Method()) != line.method || string(parser.RequestURI()) != line.target ||
 		!sameFraming(parser.ContentLength(), f) {
 		return bad("ambiguous header")
 	}
 	return nil
 }
 
-// skipEmptyLine skips one empty line before a request (RFC 9112 section 2.2).
-func skipEmptyLine(c *conn.Conn) error {
+// skipEmptyLine skips one empty line before a request (RFC 9112 section 2.2)
+// and reports whether there was one.
+func skipEmptyLine(c *conn.Conn) (bool, error) {
 	br := c.Reader()
 	first, err := br.Peek(1)
-	if err != nil {
-		return err
+	if err != nil || first[0] != '\r' {
+		return false, err
 	}
-	if first[0] != '\r' {
-		return nil
+	two, err := br.Peek(2)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
-	if two, err := br.Peek(2); err == nil && two[1] == '\n' {
-		_, _ = br.Discard(2)
+	if err != nil || two[1] != '\n' {
+		return false, err
 	}
-	return nil
+	_, err = br.Discard(2)
+	return true, err
 }
 
 // sameFraming reports whether fasthttp's idea of a message's length (-1
@@ -160,7 +162,11 @@ func splitTarget(line requestLine, req *stream.Request) *badMessage {
 		if req.Authority == "" || !validHost(req.Authority) {
 			return bad("malformed host in the request target")
 		}
-		if target == "" || target[0] == '?' {
+		switch {
+		case target == "" && line.method == "OPTIONS":
+			req.Path = "*" // it asks about the host as a whole (RFC 9112 section 3.2.4)
+			return nil
+		case target == "" || target[0] == '?':
 			target = "/" + target
 		}
 	}
@@ -183,17 +189,19 @@ func readResponse(c *conn.Conn, limit int, resp *stream.Response, f *framing) er
 	if refused != nil {
 		return refused
 	}
-	resp.Status, f.http10 = status, http10
+	resp.Status, f.http10, f.response = status, http10, true
 	if refused := scanFields(text[eol+2:len(text)-2], &resp.Header, f); refused != nil {
 		return refused
 	}
 
 	parser := responseParsers.Get().(*fasthttp.ResponseHeader)
 	defer responseParsers.Put(parser)
-	if err := parser.Read(c.Reader()); err != nil {
+	br := c.Reader()
+	after := br.Buffered() - len(head)
+	if err := parser.Read(br); err != nil {
 		return bad("malformed header")
 	}
-	if parser.StatusCode() != status || !sameFraming(parser.ContentLength(), f) {
+	if br.Buffered() != after || parser.StatusCode() != status || !sameFraming(parser.ContentLength(), f) {
 		return bad("ambiguous header")
 	}
 	return nil

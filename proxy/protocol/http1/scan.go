@@ -23,9 +23,8 @@ func bad(reason string) *badMessage { return &badMessage{status: 400, reason: re
 
 // framing is what a head says about the message around it.
 type framing struct {
-	http10  bool
-	hasHost bool
-	// host is the value of Host.
+	http10 bool
+	// host is the value of Host, "" when there is none.
 	host string
 	// length is the Content-Length, -1 when there is none.
 	length  int64
@@ -36,8 +35,8 @@ type framing struct {
 	connection []string
 	// expectContinue: the sender waits for 100 before it sends the body.
 	expectContinue bool
-	teTrailers     bool
-	upgrade        bool
+	// response: the head is a response's, in which Host and Expect mean nothing.
+	response bool
 }
 
 // scanFields checks the field lines of a head (each ended by CRLF, without the
@@ -81,13 +80,16 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 			f.chunked = true
 			continue
 		case fieldHost:
+			if f.response {
+				continue
+			}
 			if hosts++; hosts > 1 {
 				return bad("several Host fields")
 			}
 			if !validHost(value) {
 				return bad("malformed Host")
 			}
-			f.hasHost, f.host = true, value
+			f.host = value
 			continue
 		case fieldConnection:
 			if err := f.options(value); err != nil {
@@ -95,19 +97,14 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 			}
 			continue
 		case fieldExpect:
+			if f.response {
+				continue
+			}
 			if strings.EqualFold(value, "100-continue") {
 				f.expectContinue = true
 				continue
 			}
 			return &badMessage{status: 417, reason: "unknown expectation"}
-		case fieldTE:
-			if strings.EqualFold(value, "trailers") {
-				f.teTrailers = true
-			}
-			continue
-		case fieldUpgrade:
-			f.upgrade = true
-			continue
 		case fieldHop:
 			continue
 		}
@@ -184,16 +181,14 @@ const (
 	fieldHost
 	fieldConnection
 	fieldExpect
-	fieldTE
-	fieldUpgrade
-	fieldHop // other hop-by-hop fields, which are dropped
+	fieldHop // other hop-by-hop fields, which are dropped; we offer no upgrade
 )
 
 func special(name string) fieldKind {
 	switch len(name) {
 	case 2:
 		if stream.EqualName(name, "TE") {
-			return fieldTE
+			return fieldHop
 		}
 	case 4:
 		if stream.EqualName(name, "Host") {
@@ -205,7 +200,7 @@ func special(name string) fieldKind {
 		}
 	case 7:
 		if stream.EqualName(name, "Upgrade") {
-			return fieldUpgrade
+			return fieldHop
 		}
 		if stream.EqualName(name, "Trailer") {
 			return fieldHop

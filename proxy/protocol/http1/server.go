@@ -3,10 +3,10 @@ package http1
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"net"
+	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -18,9 +18,13 @@ import (
 // keep a connection; with more to come it is closed instead.
 const maxDrain = 256 << 10
 
+// lingerFor is how long we wait for a peer to take our last answer and close.
+const lingerFor = 500 * time.Millisecond
+
 type server struct {
 	opts   protocol.ServerOptions
 	limits Options
+	clock  clock
 }
 
 // exchange is what one connection's requests need, one after the other.
@@ -31,6 +35,8 @@ type exchange struct {
 	peer string
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
+	// blank: an empty line stood where a request could begin.
+	blank bool
 
 	req   stream.Request
 	frame framing
@@ -49,26 +55,29 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 
 	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
 	_, x.inside = c.Conn.(*conn.PipeConn)
+	x.body.init(x)
 	x.watch.init(c, cancel)
 	defer x.watch.stop()
 	for {
 		c.Release()
 		err := c.WaitRequest(s.opts.IdleTimeout)
-		if err == nil {
-			err = x.serve(ctx)
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil
+			}
+			return err
 		}
-		switch {
-		case err == nil:
-			continue
-		case errors.Is(err, io.EOF), errors.Is(err, conn.ErrDraining), errors.Is(err, errLast), ctx.Err() != nil,
-			errors.Is(err, os.ErrDeadlineExceeded) && c.Reader().Buffered() == 0:
-			return nil
+		if err := x.serve(ctx); err != nil {
+			if ctx.Err() != nil || errors.Is(err, errLast) {
+				return nil
+			}
+			return err
 		}
-		return err
 	}
 }
 
-// errLast ends a connection in order: its last answer was written.
+// errLast ends a connection in order: its last answer was written, or the
+// caller has gone.
 var errLast = errors.New("last exchange")
 
 // serve answers one request. An error ends the connection.
@@ -80,15 +89,18 @@ func (x *exchange) serve(ctx context.Context) error {
 	req.Info.Start = time.Now()
 	req.Info.Listener = x.s.opts.Listener
 	req.Info.Downstream = x.peer
+	c.NotAfter = time.Time{}
 	_ = c.SetReadDeadline(req.Info.Start.Add(x.s.limits.HeadTimeout))
-	if err := readRequest(c, x.s.limits.MaxHeaderBytes, req, &x.frame); err != nil {
+	if again, err := x.read(); err != nil {
 		return x.refuse(ctx, err)
+	} else if again {
+		return nil
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	if max := x.s.limits.MaxBodyBytes; max > 0 && x.frame.length > max {
 		return x.refuse(ctx, &badMessage{status: 413, reason: "body too large"})
 	}
-	x.body.begin(x)
+	x.body.begin()
 	if x.body.r.done() {
 		x.watch.start()
 	} else {
@@ -96,89 +108,144 @@ func (x *exchange) serve(ctx context.Context) error {
 	}
 
 	resp, err := x.h.Handle(ctx, req)
-	if err != nil {
-		resp = x.errorResponse(stream.AsError(err))
-	}
-	err = x.answer(resp)
+	err = x.answer(resp, err)
 	_ = resp.Close()
-	if left := x.body.finish(); err == nil || errors.Is(err, errLast) {
-		if left {
-			x.lingerClose()
-			err = errLast
-		}
-	}
-	if gone := x.watch.stop(); gone && err == nil {
-		err = io.EOF
+	left := x.body.finish(err == nil)
+	gone := x.watch.stop()
+	switch {
+	case gone && (err == nil || errors.Is(err, errLast)):
+		return errLast
+	case err == nil && left, errors.Is(err, errLast) && (left || !x.frame.close || c.Reader().Buffered() > 0):
+		x.linger()
+		return errLast
 	}
 	return err
 }
 
-// answer writes resp. It returns errLast when the connection ends with it.
-func (x *exchange) answer(resp *stream.Response) error {
-	c, w := x.c, x.c.Writer()
-	if resp == stream.NoResponse {
-		resp = &stream.Response{Status: 202}
-	}
-	if err := checkFields(&resp.Header); err != nil {
-		// The answer that cannot be written is closed by serve.
-		resp = x.errorResponse(&stream.Error{Kind: stream.Internal, Op: "write response", Err: err})
-	}
-	// A body that nobody read to its end does not end here if it is long.
-	closing := x.frame.close || x.frame.http10 && !x.frame.keepAlive || c.Draining() || !x.body.short()
-	kind := writeResponseHead(w, &x.req, resp, x.frame.http10, closing)
-	if kind == bodyClose {
-		closing = true
-	}
-	n, err := copyBody(c, resp.Body, kind, resp.ContentLength, &resp.Trailer)
-	x.req.Info.BytesOut = n
+// read reads a request head. again: there was an empty line only.
+func (x *exchange) read() (again bool, err error) {
+	skipped, err := skipEmptyLine(x.c)
 	if err != nil {
+		return false, err
+	}
+	if skipped && x.blank {
+		return false, bad("empty lines before a request")
+	}
+	if x.blank = skipped; skipped && x.c.Reader().Buffered() == 0 {
+		return true, nil // some callers send one behind a body
+	}
+	err = readRequest(x.c, x.s.limits.MaxHeaderBytes, &x.req, &x.frame)
+	x.blank = false
+	return false, err
+}
+
+// answer writes resp, or what stands for the handler's error. It returns
+// errLast when the connection ends with it.
+func (x *exchange) answer(resp *stream.Response, failure error) error {
+	// A body that nobody read to its end does not end here if it is long.
+	keep := x.body.answer()
+	resp = x.writable(resp, failure)
+	c, w := x.c, x.c.Writer()
+	closing := x.frame.close || x.frame.http10 && !x.frame.keepAlive || c.Draining() || !keep
+	kind := writeResponseHead(w, x.req.Method, resp, x.s.clock.date(time.Now()), x.frame.http10, closing)
+	n, err := copyBody(c, resp.Body, kind, resp.ContentLength, &resp.Trailer, nil)
+	x.req.Info.BytesOut = n
+	switch {
+	case err != nil:
 		// The head is out: breaking the connection is the only way left to
 		// tell the caller that the answer is not whole.
+		if kind == bodyClose {
+			_ = c.Abort()
+		}
 		return err
-	}
-	if closing {
+	case closing || kind == bodyClose:
 		return errLast
 	}
 	return nil
 }
 
+// writable returns an answer that can be written in the time that is left:
+// resp, or one that tells of a failure. It bounds the writing.
+func (x *exchange) writable(resp *stream.Response, failure error) *stream.Response {
+	deadline := x.req.Deadline
+	x.c.NotAfter = time.Time{}
+	if failure == nil {
+		switch {
+		case resp == nil:
+			failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: errors.New("the handler returned neither an answer nor an error")}
+		case resp == stream.NoResponse:
+			return &stream.Response{Status: http.StatusAccepted}
+		case resp.Status < 200 || resp.Status > 599:
+			failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: fmt.Errorf("status %d is none of a final answer", resp.Status)}
+		case !deadline.IsZero() && !time.Now().Before(deadline):
+			failure = &stream.Error{Kind: stream.Timeout, Op: "answer", Err: os.ErrDeadlineExceeded}
+		default:
+			if err := checkFields(&resp.Header); err != nil {
+				failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: err}
+			}
+		}
+	}
+	if failure == nil {
+		x.c.NotAfter = deadline
+		return resp
+	}
+	return x.errorResponse(stream.AsError(failure))
+}
+
 // refuse answers bytes that are no request and ends the connection.
 func (x *exchange) refuse(ctx context.Context, err error) error {
-	var refused *badMessage
+	refused, ok := errors.AsType[*badMessage](err)
 	switch {
-	case errors.As(err, &refused):
-	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+	case ok:
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		refused = &badMessage{status: 408, reason: "the request head took too long"}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		refused = &badMessage{reason: "the connection ended inside a request head"}
 	default:
 		return err
 	}
-	e := &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Err: refused}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if r, ok := x.h.(stream.Rejecter); ok {
-		r.Reject(ctx, &x.req, refused.status, e)
+		r.Reject(ctx, &x.req, refused.status, &stream.Error{Kind: refused.kind(), Side: stream.Downstream, Op: "read request", Err: refused})
 	}
 	if refused.status == 0 {
-		return io.EOF
+		return errLast
 	}
-	_ = x.c.SetReadDeadline(time.Time{})
 	resp := textResponse(refused.status, refused.reason)
-	writeResponseHead(x.c.Writer(), &stream.Request{Method: "GET"}, resp, false, true)
-	if _, err := copyBody(x.c, resp.Body, bodyLength, resp.ContentLength, nil); err != nil {
+	kind := writeResponseHead(x.c.Writer(), x.req.Method, resp, x.s.clock.date(time.Now()), false, true)
+	if _, err := copyBody(x.c, resp.Body, kind, resp.ContentLength, nil, nil); err != nil {
 		return err
 	}
-	x.lingerClose()
+	x.linger()
 	return errLast
 }
 
-// lingerClose lets the peer read our last answer: closing at once, with its
-// bytes unread, would reset the connection and take the answer with it (RFC
-// 9112 section 9.6).
-func (x *exchange) lingerClose() {
-	_ = x.c.CloseWrite()
-	_ = x.c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-	_, _ = io.CopyN(io.Discard, x.c, maxDrain)
+// kind says what a refusal means to the layers above.
+func (b *badMessage) kind() stream.Kind {
+	switch b.status {
+	case 0:
+		return stream.Reset
+	case 408:
+		return stream.Timeout
+	case 413, 431:
+		return stream.TooLarge
+	}
+	return stream.BadMessage
 }
+
+// linger lets the peer read our last answer: closing at once, with its bytes
+// unread, would reset the connection and take the answer with it (RFC 9112
+// section 9.6).
+func (x *exchange) linger() {
+	_ = x.c.CloseWrite()
+	_ = x.c.SetReadDeadline(time.Now().Add(lingerFor))
+	_, _ = io.Copy(io.Discard, onlyReader{x.c})
+}
+
+// onlyReader hides what else a connection can do.
+type onlyReader struct{ io.Reader }
 
 // errorResponse is the answer for a failed exchange. It says what kind of
 // failure it was (also as RFC 9209 has it), and nothing of the request or the
@@ -209,137 +276,7 @@ func (b *textBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *textBody) Close() error { return nil }
-
-// requestBody is a request's body on its way to the handler.
-type requestBody struct {
-	x *exchange
-	r bodyReader
-	// mu guards closed; Close may come while a Read waits.
-	mu     sync.Mutex
-	closed bool
-	// reading is held while a Read is at work.
-	reading sync.Mutex
-	expect  bool // the caller waits for 100
-}
-
-func (b *requestBody) begin(x *exchange) {
-	f := &x.frame
-	kind := bodyNone
-	switch {
-	case f.chunked:
-		kind = bodyChunked
-	case f.length > 0:
-		kind = bodyLength
-	}
-	b.x, b.closed, b.expect = x, false, f.expectContinue && !f.http10
-	b.r.reset(x.c, kind, f.length, &x.req.Trailer)
-	x.req.ContentLength = f.length
-	if kind == bodyNone {
-		x.req.ContentLength = 0
-	}
-}
-
-// Read implements io.Reader.
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.reading.Lock()
-	defer b.reading.Unlock()
-	b.mu.Lock()
-	closed, expect := b.closed, b.expect
-	b.expect = false
-	b.mu.Unlock()
-	if closed {
-		return 0, net.ErrClosed
-	}
-	if expect && !b.r.done() && b.x.c.Reader().Buffered() == 0 {
-		if _, err := b.x.c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
-			return 0, err
-		}
-	}
-	n, err := b.r.read(p)
-	info := &b.x.req.Info
-	info.BytesIn += int64(n)
-	if max := b.x.s.limits.MaxBodyBytes; max > 0 && info.BytesIn > max {
-		return 0, &stream.Error{Kind: stream.TooLarge, Side: stream.Downstream, Op: "read request body"}
-	}
-	if err == io.EOF {
-		b.x.watch.start()
-	} else if err != nil {
-		err = bodyError(err)
-	}
-	return n, err
-}
-
-// bodyError says what a request body's failure means to the layers above.
-func bodyError(err error) error {
-	var refused *badMessage
-	if errors.As(err, &refused) {
-		return &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Op: "read request body", Err: err}
-	}
-	return &stream.Error{Kind: stream.Reset, Side: stream.Downstream, Op: "read request body", Err: err}
-}
-
 // Ready implements stream.Ready.
-func (b *requestBody) Ready() bool {
-	b.reading.Lock()
-	defer b.reading.Unlock()
-	return !b.expect && b.r.ready()
-}
+func (b *textBody) Ready() bool { return true }
 
-// Buffered reports whether a Read returns without waiting.
-func (b *requestBody) Buffered() bool {
-	b.reading.Lock()
-	defer b.reading.Unlock()
-	return b.r.buffered()
-}
-
-// Close implements io.Closer: a Read that waits returns.
-func (b *requestBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return nil
-	}
-	b.closed = true
-	if !b.reading.TryLock() {
-		_ = b.x.c.SetReadDeadline(time.Unix(1, 0))
-		return nil
-	}
-	b.reading.Unlock()
-	return nil
-}
-
-// short reports whether what is left of the body is little enough to be
-// thrown away. While somebody reads it, it is not.
-func (b *requestBody) short() bool {
-	if !b.reading.TryLock() {
-		return false
-	}
-	defer b.reading.Unlock()
-	// A caller who still waits for 100 may or may not send the body.
-	return b.r.done() || !b.expect && b.r.err == nil && b.r.kind == bodyLength && b.r.left <= maxDrain
-}
-
-// finish throws away what is left of the body, once nobody reads it any more.
-// It reports whether more is left than that: the connection cannot go on.
-func (b *requestBody) finish() (left bool) {
-	_ = b.Close()
-	b.reading.Lock()
-	defer b.reading.Unlock()
-	if b.r.done() {
-		return false
-	}
-	if b.expect || b.r.err != nil {
-		return true
-	}
-	_ = b.x.c.SetReadDeadline(time.Now().Add(time.Second))
-	buf := copyBuffers.Get().(*[chunkHead + copySize + chunkTail]byte)
-	defer copyBuffers.Put(buf)
-	for rest := maxDrain; rest > 0; {
-		n, err := b.r.read(buf[:])
-		if rest -= n; err != nil {
-			return err != io.EOF
-		}
-	}
-	return true
-}
+func (b *textBody) Close() error { return nil }

@@ -2,6 +2,8 @@ package http1
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -14,7 +16,10 @@ const watchAfter = 10 * time.Millisecond
 
 // watch notices that a caller has gone while its request is being answered:
 // nothing else reads the connection then. It looks by peeking, so that a
-// pipelined request stays where it is.
+// pipelined request stays where it is; behind one it sees nothing more.
+//
+// A caller that has shut down its sending side only cannot be told from one
+// that has closed the connection: it counts as gone, too.
 type watch struct {
 	c      *conn.Conn
 	cancel context.CancelFunc
@@ -23,6 +28,8 @@ type watch struct {
 	mu    sync.Mutex
 	cond  sync.Cond
 	state watchState
+	// begun: start was called in this exchange.
+	begun bool
 	gone  bool
 }
 
@@ -40,13 +47,15 @@ func (w *watch) init(c *conn.Conn, cancel context.CancelFunc) {
 	w.cond.L = &w.mu
 }
 
-// start arms the watch. The request must have been read to its end.
+// start arms the watch, once per exchange. The request must have been read to
+// its end: from here on until stop nobody else may read the connection.
 func (w *watch) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.state != watchOff || w.gone {
+	if w.begun || w.gone {
 		return
 	}
+	w.begun = true
 	w.state = watchArmed
 	if w.timer == nil {
 		w.timer = time.AfterFunc(watchAfter, w.look)
@@ -55,22 +64,26 @@ func (w *watch) start() {
 	w.timer.Reset(watchAfter)
 }
 
+// look runs when the timer fires. It may come late, when stop has been called
+// or even another exchange has begun; the state tells.
 func (w *watch) look() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.state != watchArmed {
-		w.mu.Unlock()
 		return
 	}
 	w.state = watchPeeking
+	_ = w.c.SetReadDeadline(time.Time{})
+	br := w.c.Reader()
 	w.mu.Unlock()
-
-	_, err := w.c.Reader().Peek(1)
-
+	_, err := br.Peek(1)
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil && w.state == watchPeeking {
+	// A deadline is stop's way to end the look.
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		w.gone = true
-		w.cancel()
+		if w.state == watchPeeking {
+			w.cancel()
+		}
 	}
 	w.state = watchOff
 	w.cond.Broadcast()
@@ -81,6 +94,7 @@ func (w *watch) look() {
 func (w *watch) stop() (gone bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.begun = false
 	switch w.state {
 	case watchArmed:
 		w.timer.Stop()
