@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -17,7 +19,8 @@ import (
 type PoolOptions struct {
 	// Name is what errors call the other end: "host 10.0.0.1:80".
 	Name string
-	// Dial opens a connection. It must return when ctx ends.
+	// Dial opens a connection. It must return when ctx ends. An error of type
+	// *stream.Error says itself what kind of failure it is; any other is Connect.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Protocol is spoken on the connections.
 	Protocol protocol.Protocol
@@ -40,28 +43,37 @@ type PoolOptions struct {
 }
 
 // janitorEvery is how often idle connections are looked at, to drop those
-// that expired or that the other end has closed.
+// that the other end has closed.
 const janitorEvery = 15 * time.Second
 
-// freshFor is how long an idle connection is trusted without a look.
+// freshFor is how long an idle connection is trusted without a look, by
+// requests that can be sent again if the trust was wrong.
 const freshFor = 20 * time.Millisecond
 
 // Pool keeps connections to one end and sends each request over one of them:
 // a stream.Handler. It opens connections as needed and uses the one that was
 // used last first, so that the others can expire.
 //
-// All methods are safe for concurrent use.
+// A connection carries one exchange at a time. All methods are safe for
+// concurrent use.
 type Pool struct {
 	opts PoolOptions
 
 	mu sync.Mutex
-	// idle holds the connections nobody uses, the one used last at the end.
-	idle []*link
-	// open counts connections, idle, in use, or being dialed.
-	open    int
+	// open counts places: connections, and those being dialed.
+	open int
+	// links holds all connections; idle those that nobody uses, the one used
+	// last at the end. While somebody waits, idle is empty.
+	links map[*link]struct{}
+	idle  []*link
+	// waiters are sent, in the order in which they came, a connection, or nil
+	// for the place of one; a Close closes them. Each has room for what it is
+	// sent, so that sending never blocks.
 	waiters []chan *link
-	busy    map[*link]struct{}
+	// dialing ends what is being dialed.
+	dialing map[*context.CancelFunc]struct{}
 	state   poolState
+	// janitor calls sweep; nil while nothing is idle.
 	janitor *time.Timer
 }
 
@@ -73,17 +85,19 @@ const (
 	poolClosed             // no request is taken
 )
 
-// link is one connection of a pool.
+// link is one connection of a pool. Whoever took it out of the pool owns it.
 type link struct {
 	pool   *Pool
 	client protocol.Client
 	served int
 	used   time.Time
+	// lent is true during an exchange, so that its end counts once.
+	lent atomic.Bool
 }
 
 // NewPool makes a pool. It opens nothing yet.
 func NewPool(opts PoolOptions) *Pool {
-	return &Pool{opts: opts, busy: make(map[*link]struct{})}
+	return &Pool{opts: opts, links: make(map[*link]struct{}), dialing: make(map[*context.CancelFunc]struct{})}
 }
 
 // Handle implements stream.Handler. A request that failed on a kept
@@ -95,10 +109,7 @@ func (p *Pool) Handle(ctx context.Context, req *stream.Request) (*stream.Respons
 		if err != nil {
 			return nil, err
 		}
-		if p.opts.Host != nil {
-			p.opts.Host.Begin()
-		}
-		resp, err := l.client.Handle(ctx, req)
+		resp, err := l.exchange(ctx, req)
 		if err == nil {
 			return resp, nil
 		}
@@ -108,61 +119,113 @@ func (p *Pool) Handle(ctx context.Context, req *stream.Request) (*stream.Respons
 	}
 }
 
+// exchange sends a request. The client calls released when it is over.
+func (l *link) exchange(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+	l.lent.Store(true)
+	if h := l.pool.opts.Host; h != nil {
+		h.Begin()
+	}
+	returned := false
+	defer func() {
+		if !returned { // a panic: nobody will end the exchange
+			_ = l.client.Close()
+			l.released()
+		}
+	}()
+	resp, err := l.client.Handle(ctx, req)
+	returned = true
+	return resp, err
+}
+
 // acquire returns a connection for one exchange; kept tells one that was used
 // before from a new one, which fresh asks for.
 func (p *Pool) acquire(ctx context.Context, req *stream.Request, fresh bool) (l *link, kept bool, err error) {
 	p.mu.Lock()
-	if p.state == poolClosed {
+	for !fresh && len(p.idle) > 0 {
+		l := p.takeIdle(len(p.idle) - 1)
 		p.mu.Unlock()
-		return nil, false, stream.Errorf(stream.Stopping, stream.Local, "%s: the pool is closed", p.opts.Name)
-	}
-	if fresh {
-		// What is idle is no younger than the connection that just failed.
-		p.dropIdle()
-	}
-	for n := len(p.idle); n > 0; n = len(p.idle) {
-		l := p.idle[n-1]
-		p.idle[n-1], p.idle = nil, p.idle[:n-1]
-		p.busy[l] = struct{}{}
-		p.mu.Unlock()
-		if l.client.Err() == nil && (time.Since(l.used) < freshFor || !l.client.Stale()) {
+		if l.usable(req) {
 			return l, true, nil
 		}
-		p.discard(l)
+		_ = l.client.Close()
 		p.mu.Lock()
-	}
-	if p.opts.MaxConnections > 0 && p.open >= p.opts.MaxConnections {
-		if !p.opts.Wait {
-			open := p.open
+		delete(p.links, l)
+		if len(p.idle) == 0 {
 			p.mu.Unlock()
-			return nil, false, &stream.Error{Kind: stream.Overload, Retry: true,
-				Op: p.opts.Name, Err: fmt.Errorf("all %d connections allowed are in use", open)}
+			return p.dial(ctx, req) // in its place
 		}
-		turn := make(chan *link, 1)
-		p.waiters = append(p.waiters, turn)
-		p.mu.Unlock()
-		if l, err = p.await(ctx, req, turn); l != nil || err != nil {
-			return l, true, err
-		}
-		// A connection ended: its place is ours.
-		return p.dial(ctx, req)
+		p.leave()
 	}
-	p.open++
+	switch {
+	case p.state == poolClosed:
+		p.mu.Unlock()
+		return nil, false, p.closedError()
+	case p.opts.MaxConnections <= 0 || p.open < p.opts.MaxConnections:
+		p.open++
+		p.mu.Unlock()
+		return p.dial(ctx, req)
+	case len(p.idle) > 0: // and a new one is asked for
+		l := p.takeIdle(0)
+		p.mu.Unlock()
+		return p.replace(ctx, req, l)
+	case !p.opts.Wait:
+		p.mu.Unlock()
+		return nil, false, &stream.Error{Kind: stream.Overload, Retry: true,
+			Op: p.opts.Name, Err: fmt.Errorf("all %d connections allowed are in use", p.opts.MaxConnections)}
+	}
+	turn := make(chan *link, 1)
+	p.waiters = append(p.waiters, turn)
+	p.mu.Unlock()
+	l, err = p.await(ctx, req, turn)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case l == nil:
+		return p.dial(ctx, req) // a connection ended, its place is ours
+	case fresh || !l.usable(req):
+		return p.replace(ctx, req, l)
+	}
+	return l, true, nil
+}
+
+// usable reports whether a kept connection can carry req: its other end has
+// not closed it. A request that would be sent again saves the look at one that
+// was in use just now.
+func (l *link) usable(req *stream.Request) bool {
+	if l.client.Err() != nil {
+		return false
+	}
+	if req.Idempotent() && req.Replayable() && time.Since(l.used) < freshFor {
+		return true
+	}
+	return !l.client.Stale()
+}
+
+// replace closes a connection that the caller owns and opens another in its place.
+func (p *Pool) replace(ctx context.Context, req *stream.Request, l *link) (*link, bool, error) {
+	_ = l.client.Close()
+	p.mu.Lock()
+	delete(p.links, l)
 	p.mu.Unlock()
 	return p.dial(ctx, req)
 }
 
 // await waits for a connection (or, nil, the place of one).
 func (p *Pool) await(ctx context.Context, req *stream.Request, turn chan *link) (*link, error) {
+	start := time.Now()
+	defer func() { req.Info.Connected += time.Since(start) }()
 	limit := p.opts.MaxWait
 	if !req.Deadline.IsZero() {
-		limit = min(limit, time.Until(req.Deadline))
+		limit = min(limit, req.Deadline.Sub(start))
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var err *stream.Error
 	select {
-	case l := <-turn:
+	case l, ok := <-turn:
+		if !ok {
+			return nil, p.closedError()
+		}
 		return l, nil
 	case <-ctx.Done():
 		err = stream.FromContext(ctx, p.opts.Name)
@@ -170,19 +233,19 @@ func (p *Pool) await(ctx context.Context, req *stream.Request, turn chan *link) 
 		err = &stream.Error{Kind: stream.Timeout, Retry: true, Op: p.opts.Name, Err: errors.New("connection pool timeout")}
 	}
 	p.mu.Lock()
-	for i, w := range p.waiters {
-		if w == turn {
-			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
-			p.mu.Unlock()
-			return nil, err
-		}
+	if i := slices.Index(p.waiters, turn); i >= 0 {
+		p.waiters = slices.Delete(p.waiters, i, i+1)
+		p.mu.Unlock()
+		return nil, err
+	}
+	// It was our turn at the same moment: pass it on.
+	l, ok := <-turn
+	if ok && l == nil {
+		p.leave()
 	}
 	p.mu.Unlock()
-	// It was our turn at the same moment: pass it on.
-	if l := <-turn; l != nil {
+	if l != nil {
 		p.putBack(l)
-	} else {
-		p.leave()
 	}
 	return nil, err
 }
@@ -195,178 +258,61 @@ func (p *Pool) dial(ctx context.Context, req *stream.Request) (*link, bool, erro
 		until = req.Deadline
 	}
 	dctx, cancel := context.WithDeadline(ctx, until)
-	nc, err := p.opts.Dial(dctx)
-	cancel()
-	req.Info.Connected += time.Since(start)
-	if err != nil {
+	defer cancel()
+	p.mu.Lock()
+	if p.state == poolClosed {
 		p.leave()
-		if ctx.Err() != nil {
-			return nil, false, stream.FromContext(ctx, "connect to "+p.opts.Name)
-		}
-		if !req.Deadline.IsZero() && !time.Now().Before(req.Deadline) {
-			return nil, false, &stream.Error{Kind: stream.Timeout, Side: stream.Upstream, Retry: true, Op: "connect to " + p.opts.Name, Err: err}
-		}
-		return nil, false, &stream.Error{Kind: stream.Connect, Side: stream.Upstream, Retry: true, Op: "connect to " + p.opts.Name, Err: err}
+		p.mu.Unlock()
+		return nil, false, p.closedError()
 	}
+	p.dialing[&cancel] = struct{}{}
+	p.mu.Unlock()
+
+	var l *link
+	nc, err := p.opts.Dial(dctx)
+	req.Info.Connected += time.Since(start)
+	if err == nil {
+		l = p.newLink(nc)
+	}
+	p.mu.Lock()
+	delete(p.dialing, &cancel)
+	closed := p.state == poolClosed
+	if err == nil && !closed {
+		p.links[l] = struct{}{}
+		p.mu.Unlock()
+		return l, false, nil
+	}
+	p.leave()
+	p.mu.Unlock()
+	switch {
+	case closed:
+		if l != nil {
+			_ = l.client.Close()
+		}
+		return nil, false, p.closedError()
+	case ctx.Err() != nil:
+		return nil, false, stream.FromContext(ctx, p.connectTo())
+	case !req.Deadline.IsZero() && !time.Now().Before(req.Deadline):
+		return nil, false, &stream.Error{Kind: stream.Timeout, Side: stream.Upstream, Retry: true, Op: p.connectTo(), Err: err}
+	case dctx.Err() != nil:
+		err = fmt.Errorf("no connection within %v: %w", p.opts.ConnectTimeout, err)
+	}
+	if e, ok := errors.AsType[*stream.Error](err); ok {
+		return nil, false, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: p.connectTo() + ": " + e.Op, Err: e.Err}
+	}
+	return nil, false, &stream.Error{Kind: stream.Connect, Side: stream.Upstream, Retry: true, Op: p.connectTo(), Err: err}
+}
+
+func (p *Pool) newLink(nc net.Conn) *link {
 	c := conn.New(nc)
 	c.Timeout = p.opts.WriteTimeout
 	l := &link{pool: p}
 	l.client = p.opts.Protocol.NewClient(c, protocol.ClientOptions{Released: l.released})
-	p.mu.Lock()
-	p.busy[l] = struct{}{}
-	closed := p.state == poolClosed
-	p.mu.Unlock()
-	if closed {
-		p.discard(l)
-		return nil, false, stream.Errorf(stream.Stopping, stream.Local, "%s: the pool is closed", p.opts.Name)
-	}
-	return l, false, nil
+	return l
 }
 
-// released is called when an exchange is over.
-func (l *link) released() {
-	p := l.pool
-	if p.opts.Host != nil {
-		p.opts.Host.End()
-	}
-	l.served++
-	if l.client.Err() != nil || p.opts.MaxRequests > 0 && l.served >= p.opts.MaxRequests {
-		p.discard(l)
-		return
-	}
-	p.putBack(l)
-}
+func (p *Pool) connectTo() string { return "connect to " + p.opts.Name }
 
-// putBack gives a connection to whoever waits for one, or keeps it.
-func (p *Pool) putBack(l *link) {
-	p.mu.Lock()
-	if p.state != poolOpen {
-		p.mu.Unlock()
-		p.discard(l)
-		return
-	}
-	l.used = time.Now()
-	if turn := p.nextWaiter(); turn != nil {
-		p.mu.Unlock()
-		turn <- l
-		return
-	}
-	delete(p.busy, l)
-	p.idle = append(p.idle, l)
-	if p.janitor == nil {
-		p.janitor = time.AfterFunc(p.janitorInterval(), p.sweep)
-	}
-	p.mu.Unlock()
-}
-
-// discard closes a connection and gives its place away.
-func (p *Pool) discard(l *link) {
-	_ = l.client.Close()
-	p.mu.Lock()
-	delete(p.busy, l)
-	p.mu.Unlock()
-	p.leave()
-}
-
-// leave gives up the place of a connection.
-func (p *Pool) leave() {
-	p.mu.Lock()
-	turn := p.nextWaiter()
-	if turn == nil {
-		p.open--
-	}
-	p.mu.Unlock()
-	if turn != nil {
-		turn <- nil
-	}
-}
-
-// nextWaiter takes the longest waiting request off the queue. mu is held.
-func (p *Pool) nextWaiter() chan *link {
-	if len(p.waiters) == 0 {
-		return nil
-	}
-	turn := p.waiters[0]
-	p.waiters[0], p.waiters = nil, p.waiters[1:]
-	return turn
-}
-
-func (p *Pool) janitorInterval() time.Duration {
-	if p.opts.IdleTimeout > 0 {
-		return min(janitorEvery, p.opts.IdleTimeout)
-	}
-	return janitorEvery
-}
-
-// sweep drops idle connections that expired or were closed by the other end.
-func (p *Pool) sweep() {
-	p.mu.Lock()
-	var drop []*link
-	kept := p.idle[:0]
-	for _, l := range p.idle {
-		if p.opts.IdleTimeout > 0 && time.Since(l.used) >= p.opts.IdleTimeout || l.client.Stale() {
-			drop = append(drop, l)
-		} else {
-			kept = append(kept, l)
-		}
-	}
-	clear(p.idle[len(kept):])
-	p.idle = kept
-	p.open -= len(drop)
-	if len(kept) > 0 && p.state == poolOpen {
-		p.janitor.Reset(p.janitorInterval())
-	} else {
-		p.janitor = nil
-	}
-	p.mu.Unlock()
-	for _, l := range drop {
-		_ = l.client.Close()
-	}
-}
-
-// dropIdle closes the idle connections. mu is held.
-func (p *Pool) dropIdle() {
-	for i, l := range p.idle {
-		_ = l.client.Close()
-		p.idle[i] = nil
-	}
-	p.open -= len(p.idle)
-	p.idle = p.idle[:0]
-}
-
-// Drain closes the connections that nobody uses, now and as they become free.
-// Requests are still served, each on a connection of its own.
-func (p *Pool) Drain() { p.stop(poolDraining) }
-
-// Close closes all connections: requests in flight fail, new ones are refused.
-// It is safe twice.
-func (p *Pool) Close() {
-	p.stop(poolClosed)
-	p.mu.Lock()
-	busy := make([]*link, 0, len(p.busy))
-	for l := range p.busy {
-		busy = append(busy, l)
-	}
-	p.mu.Unlock()
-	for _, l := range busy {
-		_ = l.client.Close()
-	}
-}
-
-func (p *Pool) stop(state poolState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.state = max(p.state, state)
-	p.dropIdle()
-	if p.janitor != nil {
-		p.janitor.Stop()
-		p.janitor = nil
-	}
-}
-
-// Stats returns how many connections are open, and how many of them idle.
-func (p *Pool) Stats() (open, idle int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.open, len(p.idle)
+func (p *Pool) closedError() *stream.Error {
+	return stream.Errorf(stream.Stopping, stream.Local, "%s: the pool is closed", p.opts.Name)
 }
