@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"io"
 	"net"
 	"reflect"
 	"strings"
@@ -21,6 +20,9 @@ import (
 type Tables struct {
 	Balancers *lb.Table
 	Protocols *protocol.Table
+	// Dial opens a connection to a host's address; nil is over TCP, with names
+	// looked up each time. It must return when ctx ends.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Cluster sends requests to one of its hosts. It does not change once made,
@@ -33,16 +35,29 @@ type Cluster struct {
 	picker   lb.Picker
 	reporter lb.Reporter // nil when the picker does not learn
 
-	inFlight atomic.Int64
+	// inFlight is shared with the cluster before, whose requests count too.
+	inFlight *atomic.Int64
 
 	mu    sync.RWMutex
 	pools map[poolKey]*upstream.Pool
+	state state
 }
 
+// poolKey is what a pool is found by. Several spellings of a protocol's name
+// may lead to one pool.
 type poolKey struct {
 	host     *upstream.Host
 	protocol string
 }
+
+// state is what becomes of pools that are made.
+type state uint8
+
+const (
+	inUse   state = iota
+	retired       // the pools keep nothing
+	closed        // the pools take no request
+)
 
 // New makes a cluster. It connects to nothing yet. Connections of before, the
 // cluster of that name in an earlier configuration, are taken over where they
@@ -53,38 +68,51 @@ func New(cfg config.Cluster, tables Tables, before *Cluster) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, tables: tables, pools: make(map[poolKey]*upstream.Pool)}
+	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]*upstream.Pool)}
 	if len(cfg.CircuitBreakers) > 0 {
 		c.limit = cfg.CircuitBreakers[0]
 	}
-	for _, h := range cfg.Hosts {
-		c.hosts = append(c.hosts, c.adopt(h, before))
+	if before != nil {
+		c.inFlight = before.inFlight
 	}
+	c.adopt(before)
 	c.picker = policy.Picker(c.hosts)
 	c.reporter, _ = c.picker.(lb.Reporter)
 	return c, nil
 }
 
-// adopt returns the host that before had under the same configuration, with
-// its connections, or a new one.
-func (c *Cluster) adopt(h config.Host, before *Cluster) *upstream.Host {
-	if before == nil || !sameConnections(c.cfg, before.cfg) {
-		return upstream.NewHost(h)
-	}
-	for i, old := range before.cfg.Hosts {
-		if reflect.DeepEqual(old, h) {
-			host := before.hosts[i]
-			before.mu.RLock()
-			for key, pool := range before.pools {
-				if key.host == host {
-					c.pools[key] = pool
-				}
-			}
-			before.mu.RUnlock()
-			return host
+// adopt fills in the hosts: those that before had under the same configuration,
+// with their connections, and new ones.
+func (c *Cluster) adopt(before *Cluster) {
+	known := make(map[string][]int) // address to places in before
+	if before != nil && sameConnections(c.cfg, before.cfg) {
+		for i, h := range before.cfg.Hosts {
+			known[h.Address] = append(known[h.Address], i)
 		}
 	}
-	return upstream.NewHost(h)
+	c.hosts = make([]*upstream.Host, len(c.cfg.Hosts))
+	taken := make(map[*upstream.Host]bool)
+	for i, h := range c.cfg.Hosts {
+		for _, j := range known[h.Address] {
+			if old := before.hosts[j]; !taken[old] && reflect.DeepEqual(before.cfg.Hosts[j], h) {
+				c.hosts[i], taken[old] = old, true
+				break
+			}
+		}
+		if c.hosts[i] == nil {
+			c.hosts[i] = upstream.NewHost(h)
+		}
+	}
+	if len(taken) == 0 {
+		return
+	}
+	before.mu.RLock()
+	defer before.mu.RUnlock()
+	for key, pool := range before.pools {
+		if taken[key.host] {
+			c.pools[key] = pool
+		}
+	}
 }
 
 // sameConnections reports whether a connection made for one cluster can serve the other.
@@ -107,84 +135,32 @@ func (c *Cluster) Hosts() []*upstream.Host { return c.hosts }
 
 // Handle implements stream.Handler: one attempt, at one host.
 func (c *Cluster) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-	if limit := c.limit.MaxRequests; limit > 0 {
-		if c.inFlight.Add(1) > int64(limit) {
-			c.inFlight.Add(-1)
-			return nil, &stream.Error{Kind: stream.Overload, Retry: true, Op: "cluster " + c.cfg.Name + ": max_requests reached"}
+	if c.limit.MaxRequests == 0 && c.reporter == nil {
+		_, pool, err := c.choose(req)
+		if err != nil {
+			return nil, err
 		}
+		return pool.Handle(ctx, req)
 	}
+	if c.limit.MaxRequests > 0 && c.inFlight.Add(1) > int64(c.limit.MaxRequests) {
+		c.leave()
+		return nil, &stream.Error{Kind: stream.Overload, Retry: true, Op: "cluster " + c.cfg.Name + ": max_requests reached"}
+	}
+	a := &attempt{c: c, start: time.Now()}
+	return a.handle(ctx, req)
+}
+
+// choose picks a host and finds the connections to it.
+func (c *Cluster) choose(req *stream.Request) (*upstream.Host, *upstream.Pool, error) {
 	host, err := c.picker.Pick(req)
 	if err != nil {
-		c.leave()
 		e := stream.AsError(err)
-		return nil, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: "cluster " + c.cfg.Name, Err: err}
+		return nil, nil, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: "cluster " + c.cfg.Name + ": " + e.Op, Err: e.Err}
 	}
 	req.Info.Host = host.Address
 	req.Info.Attempts++
 	pool, err := c.pool(host, req.UpstreamProtocol)
-	if err != nil {
-		c.leave()
-		return nil, err
-	}
-	if c.reporter == nil && c.limit.MaxRequests == 0 {
-		return pool.Handle(ctx, req)
-	}
-	return c.observed(ctx, req, host, pool)
-}
-
-// observed is an attempt of which the balancer or the limit learns the end.
-func (c *Cluster) observed(ctx context.Context, req *stream.Request, host *upstream.Host, pool *upstream.Pool) (*stream.Response, error) {
-	a := &attempt{c: c, host: host, start: time.Now()}
-	resp, err := pool.Handle(ctx, req)
-	if err != nil {
-		a.end(lb.Outcome{Err: err})
-		return nil, err
-	}
-	a.status, a.body = resp.Status, resp.Body
-	resp.Body = a
-	return resp, nil
-}
-
-// attempt is the body of an answer whose end somebody wants to know.
-type attempt struct {
-	c      *Cluster
-	host   *upstream.Host
-	start  time.Time
-	status int
-	body   io.ReadCloser
-	err    error
-}
-
-// Read implements io.Reader.
-func (a *attempt) Read(p []byte) (int, error) {
-	if a.body == nil {
-		return 0, io.EOF
-	}
-	n, err := a.body.Read(p)
-	if _, failed := err.(*stream.Error); failed {
-		a.err = err
-	}
-	return n, err
-}
-
-// Ready implements stream.Ready.
-func (a *attempt) Ready() bool { return a.body == nil || stream.BodyReady(a.body) }
-
-// Close implements io.Closer.
-func (a *attempt) Close() error {
-	a.end(lb.Outcome{Status: a.status, Err: a.err})
-	if a.body == nil {
-		return nil
-	}
-	return a.body.Close()
-}
-
-func (a *attempt) end(o lb.Outcome) {
-	a.c.leave()
-	if a.c.reporter != nil {
-		o.Duration = time.Since(a.start)
-		a.c.reporter.Done(a.host, o)
-	}
+	return host, pool, err
 }
 
 func (c *Cluster) leave() {
@@ -209,16 +185,27 @@ func (c *Cluster) pool(host *upstream.Host, name string) (*upstream.Pool, error)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.pools[key]; p != nil {
-		return p, nil
+	proper := poolKey{host, proto.Name()}
+	if p = c.pools[proper]; p == nil {
+		p = c.newPool(host, proto)
+		c.pools[proper] = p
 	}
+	c.pools[key] = p
+	return p, nil
+}
+
+func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) *upstream.Pool {
 	connect := c.cfg.ConnectTimeout
 	if connect <= 0 {
 		connect = config.DefaultConnectTimeout
 	}
-	p = upstream.NewPool(upstream.PoolOptions{
+	dial := c.tables.Dial
+	if dial == nil {
+		dial = dialTCP
+	}
+	p := upstream.NewPool(upstream.PoolOptions{
 		Name:           "host " + host.Address,
-		Dial:           dialer(host.Address),
+		Dial:           func(ctx context.Context) (net.Conn, error) { return dial(ctx, host.Address) },
 		Protocol:       proto,
 		Host:           host,
 		ConnectTimeout: connect,
@@ -227,46 +214,55 @@ func (c *Cluster) pool(host *upstream.Host, name string) (*upstream.Pool, error)
 		MaxConnections: c.limit.MaxConnections,
 		MaxRequests:    c.cfg.MaxRequestPerConn,
 	})
-	c.pools[key] = p
-	return p, nil
+	// A request that began before the cluster was replaced may come this late.
+	switch c.state {
+	case retired:
+		p.Drain()
+	case closed:
+		p.Close()
+	}
+	return p
 }
 
-func dialer(address string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", address)
-	}
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
 }
 
 // Retire closes the connections that next, the cluster in its place, did not
 // take over, as they become free; next may be nil.
 func (c *Cluster) Retire(next *Cluster) {
-	for _, p := range c.remaining(next) {
+	for _, p := range c.end(retired, next) {
 		p.Drain()
 	}
 }
 
-func (c *Cluster) remaining(next *Cluster) []*upstream.Pool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var pools []*upstream.Pool
-	for key, pool := range c.pools {
-		if next != nil {
-			next.mu.RLock()
-			taken := next.pools[key] == pool
-			next.mu.RUnlock()
-			if taken {
-				continue
-			}
-		}
-		pools = append(pools, pool)
-	}
-	return pools
-}
-
 // Close closes all connections; requests in flight fail.
 func (c *Cluster) Close() {
-	for _, p := range c.remaining(nil) {
+	for _, p := range c.end(closed, nil) {
 		p.Close()
 	}
+}
+
+// end sets what becomes of pools, and returns those that next did not take over.
+func (c *Cluster) end(to state, next *Cluster) []*upstream.Pool {
+	kept := make(map[*upstream.Pool]bool)
+	if next != nil {
+		next.mu.RLock()
+		for _, pool := range next.pools {
+			kept[pool] = true
+		}
+		next.mu.RUnlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = max(c.state, to)
+	var pools []*upstream.Pool
+	for _, pool := range c.pools {
+		if !kept[pool] {
+			kept[pool] = true // listed once
+			pools = append(pools, pool)
+		}
+	}
+	return pools
 }

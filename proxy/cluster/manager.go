@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
@@ -45,10 +47,18 @@ func (m *Manager) Cluster(name string) (stream.Handler, bool) {
 	return c, true
 }
 
-// Retire lets go of what next, the manager in this one's place, did not take over.
+// Names returns the names of all clusters, sorted.
+func (m *Manager) Names() []string { return slices.Sorted(maps.Keys(m.clusters)) }
+
+// Retire lets go of what next, the manager in this one's place, did not take
+// over; next may be nil.
 func (m *Manager) Retire(next *Manager) {
 	for name, c := range m.clusters {
-		if n := next.clusters[name]; n != c {
+		var n *Cluster
+		if next != nil {
+			n = next.clusters[name]
+		}
+		if n != c {
 			c.Retire(n)
 		}
 	}

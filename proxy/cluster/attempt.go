@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/upstream"
+)
+
+// attempt is an attempt of which the balancer or the limit learns the end. It
+// is the body of the answer, whose Close is that end.
+type attempt struct {
+	c     *Cluster
+	host  *upstream.Host // nil when none was picked
+	start time.Time
+	resp  *stream.Response
+	body  io.ReadCloser // nil when the answer has none
+	err   error
+	ended bool
+}
+
+func (a *attempt) handle(ctx context.Context, req *stream.Request) (resp *stream.Response, err error) {
+	answered := false
+	defer func() {
+		if !answered { // an error, or a panic: nobody will close the answer
+			a.end(lb.Outcome{Err: err})
+		}
+	}()
+	host, pool, err := a.c.choose(req)
+	a.host = host
+	if err != nil {
+		return nil, err
+	}
+	resp, err = pool.Handle(ctx, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == stream.NoResponse: // shared by everybody: it has no body to close
+		answered = true
+		a.end(lb.Outcome{})
+		return resp, nil
+	}
+	answered = true
+	a.resp, a.body = resp, resp.Body
+	resp.Body = a
+	return resp, nil
+}
+
+// Read implements io.Reader.
+func (a *attempt) Read(p []byte) (int, error) {
+	if a.body == nil {
+		return 0, io.EOF
+	}
+	n, err := a.body.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		a.err = err
+	}
+	return n, err
+}
+
+// Ready implements stream.Ready.
+func (a *attempt) Ready() bool { return a.body == nil || stream.BodyReady(a.body) }
+
+// Buffered reports whether a Read returns without waiting.
+func (a *attempt) Buffered() bool {
+	b, ok := a.body.(interface{ Buffered() bool })
+	return ok && b.Buffered()
+}
+
+// Close implements io.Closer.
+func (a *attempt) Close() error {
+	status := a.resp.Status
+	var err error
+	if a.body != nil {
+		err = a.body.Close() // the answer may be in use for another exchange now
+	}
+	a.end(lb.Outcome{Status: status, Err: a.err})
+	return err
+}
+
+func (a *attempt) end(o lb.Outcome) {
+	if a.ended {
+		return
+	}
+	a.ended = true
+	a.c.leave()
+	if a.c.reporter != nil && a.host != nil {
+		o.Duration = time.Since(a.start)
+		a.c.reporter.Done(a.host, o)
+	}
+}
