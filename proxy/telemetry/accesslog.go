@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"sync"
@@ -12,21 +14,45 @@ import (
 // flushEvery is how long a line may stay in memory before it is written.
 const flushEvery = 200 * time.Millisecond
 
-// logBuffer is the most bytes that stay in memory.
-const logBuffer = 32 << 10
+const (
+	// flushAt is how many bytes are written at once.
+	flushAt = 28 << 10
+	// logBuffer is how much memory is taken at first.
+	logBuffer = 32 << 10
+	// mostBuffered is the most bytes that wait for a slow disk; further lines
+	// are lost, so that requests are not held up.
+	mostBuffered = 1 << 20
+	// lookEvery is the least time between two looks whether the file was
+	// moved away.
+	lookEvery = time.Second
+)
 
 // AccessLog is a Sink that writes a line of key=value pairs per request.
 // Values that come from outside are quoted when they hold anything unusual.
+//
+// A file that is moved away or deleted (by logrotate, for example) is created
+// anew within seconds; lines are written to one or the other, never to
+// neither. A file that is cut short in place is appended to.
 type AccessLog struct {
-	mu     sync.Mutex
-	w      io.Writer
-	file   *os.File // to be closed; nil for standard streams
-	buf    []byte
-	timer  *time.Timer
-	armed  bool
-	closed bool
-	err    error
+	path   string
 	failed func(error)
+
+	mu     sync.Mutex
+	buf    []byte // lines to write
+	timer  *time.Timer
+	armed  bool // the timer is going to fire
+	hurry  bool // it fires at once
+	closed bool
+	lost   int // lines that found no room
+
+	// writing is held while lines are written; it comes before mu.
+	writing sync.Mutex
+	w       io.Writer
+	file    *os.File // nil for standard streams
+	spare   []byte
+	torn    bool // the last line was written in part
+	looked  time.Time
+	err     error // why the last write failed
 }
 
 // OpenAccessLog opens an access log at path, which is a file to append to, or
@@ -34,14 +60,14 @@ type AccessLog struct {
 // is called when lines could not be written, once until writing works again;
 // requests go on meanwhile.
 func OpenAccessLog(path string, failed func(error)) (*AccessLog, error) {
-	a := &AccessLog{failed: failed}
+	a := &AccessLog{path: path, failed: failed, looked: time.Now()}
 	switch path {
 	case "stdout", "/dev/stdout":
 		a.w = os.Stdout
 	case "stderr", "/dev/stderr":
 		a.w = os.Stderr
 	default:
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+		f, err := openLog(path)
 		if err != nil {
 			return nil, fmt.Errorf("access log: %w", err)
 		}
@@ -50,63 +76,120 @@ func OpenAccessLog(path string, failed func(error)) (*AccessLog, error) {
 	return a, nil
 }
 
+func openLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+}
+
 // Record implements Sink.
 func (a *AccessLog) Record(r *Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	switch {
+	case a.closed:
 		return
-	}
-	if a.buf == nil {
+	case len(a.buf) >= mostBuffered:
+		a.lost++
+		return
+	case a.buf == nil:
 		a.buf = make([]byte, 0, logBuffer)
 	}
 	a.buf = appendRecord(a.buf, r)
-	if len(a.buf) >= logBuffer-4<<10 {
-		a.flush()
-		return
-	}
-	if !a.armed {
-		a.armed = true
-		if a.timer == nil {
-			a.timer = time.AfterFunc(flushEvery, a.timedFlush)
-		} else {
-			a.timer.Reset(flushEvery)
-		}
+	if full := len(a.buf) >= flushAt; !a.armed || full && !a.hurry {
+		a.armed, a.hurry = true, full
+		a.wake()
 	}
 }
 
-func (a *AccessLog) timedFlush() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.armed = false
-	a.flush()
+// wake sets the timer. mu is held.
+func (a *AccessLog) wake() {
+	in := flushEvery
+	if a.hurry {
+		in = 0
+	}
+	if a.timer == nil {
+		a.timer = time.AfterFunc(in, a.flush)
+	} else {
+		a.timer.Reset(in)
+	}
 }
 
-// flush writes what is in memory. mu is held.
+// flush writes what is in memory.
 func (a *AccessLog) flush() {
-	if len(a.buf) == 0 {
-		return
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.mu.Lock()
+	lines, lost := a.buf, a.lost
+	a.buf, a.spare, a.lost = a.spare, nil, 0
+	a.armed, a.hurry = false, false
+	a.mu.Unlock()
+
+	err := a.write(lines)
+	if err == nil && lost > 0 {
+		err = fmt.Errorf("the disk is too slow, %d lines found no room in memory", lost)
 	}
-	_, err := a.w.Write(a.buf)
-	a.buf = a.buf[:0]
 	if err != nil && a.err == nil && a.failed != nil {
-		a.failed(fmt.Errorf("access log: lines were lost: %w", err))
+		a.failed(fmt.Errorf("access log: lines are lost: %w", err))
 	}
 	a.err = err
+	if cap(lines) <= 2*logBuffer {
+		a.spare = lines[:0]
+	}
+}
+
+// write writes lines to the file that is at the path now. writing is held.
+func (a *AccessLog) write(lines []byte) error {
+	if len(lines) == 0 {
+		return a.err
+	}
+	a.reopen()
+	if a.torn {
+		if _, err := a.w.Write([]byte{'\n'}); err != nil {
+			return err
+		}
+		a.torn = false
+	}
+	n, err := a.w.Write(lines)
+	a.torn = n > 0 && n < len(lines) && lines[n-1] != '\n'
+	return err
+}
+
+// reopen opens the file anew if another, or none, is at its path.
+func (a *AccessLog) reopen() {
+	now := time.Now()
+	if a.file == nil || now.Sub(a.looked) < lookEvery {
+		return
+	}
+	a.looked = now
+	if there, err := os.Stat(a.path); err == nil {
+		if ours, err := a.file.Stat(); err != nil || os.SameFile(there, ours) {
+			return
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	f, err := openLog(a.path)
+	if err != nil {
+		return // better into the old file than nowhere
+	}
+	_ = a.file.Close()
+	a.w, a.file, a.torn = f, f, false
 }
 
 // Close writes what is in memory and closes the file. It is safe twice.
 func (a *AccessLog) Close() error {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.closed {
+		a.mu.Unlock()
 		return nil
 	}
 	a.closed = true
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	a.flush()
+	a.mu.Unlock()
+	a.flush() // after a flush that is under way
+	a.writing.Lock()
+	defer a.writing.Unlock()
 	if a.file != nil {
 		return a.file.Close()
 	}
@@ -155,6 +238,9 @@ func appendPair(b []byte, key, value string) []byte {
 	}
 	if len(value) > maxValue {
 		value = value[:maxValue]
+	}
+	if value == "-" {
+		return append(b, `"-"`...)
 	}
 	for i := 0; i < len(value); i++ {
 		if c := value[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\' {

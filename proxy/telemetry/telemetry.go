@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -26,11 +27,19 @@ type Record struct {
 	Duration time.Duration
 }
 
-// Sink takes records. Record is called once per request, from any goroutine;
-// it must not block, nor keep r.
+// Sink takes records. Record is called once per request, from any goroutine,
+// when nothing of the exchange uses the layers below any more; it must not
+// block, nor keep r.
 type Sink interface{ Record(r *Record) }
 
-// Handler has next answer requests and gives each one's record to the sinks.
+// SinkFunc lets a function be a Sink.
+type SinkFunc func(r *Record)
+
+// Record calls f.
+func (f SinkFunc) Record(r *Record) { f(r) }
+
+// Handler has next answer requests and gives each one's record to the sinks,
+// in their order.
 func Handler(next stream.Handler, sinks ...Sink) stream.Handler {
 	h := &handler{next: next, sinks: sinks}
 	h.exchanges.New = func() any { return &exchange{h: h} }
@@ -47,7 +56,14 @@ type handler struct {
 
 // Handle implements stream.Handler.
 func (h *handler) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+	returned := false
+	defer func() {
+		if !returned { // a panic, which goes on its way
+			h.record(req, 500, errPanic)
+		}
+	}()
 	resp, err := h.next.Handle(ctx, req)
+	returned = true
 	req.Info.FirstByte = time.Since(req.Info.Start)
 	if err != nil {
 		h.record(req, stream.AsError(err).Status(), err)
@@ -59,6 +75,8 @@ func (h *handler) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 	}
 	x := h.exchanges.Get().(*exchange)
 	x.req, x.status, x.body, x.err = req, resp.Status, resp.Body, nil
+	x.left = resp.ContentLength
+	x.whole = x.body == nil || x.left == 0 || req.Method == "HEAD" || resp.Status == 204 || resp.Status == 304
 	resp.Body = x
 	return resp, nil
 }
@@ -67,6 +85,11 @@ func (h *handler) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 func (h *handler) Reject(_ context.Context, req *stream.Request, status int, err *stream.Error) {
 	h.record(req, status, err)
 }
+
+var (
+	errPanic = &stream.Error{Kind: stream.Internal, Op: "a panic, see the log"}
+	errEarly = &stream.Error{Kind: stream.Canceled, Side: stream.Downstream, Op: "the answer was not taken to its end"}
+)
 
 func (h *handler) record(req *stream.Request, status int, err error) {
 	if len(h.sinks) == 0 {
@@ -89,6 +112,10 @@ type exchange struct {
 	status int
 	body   io.ReadCloser // nil when there is none
 	err    error
+	// left is what is still to be read, negative when that is not known;
+	// whole is true when everything was.
+	left  int64
+	whole bool
 }
 
 // Read implements io.Reader.
@@ -97,7 +124,15 @@ func (x *exchange) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := x.body.Read(p)
-	if err != nil && err != io.EOF {
+	if x.left > 0 {
+		x.left -= int64(n)
+		x.whole = x.whole || x.left <= 0
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		x.whole = true
+	default:
 		x.err = err
 	}
 	return n, err
@@ -114,9 +149,15 @@ func (x *exchange) Buffered() bool {
 
 // Close implements io.Closer.
 func (x *exchange) Close() error {
+	if x.req == nil {
+		return nil // closed already: the record is written
+	}
 	var err error
 	if x.body != nil {
 		err = x.body.Close()
+	}
+	if x.err == nil && !x.whole {
+		x.err = errEarly
 	}
 	h := x.h
 	h.record(x.req, x.status, x.err)
