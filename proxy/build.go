@@ -6,15 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
-	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
-	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -24,25 +21,6 @@ import (
 // ProxyFilter is the name of the network filter that reads requests and routes them.
 const ProxyFilter = "proxy"
 
-// stack is what answers a listener's connections under one configuration.
-type stack struct {
-	// words says what it is, for people.
-	words string
-	// connections answers them.
-	connections listener.Handler
-	// requests answers the requests on them; nil where the network filter
-	// does not know requests.
-	requests stream.Handler
-	// closers are given back when the stack is out of use.
-	closers []func() error
-}
-
-func (st *stack) close() {
-	for _, c := range st.closers {
-		_ = c()
-	}
-}
-
 // build makes the stack of one listener: the last network filter answers its
 // connections.
 func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters *cluster.Manager, path string) (*stack, error) {
@@ -51,6 +29,7 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 	}
 	filters := cfg.FilterChains[0].Filters
 	last := len(filters) - 1
+	listenerPath := path
 	path = decode.At(path+".filter_chains[0].filters", last)
 	if last > 0 {
 		return nil, decode.Problems{{Path: path, Message: "several network filters in one chain are not built yet", Remedy: "keep the one that answers the connection"}}
@@ -58,7 +37,7 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 	ext := filters[last]
 	env := filter.Env{Listener: cfg.Name, Log: s.opts.Log, Path: path + ".config"}
 	if ext.Type == ProxyFilter {
-		return s.buildProxy(snapshot, cfg, ext, clusters, env)
+		return s.buildProxy(snapshot, cfg, ext, clusters, env, listenerPath)
 	}
 	network, ok := s.opts.Network[ext.Type]
 	if !ok {
@@ -70,34 +49,42 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 	if err != nil {
 		return nil, err
 	}
-	return &stack{words: ext.Type, connections: h}, nil
+	return newStack("filter "+ext.Type, ext.Type, h), nil
 }
 
 // buildProxy is the whole way of a request, from the wire to the wire. It
 // reads from the bottom up; a request passes it from the top down.
-func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext config.Extension, clusters *cluster.Manager, env filter.Env) (_ *stack, err error) {
-	var proxy config.Proxy
-	if _, err := decode.Into(&proxy, ext.Config, env.Path); err != nil {
+func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext config.Extension, clusters *cluster.Manager, env filter.Env, path string) (_ *stack, err error) {
+	proxy := config.Proxy{}
+	if _, err = decode.Into(&proxy, ext.Config, env.Path); err != nil {
 		return nil, err // warnings were given by Validate
 	}
 	downstream, upstreamName, err := s.protocols(proxy, env.Path)
 	if err != nil {
 		return nil, err
 	}
-	table, err := findRouter(snapshot, proxy.RouterConfigName, env.Path)
+	table, tablePath, err := s.findRouter(snapshot, proxy.RouterConfigName, env.Path)
 	if err != nil {
 		return nil, err
 	}
-	places, err := s.opts.Filters.Build(filter.Env{Listener: cfg.Name, Log: env.Log, Path: listenerPath(env.Path) + ".stream_filters"}, cfg.StreamFilters)
+	places, err := s.opts.Filters.Build(filter.Env{Listener: cfg.Name, Log: env.Log, Path: path + ".stream_filters"}, cfg.StreamFilters)
 	if err != nil {
 		return nil, err
 	}
-	st := &stack{words: fmt.Sprintf("%s, router %s", downstream.Name(), proxy.RouterConfigName)}
-	sinks, err := s.accessLogs(cfg, st)
+	if len(places.PerHost) > 0 {
+		return nil, decode.Problems{{Path: path + ".stream_filters", Message: "filters that stand at the host are not built yet", Remedy: "leave them out"}}
+	}
+	st := newStack("proxy "+downstream.Name(), fmt.Sprintf("%s, router %s", downstream.Name(), proxy.RouterConfigName), nil)
+	defer func() {
+		if err != nil {
+			st.release()
+		}
+	}()
+	sinks, err := s.accessLogs(cfg, st, path)
 	if err != nil {
 		return nil, err
 	}
-	server, err := downstream.NewServer(protocol.ServerOptions{
+	st.server, err = downstream.NewServer(protocol.ServerOptions{
 		Listener:    cfg.Name,
 		IdleTimeout: idleTimeout(cfg),
 		Log:         env.Log,
@@ -105,30 +92,27 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 		Path:        env.Path + ".extend_config",
 	})
 	if err != nil {
-		st.close()
 		return nil, err
 	}
 
 	// 5. The cluster chooses a host and sends the request there, over its
 	//    connection pool (packages cluster, upstream, protocol).
 	// 4. Filters that want to know the route stand between it and the cluster.
-	backends := backends{clusters, places.AfterRoute}
+	backends := newBackends(clusters, places.AfterRoute)
 	// 3. The route decides which cluster, and how long it may take.
 	routes, err := router.New(table, backends)
 	if err != nil {
-		st.close()
-		return nil, err
+		return nil, decode.AsProblems(err, tablePath)
 	}
 	var h stream.Handler = routes
 	h = speak(upstreamName, h)
 	// 2. Filters that every request passes, in the order of the configuration.
 	h = stream.Chain(h, places.BeforeRoute...)
 	// 1. One record per request is outermost: it sees what filters answer, too.
-	h = telemetry.Handler(h, sinks...)
-	st.requests = h
-	// 0. The protocol server turns bytes into requests. It is given the
-	//    frontend, not h, so that a new configuration reaches open connections.
-	st.connections = serverHandler{server}
+	st.requests = telemetry.Handler(h, append(sinks, st.lastSink()...)...)
+	// 0. The protocol server (st.server) turns bytes into requests. It is given
+	//    the frontend, not this stack, so that a new configuration reaches open
+	//    connections.
 	return st, nil
 }
 
@@ -141,18 +125,21 @@ func speak(name string, next stream.Handler) stream.Handler {
 }
 
 // backends gives the router its clusters, with the filters in front of them.
-type backends struct {
-	clusters *cluster.Manager
-	filters  []stream.Filter
+type backends map[string]stream.Handler
+
+func newBackends(clusters *cluster.Manager, filters []stream.Filter) backends {
+	b := make(backends)
+	for _, name := range clusters.Names() {
+		c, _ := clusters.Cluster(name)
+		b[name] = stream.Chain(c, filters...)
+	}
+	return b
 }
 
 // Cluster implements router.Backends.
 func (b backends) Cluster(name string) (stream.Handler, bool) {
-	c, ok := b.clusters.Cluster(name)
-	if ok && len(b.filters) > 0 {
-		c = stream.Chain(c, b.filters...)
-	}
-	return c, ok
+	h, ok := b[name]
+	return h, ok
 }
 
 func (s *Server) protocols(proxy config.Proxy, path string) (downstream protocol.Protocol, upstream string, err error) {
@@ -174,11 +161,12 @@ func (s *Server) protocols(proxy config.Proxy, path string) (downstream protocol
 	return downstream, up.Name(), nil
 }
 
-func findRouter(snapshot *config.Snapshot, name, path string) (config.Router, error) {
+// findRouter returns a router and where it stands.
+func (s *Server) findRouter(snapshot *config.Snapshot, name, path string) (_ config.Router, at string, err error) {
 	var known []string
-	for _, r := range snapshot.Routers {
+	for i, r := range snapshot.Routers {
 		if r.Name == name {
-			return r, nil
+			return r, pathOf(s.opts.Paths, s.opts.Paths.Routers, name, i), nil
 		}
 		known = append(known, r.Name)
 	}
@@ -187,18 +175,19 @@ func findRouter(snapshot *config.Snapshot, name, path string) (config.Router, er
 	if near := decode.Nearest(name, known); near != "" {
 		p.Remedy = fmt.Sprintf("did you mean %q?", near)
 	}
-	return config.Router{}, decode.Problems{p}
+	return config.Router{}, "", decode.Problems{p}
 }
 
-func (s *Server) accessLogs(cfg config.Listener, st *stack) ([]telemetry.Sink, error) {
+// accessLogs opens the listener's access logs; st closes them.
+func (s *Server) accessLogs(cfg config.Listener, st *stack, path string) ([]telemetry.Sink, error) {
 	sinks := slices.Clone(s.opts.Sinks)
-	for _, l := range cfg.AccessLogs {
+	for i, l := range cfg.AccessLogs {
 		a, err := telemetry.OpenAccessLog(l.Path, func(err error) {
 			s.opts.Log.Error("access log", "listener", cfg.Name, "path", l.Path, "error", err)
 		})
 		if err != nil {
-			st.close()
-			return nil, err
+			return nil, decode.Problems{{Path: decode.At(path+".access_logs", i) + ".log_path", Message: err.Error(),
+				Remedy: "choose a folder that is there and may be written"}}
 		}
 		st.closers = append(st.closers, a.Close)
 		sinks = append(sinks, a)
@@ -213,80 +202,10 @@ func idleTimeout(cfg config.Listener) time.Duration {
 	return config.DefaultConnectionIdleTimeout
 }
 
-func listenerPath(filterPath string) string {
-	before, _, _ := strings.Cut(filterPath, ".filter_chains")
-	return before
-}
-
-// frontend is a listener with the stack that answers it now.
-type frontend struct {
-	cfg      config.Listener
-	listener *listener.Listener
-	current  atomic.Pointer[stack]
-}
-
-func (s *Server) newFrontend(cfg config.Listener, st *stack, path string) *frontend {
-	f := &frontend{cfg: cfg}
-	f.current.Store(st)
-	f.listener = listener.New(s.base, listener.Options{
-		Name:           cfg.Name,
-		Path:           path,
-		Network:        cfg.Network,
-		Address:        cfg.Address,
-		Unbound:        !cfg.BindPort,
-		MaxConnections: cfg.MaxConnections,
-		WriteTimeout:   idleTimeout(cfg),
-		Handler:        f,
-		Log:            s.opts.Log,
-	})
-	return f
-}
-
-// ServeConn implements listener.Handler.
-func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
-	if st := f.current.Load(); st.requests == nil {
-		return st.connections.ServeConn(ctx, c)
-	} else {
-		return st.connections.(serverHandler).server.ServeConn(ctx, c, f)
+// pathOf is where entry i of a list stands in the source of the configuration.
+func pathOf(paths config.Paths, list, name string, i int) string {
+	if made, ok := paths.Made[name]; ok && name != "" {
+		return made
 	}
+	return decode.At(list, i)
 }
-
-// Handle implements stream.Handler with the stack of the moment.
-func (f *frontend) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-	return f.current.Load().requests.Handle(ctx, req)
-}
-
-// Reject implements stream.Rejecter.
-func (f *frontend) Reject(ctx context.Context, req *stream.Request, status int, err *stream.Error) {
-	if r, ok := f.current.Load().requests.(stream.Rejecter); ok {
-		r.Reject(ctx, req, status, err)
-	}
-}
-
-func (f *frontend) serves() string { return f.current.Load().words }
-
-// swap puts a new stack in place. What the old one had open is given back
-// once no request can be using it any more.
-func (f *frontend) swap(st *stack) {
-	old := f.current.Swap(st)
-	time.AfterFunc(config.DefaultRouteTimeout, old.close)
-}
-
-// retire ends a listener that is no longer configured.
-func (f *frontend) retire(ctx context.Context, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_ = f.listener.Drain(ctx)
-	f.close()
-}
-
-func (f *frontend) close() {
-	f.listener.Close()
-	f.current.Load().close()
-}
-
-// serverHandler marks a stack whose connections a protocol server answers.
-type serverHandler struct{ server protocol.Server }
-
-// ServeConn implements listener.Handler; the frontend calls the server itself.
-func (serverHandler) ServeConn(context.Context, *conn.Conn) error { return nil }

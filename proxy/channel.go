@@ -2,13 +2,17 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 )
@@ -16,7 +20,8 @@ import (
 // ChannelOptions describe a way into the core from inside the process.
 type ChannelOptions struct {
 	// Listener is the name of the listener that requests enter by, over
-	// in-memory connections; or a "host:port" that is dialed over TCP.
+	// in-memory connections; or, where none has that name, a "host:port" that
+	// is dialed over TCP.
 	Listener string
 	// Protocol is spoken on the connections: what the listener expects.
 	Protocol string
@@ -40,9 +45,11 @@ func (s *Server) Channel(opts ChannelOptions) (*Channel, error) {
 	if !ok {
 		return nil, fmt.Errorf("channel: unknown protocol %q (known: %s)", opts.Protocol, strings.Join(s.opts.Protocols.Names(), ", "))
 	}
+	_, _, notAddress := net.SplitHostPort(opts.Listener)
 	c := &Channel{server: s}
-	po := upstream.PoolOptions{
+	c.pool = upstream.NewPool(upstream.PoolOptions{
 		Name:           "listener " + opts.Listener,
+		Dial:           func(ctx context.Context) (net.Conn, error) { return s.dialListener(ctx, opts.Listener) },
 		Protocol:       proto,
 		ConnectTimeout: config.DefaultConnectTimeout,
 		WriteTimeout:   config.DefaultConnectionIdleTimeout,
@@ -50,36 +57,41 @@ func (s *Server) Channel(opts ChannelOptions) (*Channel, error) {
 		MaxConnections: opts.Size,
 		Wait:           true,
 		MaxWait:        config.DefaultRouteTimeout,
-	}
-	if _, _, err := net.SplitHostPort(opts.Listener); err == nil {
-		po.Dial = func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", opts.Listener)
-		}
-	} else {
-		s.mu.Lock()
-		_, known := s.listeners[opts.Listener]
-		s.mu.Unlock()
-		if !known {
-			return nil, fmt.Errorf("channel: there is no listener %q", opts.Listener)
-		}
-		po.Dial = func(context.Context) (net.Conn, error) {
-			ours, theirs := conn.NewPipe("channel", opts.Listener)
-			if err := s.inject(opts.Listener, theirs); err != nil {
-				_ = ours.Close()
-				return nil, err
-			}
-			return ours, nil
-		}
-	}
-	c.pool = upstream.NewPool(po)
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return nil, fmt.Errorf("channel: the server has been shut down")
+		return nil, errStopped
+	}
+	if _, known := s.listeners[opts.Listener]; !known && notAddress != nil {
+		return nil, fmt.Errorf("channel: %w", unknownListener(opts.Listener, slices.Sorted(maps.Keys(s.listeners))))
 	}
 	s.channels[c] = struct{}{}
 	return c, nil
+}
+
+// dialListener connects to the listener of that name as it is now, or, where
+// there is none, to that address.
+func (s *Server) dialListener(ctx context.Context, name string) (net.Conn, error) {
+	s.mu.Lock()
+	_, known := s.listeners[name]
+	s.mu.Unlock()
+	if _, _, err := net.SplitHostPort(name); !known && err == nil {
+		return s.opts.Dial(ctx, name)
+	}
+	ours, theirs := conn.NewPipe("channel", name)
+	err := s.Inject(name, theirs)
+	if err == nil {
+		return ours, nil
+	}
+	_ = ours.Close()
+	switch {
+	case errors.Is(err, listener.ErrFull):
+		err = &stream.Error{Kind: stream.Overload, Retry: true, Op: name, Err: err}
+	case errors.Is(err, listener.ErrStopped):
+		err = &stream.Error{Kind: stream.Stopping, Retry: true, Op: name, Err: err}
+	}
+	return nil, err
 }
 
 // Handle implements stream.Handler.

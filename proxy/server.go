@@ -1,14 +1,15 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
-	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,22 +27,53 @@ import (
 // chain ends in it, from its configuration.
 type NetworkFilter func(env filter.Env, config map[string]any) (listener.Handler, error)
 
-// Options are what a Server is built with.
+// Options are what a Server is built with. Log, Protocols and Balancers are needed.
 type Options struct {
 	Log       *slog.Logger
 	Protocols *protocol.Table
 	Balancers *lb.Table
-	Filters   *filter.Table
+	// Filters holds the stream filters; nil is none.
+	Filters *filter.Table
 	// Network holds the network filters besides "proxy", by name.
 	Network map[string]NetworkFilter
 	// Sinks take the record of each request, besides the listeners' access logs.
 	Sinks []telemetry.Sink
-	// Paths say where in the file the parts of the snapshot stand, for messages.
+	// Paths say where in the file the parts of the snapshot stand, for
+	// messages; the zero value is for a file that is a snapshot.
 	Paths config.Paths
+	// Dial opens connections to hosts, given as "host:port"; nil is over TCP.
+	// It must return when ctx ends.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// RetireTimeout is how long the connections of a listener that an Apply
 	// took away may go on. 0 means 30 s.
 	RetireTimeout time.Duration
 }
+
+// withDefaults fills in what may be left out.
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case o.Log == nil, o.Protocols == nil, o.Balancers == nil:
+		return o, errors.New("proxy: Options.Log, Protocols and Balancers are needed")
+	case o.Filters == nil:
+		o.Filters, _ = filter.NewTable() // nothing is listed twice
+	}
+	if o.RetireTimeout == 0 {
+		o.RetireTimeout = 30 * time.Second
+	}
+	o.Paths.Listeners = cmp.Or(o.Paths.Listeners, "listeners")
+	o.Paths.Routers = cmp.Or(o.Paths.Routers, "routers")
+	o.Paths.Clusters = cmp.Or(o.Paths.Clusters, "clusters")
+	if o.Dial == nil {
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", address)
+		}
+	}
+	return o, nil
+}
+
+// errStopped is what a Server answers that has been shut down.
+var errStopped = errors.New("proxy: the server has been shut down")
 
 // Server is the running core. All methods are safe for concurrent use.
 type Server struct {
@@ -54,24 +86,28 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[string]*frontend
+	retiring  map[*frontend]struct{}
 	clusters  *cluster.Manager
 	channels  map[*Channel]struct{}
 	running   bool
 	stopped   bool
-	accepting sync.WaitGroup
-	failed    chan error
+	// work counts goroutines that accept or retire; none is added once stopped.
+	work   sync.WaitGroup
+	failed chan error
 }
 
 // New builds the snapshot and opens its sockets; Run accepts. On an error
 // everything is closed again. The snapshot must have passed Validate. ctx
 // bounds the opening only.
 func New(ctx context.Context, opts Options, snapshot *config.Snapshot) (*Server, error) {
-	if opts.RetireTimeout == 0 {
-		opts.RetireTimeout = 30 * time.Second
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{
 		opts:      opts,
 		listeners: make(map[string]*frontend),
+		retiring:  make(map[*frontend]struct{}),
 		channels:  make(map[*Channel]struct{}),
 		failed:    make(chan error, 1),
 	}
@@ -83,114 +119,13 @@ func New(ctx context.Context, opts Options, snapshot *config.Snapshot) (*Server,
 	return s, nil
 }
 
-// Apply puts a new snapshot in the place of the current one, whole or not at
-// all: requests under way finish under the rules they began with, those that
-// begin after it, also on connections that are open already, follow the new
-// ones. Listeners that did not move keep their socket.
-func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
-	s.mu.Lock()
-	before, stopped := s.clusters, s.stopped
-	current := maps.Clone(s.listeners)
-	s.mu.Unlock()
-	if stopped {
-		return errors.New("proxy: the server has been shut down")
-	}
-
-	clusters, err := cluster.NewManager(snapshot.Clusters, cluster.Tables{Balancers: s.opts.Balancers, Protocols: s.opts.Protocols},
-		before, s.opts.Paths.Clusters)
-	if err != nil {
-		return err
-	}
-	plan, err := s.plan(ctx, snapshot, clusters, current)
-	if err != nil {
-		clusters.Retire(before)
-		return err
-	}
-	// From here on nothing fails.
-	s.mu.Lock()
-	for _, p := range plan.updated {
-		p.front.swap(p.stack)
-	}
-	for name, f := range plan.added {
-		s.listeners[name] = f
-		s.start(f)
-	}
-	for name := range plan.removed {
-		delete(s.listeners, name)
-	}
-	s.clusters = clusters
-	s.mu.Unlock()
-	if before != nil {
-		before.Retire(clusters)
-	}
-	for _, f := range plan.removed {
-		go f.retire(s.base, s.opts.RetireTimeout)
-	}
-	return nil
-}
-
-// plan is what an Apply will do, all of it made and opened already.
-type plan struct {
-	added   map[string]*frontend
-	removed map[string]*frontend
-	updated []update
-}
-
-type update struct {
-	front *frontend
-	stack *stack
-}
-
-func (s *Server) plan(ctx context.Context, snapshot *config.Snapshot, clusters *cluster.Manager, current map[string]*frontend) (_ *plan, err error) {
-	p := &plan{added: make(map[string]*frontend), removed: current}
-	defer func() {
-		if err == nil {
-			return
-		}
-		for _, f := range p.added {
-			f.close()
-		}
-		for _, u := range p.updated {
-			u.stack.close()
-		}
-	}()
-	var problems decode.Problems
-	for i, cfg := range snapshot.Listeners {
-		path := decode.At(s.opts.Paths.Listeners, i)
-		st, err := s.build(snapshot, cfg, clusters, path)
-		if err != nil {
-			problems = append(problems, decode.AsProblems(err, path)...)
-			continue
-		}
-		old := current[cfg.Name]
-		if old != nil && sameSocket(old.cfg, cfg) {
-			p.updated = append(p.updated, update{old, st})
-			delete(p.removed, cfg.Name)
-			continue
-		}
-		f := s.newFrontend(cfg, st, path)
-		p.added[cfg.Name] = f
-		if err := f.listener.Bind(ctx); err != nil {
-			problems = append(problems, decode.Problem{Path: path + ".address", Message: err.Error()})
-		}
-	}
-	return p, problems.Err()
-}
-
-// sameSocket reports whether the socket of one listener can serve the other.
-func sameSocket(a, b config.Listener) bool {
-	return a.Address == b.Address && a.Network == b.Network && a.BindPort == b.BindPort &&
-		a.MaxConnections == b.MaxConnections && reflect.DeepEqual(a.FilterChains, b.FilterChains)
-}
-
-// start begins accepting on f if the server runs. mu is held.
+// start begins accepting on f if the server runs. mu is held, and the server
+// is not stopped.
 func (s *Server) start(f *frontend) {
 	if !s.running {
 		return
 	}
-	s.accepting.Go(func() {
+	s.work.Go(func() {
 		if err := f.listener.Accept(); err != nil {
 			select {
 			case s.failed <- err:
@@ -200,10 +135,19 @@ func (s *Server) start(f *frontend) {
 	})
 }
 
-// Run accepts connections until ctx ends (nil) or a socket fails for good. It
-// leaves connections alone; Shutdown ends them.
+// Run accepts connections until ctx ends or the server is shut down (nil), or
+// a socket fails for good. It leaves connections alone; Shutdown ends them. It
+// may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
+	if s.running || s.stopped {
+		err := errStopped
+		if s.running {
+			err = errors.New("proxy: the server is running already")
+		}
+		s.mu.Unlock()
+		return err
+	}
 	s.running = true
 	for _, f := range s.listeners {
 		s.start(f)
@@ -211,6 +155,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	select {
 	case <-ctx.Done():
+		return nil
+	case <-s.base.Done():
 		return nil
 	case err := <-s.failed:
 		return err
@@ -227,6 +173,9 @@ func (s *Server) Drain(ctx context.Context, names ...string) error {
 		if len(names) == 0 || slices.Contains(names, name) {
 			fronts = append(fronts, f)
 		}
+	}
+	if len(names) == 0 {
+		fronts = slices.AppendSeq(fronts, maps.Keys(s.retiring))
 	}
 	s.mu.Unlock()
 	for _, f := range fronts {
@@ -259,25 +208,37 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close ends everything at once. It is safe twice.
+// Close ends everything at once, and waits for what it cut off, but not for
+// long. It is safe twice.
 func (s *Server) Close() {
-	s.end()
 	s.mu.Lock()
 	s.stopped = true
 	fronts := slices.Collect(maps.Values(s.listeners))
 	channels := slices.Collect(maps.Keys(s.channels))
 	clusters := s.clusters
 	s.mu.Unlock()
+	s.end()
 	for _, c := range channels {
 		c.Close()
 	}
 	for _, f := range fronts {
-		f.close()
+		f.listener.Close()
 	}
 	if clusters != nil {
 		clusters.Close()
 	}
-	s.accepting.Wait()
+	var closing sync.WaitGroup
+	for _, f := range fronts {
+		closing.Go(func() { s.closeFront(f) })
+	}
+	closing.Wait()
+	s.work.Wait()
+}
+
+func (s *Server) closeFront(f *frontend) {
+	if stuck := f.close(); stuck > 0 {
+		s.opts.Log.Error("connections that were cut off do not end", "listener", f.listener.Name(), "connections", stuck)
+	}
 }
 
 // ListenerStatus is what is known about one listener.
@@ -305,14 +266,24 @@ func (s *Server) Listeners() []ListenerStatus {
 	return list
 }
 
-// inject hands a connection to the listener of that name.
-func (s *Server) inject(name string, nc net.Conn) error {
+// Inject hands a connection to the listener of that name, as if it had been
+// accepted there. The server owns nc in any case: it is closed if it cannot be
+// served.
+func (s *Server) Inject(name string, nc net.Conn) error {
 	s.mu.Lock()
 	f := s.listeners[name]
+	known := slices.Sorted(maps.Keys(s.listeners))
 	s.mu.Unlock()
 	if f == nil {
 		_ = nc.Close()
-		return fmt.Errorf("there is no listener %q", name)
+		return unknownListener(name, known)
 	}
 	return f.listener.Inject(nc)
+}
+
+func unknownListener(name string, known []string) error {
+	if near := decode.Nearest(name, known); near != "" {
+		return fmt.Errorf("there is no listener %q; did you mean %q?", name, near)
+	}
+	return fmt.Errorf("there is no listener %q (known: %s)", name, strings.Join(known, ", "))
 }

@@ -11,51 +11,96 @@ import (
 	"time"
 )
 
-// bind opens a socket. A unix socket file that a dead process left behind is
-// replaced; one that somebody serves is not.
-func bind(ctx context.Context, network, address string) (net.Listener, error) {
+// BindError says why a listener's socket could not be opened.
+type BindError struct {
+	// Listener is the listener's name, Address what it was to listen on.
+	Listener, Address string
+	// Remedy says the way out; it may be "".
+	Remedy string
+	// Err is the cause, without the address.
+	Err error
+}
+
+// Error returns `listener "a" cannot listen on 127.0.0.1:80: address already in use (remedy)`.
+func (e *BindError) Error() string {
+	s := fmt.Sprintf("listener %q cannot listen on %s: %v", e.Listener, e.Address, e.Err)
+	if e.Remedy != "" {
+		s += " (" + e.Remedy + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *BindError) Unwrap() error { return e.Err }
+
+// splitAddress returns the network and the address as package net knows them.
+func splitAddress(network, address string) (string, string) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
+		return "unix", path
 	}
 	if network == "" {
 		network = "tcp"
 	}
+	return network, address
+}
+
+// bind opens a socket. A unix socket file that a dead process left behind is
+// replaced; one that somebody serves is not.
+func bind(ctx context.Context, name, network, address string) (net.Listener, error) {
+	network, address = splitAddress(network, address)
+	fail := &BindError{Listener: name, Address: address}
 	if network == "unix" {
-		if err := removeStale(ctx, address); err != nil {
-			return nil, err
+		if fail.Remedy, fail.Err = removeStale(ctx, address); fail.Err != nil {
+			return nil, fail
 		}
 	}
 	var lc net.ListenConfig
 	socket, err := lc.Listen(ctx, network, address)
-	switch {
-	case err == nil:
+	if err == nil {
 		return socket, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("address %s is in use by another process; stop that one or choose another address: %w", address, err)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("not allowed to listen on %s; choose a port above 1023 or a folder that may be written: %w", address, err)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("address %s does not belong to this machine: %w", address, err)
 	}
-	return nil, fmt.Errorf("cannot listen on %s %s: %w", network, address, err)
+	fail.Err = err
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		fail.Err = op.Err // without the address, which is said already
+	}
+	errno, known := errors.AsType[syscall.Errno](err)
+	if known {
+		fail.Err = errno
+	}
+	switch {
+	case errno == syscall.EADDRINUSE:
+		fail.Remedy = "stop the process that has it, or choose another address"
+	case errno == syscall.EACCES && network == "unix":
+		fail.Remedy = "choose a folder that may be written"
+	case errno == syscall.EACCES:
+		fail.Remedy = "choose a port above 1023"
+	case errno == syscall.EADDRNOTAVAIL:
+		fail.Remedy = "the address does not belong to this machine; choose one that does"
+	case errno == syscall.ENOENT:
+		fail.Remedy = "make the folder first"
+	}
+	return nil, fail
 }
 
-func removeStale(ctx context.Context, path string) error {
+func removeStale(ctx context.Context, path string) (remedy string, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil // nothing there, or Listen will say what is wrong
+		return "", nil // nothing there, or Listen will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is no socket; remove it or choose another path", path)
+		return "remove it or choose another path", errors.New("there is a file that is no socket")
 	}
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close()
-		return fmt.Errorf("socket %s is in use by another process; stop that one or choose another path", path)
+		return "stop the process that has it, or choose another path", syscall.EADDRINUSE
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("cannot tell whether socket %s is in use: %w", path, err)
+		return "choose another path", fmt.Errorf("cannot tell whether the socket there is in use: %w", err)
 	}
-	return os.Remove(path)
+	if err := os.Remove(path); err != nil {
+		return "remove it or choose another path", fmt.Errorf("the socket of a process that is gone is in the way: %w", err)
+	}
+	return "", nil
 }

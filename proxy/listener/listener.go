@@ -24,11 +24,11 @@ type Handler interface {
 
 // Options describe a listener.
 type Options struct {
-	// Name is the listener's name, for messages; Path where it stands in the
-	// configuration.
-	Name, Path string
-	// Network is "tcp" or "unix"; Address what to listen on. With Unbound, no
-	// socket is opened, and only Inject brings connections.
+	// Name is the listener's name, for messages.
+	Name string
+	// Network is "tcp" or "unix"; Address what to listen on ("unix:/path" is a
+	// unix socket, too). With Unbound, no socket is opened, and only Inject
+	// brings connections.
 	Network, Address string
 	Unbound          bool
 	// MaxConnections is the most connections at a time; 0 is no limit.
@@ -45,20 +45,26 @@ var ErrStopped = errors.New("the listener takes no more connections")
 // ErrFull is returned by Inject when the limit of connections is reached.
 var ErrFull = errors.New("the listener's limit of connections is reached")
 
+// endGrace is how long connections that were cut off may take to end.
+const endGrace = 2 * time.Second
+
+// fullEvery is the least time between two complaints about the limit.
+const fullEvery = 10 * time.Second
+
 // Listener accepts connections in one place. All methods are safe for
 // concurrent use.
 type Listener struct {
-	opts    Options
-	handler atomic.Pointer[Handler]
+	opts Options // the limits in it are guarded by mu
 
 	base   context.Context // ends when connections are to be cut off
 	cutOff context.CancelFunc
 
 	mu       sync.Mutex
-	socket   net.Listener
+	socket   *socket // nil when there is none
 	stopping bool
 	conns    map[*conn.Conn]struct{}
 	serving  sync.WaitGroup
+	fullSaid time.Time
 
 	accepted, refused atomic.Int64
 }
@@ -68,24 +74,48 @@ type Listener struct {
 func New(ctx context.Context, opts Options) *Listener {
 	l := &Listener{opts: opts, conns: make(map[*conn.Conn]struct{})}
 	l.base, l.cutOff = context.WithCancel(ctx)
-	l.handler.Store(&opts.Handler)
 	return l
 }
 
-// Bind opens the socket, if the listener has one. The error names the listener
-// and its address.
+// Bind opens the socket, if the listener has one. The error is a *BindError.
 func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Unbound {
 		return nil
 	}
-	socket, err := bind(ctx, l.opts.Network, l.opts.Address)
+	nl, err := bind(ctx, l.opts.Name, l.opts.Network, l.opts.Address)
 	if err != nil {
-		return fmt.Errorf("listener %q (%s): %w", l.opts.Name, l.opts.Path, err)
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.socket = socket
+	l.socket = newSocket(nl, l)
+	if l.stopping {
+		l.socket.close()
+	}
 	return nil
+}
+
+// TakeOver makes the socket of old that of l, instead of Bind: no connection
+// is lost between the two. The goroutine that is in old's Accept stays there
+// and works for l. It reports false, and does nothing, when old has no open
+// socket.
+func (l *Listener) TakeOver(old *Listener) bool {
+	old.mu.Lock()
+	s := old.socket
+	if s == nil || old.stopping {
+		old.mu.Unlock()
+		return false
+	}
+	old.socket = nil
+	old.mu.Unlock()
+	l.mu.Lock()
+	l.socket = s
+	if l.stopping {
+		s.close()
+	}
+	l.mu.Unlock()
+	s.owner.Store(l)
+	return true
 }
 
 // Name returns the listener's name.
@@ -101,66 +131,58 @@ func (l *Listener) Addr() net.Addr {
 	return l.socket.Addr()
 }
 
-// SetHandler changes who answers connections from now on. Those under way keep theirs.
-func (l *Listener) SetHandler(h Handler) { l.handler.Store(&h) }
-
-// Accept takes connections until the listener is stopped (nil) or the socket
-// fails for good. A shortage (too many open files) is waited out.
-func (l *Listener) Accept() error {
-	l.mu.Lock()
-	socket := l.socket
-	l.mu.Unlock()
-	if socket == nil {
-		return nil
-	}
-	const longest = time.Second
-	for pause := time.Duration(0); ; {
-		nc, err := socket.Accept()
-		if err == nil {
-			pause = 0
-			_ = l.Inject(nc)
-			continue
-		}
-		if l.stopped() {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("listener %q: %w", l.opts.Name, err)
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), longest)
-		l.opts.Log.Warn("cannot accept a connection, trying again", "listener", l.opts.Name, "error", err, "in", pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-l.base.Done():
-			timer.Stop()
-		}
-	}
-}
-
-func (l *Listener) stopped() bool {
+// SetLimits changes Options.MaxConnections and Options.WriteTimeout for
+// connections that come from now on.
+func (l *Listener) SetLimits(maxConnections int, writeTimeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.stopping
+	l.opts.MaxConnections, l.opts.WriteTimeout = maxConnections, writeTimeout
+}
+
+// Accept takes connections until the listener is stopped (nil) or the socket
+// fails for good. A shortage (too many open files) is waited out. Without a
+// socket it returns nil at once.
+func (l *Listener) Accept() error {
+	l.mu.Lock()
+	s := l.socket
+	l.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.accept(l.opts.Log)
 }
 
 // Inject hands a connection in, as if it had been accepted. The listener owns
 // nc in any case: it is closed if it cannot be served.
 func (l *Listener) Inject(nc net.Conn) error {
+	err := l.take(nc)
+	if err != nil {
+		_ = nc.Close()
+	}
+	return err
+}
+
+// take has nc served, or says why not.
+func (l *Listener) take(nc net.Conn) error {
 	c := conn.New(nc)
-	c.Timeout = l.opts.WriteTimeout
 	l.mu.Lock()
-	switch {
-	case l.stopping:
+	if l.stopping {
 		l.mu.Unlock()
-		_ = nc.Close()
 		return ErrStopped
-	case l.opts.MaxConnections > 0 && len(l.conns) >= l.opts.MaxConnections:
+	}
+	if limit := l.opts.MaxConnections; limit > 0 && len(l.conns) >= limit {
+		complain := time.Since(l.fullSaid) >= fullEvery
+		if complain {
+			l.fullSaid = time.Now()
+		}
 		l.mu.Unlock()
-		l.refused.Add(1)
-		_ = nc.Close()
+		n := l.refused.Add(1)
+		if complain {
+			l.opts.Log.Warn("connections are refused: the limit is reached", "listener", l.opts.Name, "max_connections", limit, "refused", n)
+		}
 		return ErrFull
 	}
+	c.Timeout = l.opts.WriteTimeout
 	l.conns[c] = struct{}{}
 	l.serving.Add(1)
 	l.mu.Unlock()
@@ -182,7 +204,7 @@ func (l *Listener) serve(c *conn.Conn) {
 		delete(l.conns, c)
 		l.mu.Unlock()
 	}()
-	err := (*l.handler.Load()).ServeConn(l.base, c)
+	err := l.opts.Handler.ServeConn(l.base, c)
 	c.Free()
 	if err != nil && !errors.Is(err, net.ErrClosed) && l.base.Err() == nil {
 		l.opts.Log.Debug("connection ended", "listener", l.opts.Name, "peer", c.RemoteAddr().String(), "error", err)
@@ -193,7 +215,7 @@ func (l *Listener) serve(c *conn.Conn) {
 // next quiet moment.
 func (l *Listener) StopAccepting() {
 	l.mu.Lock()
-	socket, already := l.socket, l.stopping
+	s, already := l.socket, l.stopping
 	l.stopping = true
 	conns := make([]*conn.Conn, 0, len(l.conns))
 	for c := range l.conns {
@@ -203,8 +225,8 @@ func (l *Listener) StopAccepting() {
 	if already {
 		return
 	}
-	if socket != nil {
-		_ = socket.Close()
+	if s != nil {
+		s.close()
 	}
 	for _, c := range conns {
 		c.Drain()
@@ -212,27 +234,53 @@ func (l *Listener) StopAccepting() {
 }
 
 // Drain stops accepting and waits until all connections have ended. When ctx
-// ends first, they are cut off, and the error says how many there were.
+// ends first, they are cut off, and the error says how many there were. A
+// connection whose handler does not even end then is left behind.
 func (l *Listener) Drain(ctx context.Context) error {
 	l.StopAccepting()
-	done := make(chan struct{})
-	go func() {
-		l.serving.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
+	case <-l.ended():
 		l.cutOff()
 		return nil
 	case <-ctx.Done():
 	}
 	left := l.Connections()
 	l.Close()
-	<-done
-	if left == 0 {
-		return nil
+	stuck := l.Wait()
+	switch {
+	case stuck > 0:
+		return fmt.Errorf("listener %q: %d connections were cut off, and %d of them do not end: %w", l.opts.Name, left, stuck, context.Cause(ctx))
+	case left > 0:
+		return fmt.Errorf("listener %q: %d connections were cut off: %w", l.opts.Name, left, context.Cause(ctx))
 	}
-	return fmt.Errorf("listener %q: %d connections were cut off: %w", l.opts.Name, left, context.Cause(ctx))
+	return nil
+}
+
+// ended returns a channel that is closed once no connection is served. The
+// listener is stopping, so that none can come any more.
+func (l *Listener) ended() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		l.serving.Wait()
+		close(done)
+	}()
+	return done
+}
+
+// Wait waits, after Close, until the handlers have returned: at most 2 s. It
+// returns how many have not.
+func (l *Listener) Wait() (left int) {
+	if l.Connections() == 0 {
+		return 0
+	}
+	timer := time.NewTimer(endGrace)
+	defer timer.Stop()
+	select {
+	case <-l.ended():
+		return 0
+	case <-timer.C:
+		return l.Connections()
+	}
 }
 
 // Close cuts all connections off and closes the socket. It does not wait.

@@ -1,0 +1,82 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// socket is an open socket. Its connections go to the listener that owns it at
+// the moment, so that another can take it over without a gap.
+type socket struct {
+	net.Listener
+	owner atomic.Pointer[Listener]
+	once  sync.Once
+	done  chan struct{} // closed by close
+}
+
+func newSocket(nl net.Listener, owner *Listener) *socket {
+	s := &socket{Listener: nl, done: make(chan struct{})}
+	s.owner.Store(owner)
+	return s
+}
+
+func (s *socket) close() {
+	s.once.Do(func() {
+		close(s.done)
+		_ = s.Listener.Close()
+	})
+}
+
+// longestPause is the most time between two tries to accept.
+const longestPause = time.Second
+
+// accept takes connections until the socket is closed (nil) or fails for good.
+func (s *socket) accept(log *slog.Logger) error {
+	for pause := time.Duration(0); ; {
+		nc, err := s.Accept()
+		if err == nil {
+			pause = 0
+			s.deliver(nc)
+			continue
+		}
+		select {
+		case <-s.done:
+			return nil
+		default:
+		}
+		name := s.owner.Load().opts.Name
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("listener %q: %w", name, err)
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), longestPause)
+		log.Warn("cannot accept a connection, trying again", "listener", name, "error", err, "in", pause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-s.done:
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+// deliver hands a connection to the owner.
+func (s *socket) deliver(nc net.Conn) {
+	for {
+		owner := s.owner.Load()
+		err := owner.take(nc)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, ErrStopped) || s.owner.Load() == owner {
+			_ = nc.Close()
+			return
+		}
+		// Another has taken the socket over meanwhile, and nc is for that one.
+	}
+}
