@@ -3,8 +3,7 @@
 // time, by which protocol.
 //
 // A Table is compiled from its configuration once and never changes, so that a
-// request sees one configuration from beginning to end. A Router holds the
-// Table in force and can be given another while connections live.
+// request sees one configuration from beginning to end.
 //
 // The semantics are those of a list: of the routes whose conditions all hold,
 // the first is taken. The cost is not: virtual hosts, paths, prefixes and

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -86,17 +85,3 @@ func (r *route) apply(req *stream.Request) {
 
 // shorten cuts a method that is no method.
 func shorten(s string) string { return s[:min(len(s), 40)] }
-
-// Router answers with the Table that is in force. Store puts another in force,
-// for requests that arrive from then on, on live connections too; those under
-// way finish with the old one.
-type Router struct{ atomic.Pointer[Table] }
-
-// Handle implements stream.Handler. Without a Table it fails with NoRoute.
-func (r *Router) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-	t := r.Load()
-	if t == nil {
-		return nil, stream.Errorf(stream.NoRoute, stream.Local, "the router has no table")
-	}
-	return t.Handle(ctx, req)
-}

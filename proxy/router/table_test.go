@@ -402,42 +402,6 @@ func TestDirectResponseOneWay(t *testing.T) {
 	}
 }
 
-func TestRouter(t *testing.T) {
-	var r Router
-	_, err := r.Handle(t.Context(), get("", "/"))
-	wantKind(t, err, stream.NoRoute)
-
-	tables := []*Table{compile(t, hosts("*")), compile(t, hosts("other *"))}
-	r.Store(tables[0])
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for range 4 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				req := get("x", "/")
-				if _, err := r.Handle(t.Context(), req); err != nil || req.Info.VirtualHost != req.Info.Cluster {
-					t.Errorf("%v, info %+v", err, req.Info)
-					return
-				}
-			}
-		})
-	}
-	for i := range 1000 {
-		r.Store(tables[i%2])
-	}
-	close(stop)
-	wg.Wait()
-	req := get("x", "/")
-	if _, err := r.Handle(t.Context(), req); err != nil || req.Info.VirtualHost != "other *" {
-		t.Errorf("after the last Store: %v, %+v", err, req.Info)
-	}
-}
-
 // still is a Backends that does nothing.
 type still struct{}
 
