@@ -1,0 +1,497 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// handlerFunc lets a function be a Handler.
+type handlerFunc func(ctx context.Context, c *conn.Conn) error
+
+func (f handlerFunc) ServeConn(ctx context.Context, c *conn.Conn) error { return f(ctx, c) }
+
+// echo answers each byte by itself until the connection ends or drains.
+var echo = handlerFunc(func(ctx context.Context, c *conn.Conn) error {
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	var b [1]byte
+	for {
+		if err := c.WaitRequest(0); err != nil {
+			return nil //nolint:nilerror // the end of the connection
+		}
+		if _, err := c.Read(b[:]); err != nil {
+			return err
+		}
+		if _, err := c.Write(b[:]); err != nil {
+			return err
+		}
+	}
+})
+
+// syncBuffer is a log that can be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// newListener makes a listener; it is closed at the end of the test.
+func newListener(t *testing.T, o Options) (*Listener, *syncBuffer) {
+	t.Helper()
+	log := &syncBuffer{}
+	o.Name = "web"
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
+	if o.Handler == nil {
+		o.Handler = echo
+	}
+	l := New(t.Context(), o)
+	t.Cleanup(func() {
+		l.Close()
+		if n := l.Wait(); n != 0 {
+			t.Errorf("%d connections do not end", n)
+		}
+	})
+	return l, log
+}
+
+// pipe injects a connection and returns the other end.
+func pipe(t *testing.T, l *Listener) net.Conn {
+	t.Helper()
+	client, server := conn.Pipe()
+	t.Cleanup(func() { _ = client.Close() })
+	if err := l.Inject(server); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// ping checks that a connection is served.
+func ping(t *testing.T, c net.Conn) {
+	t.Helper()
+	var b [1]byte
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, b[:]); err != nil || b[0] != 'x' {
+		t.Fatalf("read %q, %v", b, err)
+	}
+}
+
+// wantEOF checks that the other end ends the connection.
+func wantEOF(t *testing.T, c net.Conn) {
+	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read %d bytes, %v, want the end", n, err)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	l, log := newListener(t, Options{Unbound: true, MaxConnections: 2})
+	a, b := pipe(t, l), pipe(t, l)
+	for range 3 {
+		client, server := conn.Pipe()
+		if err := l.Inject(server); !errors.Is(err, ErrFull) {
+			t.Fatalf("%v, want ErrFull", err)
+		}
+		wantEOF(t, client)
+	}
+	ping(t, a)
+	ping(t, b)
+	if accepted, refused := l.Counts(); accepted != 2 || refused != 3 {
+		t.Errorf("%d accepted, %d refused, want 2 and 3", accepted, refused)
+	}
+	if n := strings.Count(log.String(), "the limit is reached"); n != 1 {
+		t.Errorf("said %d times that the limit is reached, want once in a while:\n%s", n, log)
+	}
+	l.SetLimits(3, 0)
+	c := pipe(t, l)
+	ping(t, c)
+	l.SetLimits(1, 0) // nobody is thrown out
+	ping(t, a)
+	ping(t, c)
+}
+
+func TestPanicCostsOneConnection(t *testing.T) {
+	l, log := newListener(t, Options{Unbound: true, Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {
+		if b, _ := c.Reader().Peek(1); len(b) > 0 && b[0] == '!' {
+			panic("handler's defect")
+		}
+		return echo(ctx, c)
+	})})
+	good, bad := pipe(t, l), pipe(t, l)
+	ping(t, good)
+	if _, err := bad.Write([]byte("!")); err != nil {
+		t.Fatal(err)
+	}
+	wantEOF(t, bad)
+	ping(t, good)
+	ping(t, pipe(t, l))
+	for _, want := range []string{"handler's defect", "listener=web", "listener_test.go", "stack="} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+	if n := l.Connections(); n != 2 {
+		t.Errorf("%d connections are counted, want 2", n)
+	}
+}
+
+// shortListener fails to accept until it is given a connection.
+type shortListener struct {
+	mu    sync.Mutex
+	tries []time.Time
+	conns chan net.Conn
+	done  chan struct{}
+	err   error
+}
+
+func (s *shortListener) Accept() (net.Conn, error) {
+	select {
+	case <-s.done:
+		return nil, net.ErrClosed
+	case c := <-s.conns:
+		return c, nil
+	default:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tries = append(s.tries, time.Now())
+	return nil, s.err
+}
+
+func (s *shortListener) Close() error   { close(s.done); return nil }
+func (s *shortListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestAcceptErrorsAreWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, log := newListener(t, Options{})
+		nl := &shortListener{conns: make(chan net.Conn, 1), done: make(chan struct{}), err: &net.OpError{Op: "accept", Err: syscall.EMFILE}}
+		l.socket = newSocket(nl, l)
+		ended := make(chan error, 1)
+		go func() { ended <- l.Accept() }()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		nl.mu.Lock()
+		n := len(nl.tries)
+		pause := nl.tries[n-1].Sub(nl.tries[n-2])
+		nl.mu.Unlock()
+		if n > 20 || pause != longestPause {
+			t.Errorf("%d tries in 10 s, the last after %v: no back-off", n, pause)
+		}
+		if !strings.Contains(log.String(), "too many open files") {
+			t.Errorf("the log does not tell why:\n%s", log)
+		}
+		client, server := conn.Pipe()
+		nl.conns <- server
+		time.Sleep(longestPause)
+		ping(t, client)
+		// A pause does not hold up the end.
+		time.Sleep(10 * time.Millisecond)
+		begin := time.Now()
+		_ = client.Close()
+		l.StopAccepting()
+		if err := <-ended; err != nil || time.Since(begin) != 0 {
+			t.Errorf("Accept returned %v after %v", err, time.Since(begin))
+		}
+	})
+}
+
+func TestAcceptReportsALostSocket(t *testing.T) {
+	l, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+	if err := l.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.socket.Listener.Close() // not by us
+	if err := l.Accept(); !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), `"web"`) {
+		t.Errorf("Accept: %v", err)
+	}
+}
+
+// accepting binds a listener, accepts, and returns how to dial it.
+func accepting(t *testing.T, l *Listener) (dial func() net.Conn) {
+	t.Helper()
+	if err := l.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Accept() }()
+	t.Cleanup(func() {
+		l.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("Accept: %v", err)
+		}
+	})
+	a := l.Addr()
+	return func() net.Conn {
+		c, err := net.Dial(a.Network(), a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+}
+
+func TestDrainWaits(t *testing.T) {
+	working, release := make(chan struct{}), make(chan struct{})
+	l, _ := newListener(t, Options{Address: "127.0.0.1:0", Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {
+		if b, _ := c.Reader().Peek(1); len(b) > 0 && b[0] == 'w' { // works on something
+			close(working)
+			<-release
+			_, err := c.Write([]byte("done"))
+			return err
+		}
+		return echo(ctx, c)
+	})})
+	dial := accepting(t, l)
+	idle, busy := dial(), dial()
+	ping(t, idle)
+	if _, err := busy.Write([]byte("w")); err != nil {
+		t.Fatal(err)
+	}
+	<-working
+	drained := make(chan error, 1)
+	go func() { drained <- l.Drain(t.Context()) }()
+	wantEOF(t, idle) // at once
+	select {
+	case err := <-drained:
+		t.Fatalf("Drain returned %v before the work was done", err)
+	default:
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a new connection: %v, want refused", err)
+	}
+	close(release)
+	if b, err := io.ReadAll(busy); string(b) != "done" || err != nil {
+		t.Errorf("the work ended with %q, %v", b, err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	if err := l.Inject(idle); !errors.Is(err, ErrStopped) {
+		t.Errorf("Inject after Drain: %v", err)
+	}
+	if err := l.Drain(t.Context()); err != nil {
+		t.Errorf("second Drain: %v", err)
+	}
+}
+
+func TestDrainCutsOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newListener(t, Options{Unbound: true, Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})})
+		clients := []net.Conn{pipe(t, l), pipe(t, l), pipe(t, l)}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		begin := time.Now()
+		err := l.Drain(ctx)
+		if time.Since(begin) != 5*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 connections were cut off") {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		for _, c := range clients {
+			wantEOF(t, c)
+		}
+		if n := l.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+// A handler that ignores everything must not keep the process from ending.
+func TestDrainLeavesTheStuckBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		l, _ := newListener(t, Options{Unbound: true, Handler: handlerFunc(func(context.Context, *conn.Conn) error {
+			<-stuck
+			return nil
+		})})
+		pipe(t, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		begin := time.Now()
+		err := l.Drain(ctx)
+		if d := time.Since(begin); d != endGrace || err == nil || !strings.Contains(err.Error(), "1 of them do not end") {
+			t.Errorf("after %v: %v", d, err)
+		}
+		close(stuck)
+	})
+}
+
+func TestCloseTwice(t *testing.T) {
+	l, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+	dial := accepting(t, l)
+	c := dial()
+	ping(t, c)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(l.Close)
+	}
+	wg.Wait()
+	wantEOF(t, c)
+	if n := l.Wait(); n != 0 {
+		t.Errorf("%d connections do not end", n)
+	}
+	l.Close()
+}
+
+func TestBaseContextCutsOff(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l := New(ctx, Options{Name: "web", Unbound: true, Handler: echo, Log: slog.New(slog.DiscardHandler)})
+	c := pipe(t, l)
+	ping(t, c)
+	cancel()
+	wantEOF(t, c)
+	l.Close()
+	l.Wait()
+}
+
+// While one listener takes the socket of another over, no connection is refused or lost.
+func TestTakeOver(t *testing.T) {
+	first, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+	dial := accepting(t, first)
+	before := dial()
+	ping(t, before)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				c := dial()
+				ping(t, c)
+				_ = c.Close()
+			}
+		})
+	}
+	listeners := []*Listener{first}
+	for range 50 {
+		next, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+		old := listeners[len(listeners)-1]
+		if !next.TakeOver(old) {
+			t.Fatal("there was no socket to take over")
+		}
+		old.StopAccepting()
+		listeners = append(listeners, next)
+	}
+	close(stop)
+	wg.Wait()
+	wantEOF(t, before) // its listener drains
+	last := listeners[len(listeners)-1]
+	if first.Addr() != nil || last.Addr() == nil {
+		t.Errorf("the first has %v, the last %v", first.Addr(), last.Addr())
+	}
+	if next, _ := newListener(t, Options{}); next.TakeOver(first) {
+		t.Error("took over a socket that is not there")
+	}
+	last.Close()
+}
+
+func TestBindErrors(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	dir := t.TempDir()
+	live, err := net.Listen("unix", filepath.Join(dir, "live"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = live.Close() }()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, address string
+		is            error
+		want          string
+	}{
+		{"port in use", taken.Addr().String(), syscall.EADDRINUSE,
+			`listener "web" cannot listen on ` + taken.Addr().String() + `: address already in use (stop the process that has it, or choose another address)`},
+		{"not ours", "192.0.2.1:80", syscall.EADDRNOTAVAIL, "does not belong to this machine"},
+		{"live unix socket", "unix:" + dir + "/live", syscall.EADDRINUSE,
+			`listener "web" cannot listen on ` + dir + `/live: address already in use (stop the process that has it, or choose another path)`},
+		{"no socket", "unix:" + dir + "/file", nil, `there is a file that is no socket (remove it or choose another path)`},
+		{"no folder", "unix:" + dir + "/none/sock", syscall.ENOENT, "make the folder first"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, _ := newListener(t, Options{Address: c.address})
+			err := l.Bind(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
+				t.Fatalf("error %v, want %q", err, c.want)
+			}
+			if bound, ok := errors.AsType[*BindError](err); !ok || bound.Listener != "web" {
+				t.Errorf("error is a %T", err)
+			}
+			if strings.Count(err.Error(), strings.TrimPrefix(c.address, "unix:")) > 1 && c.is != nil {
+				t.Errorf("the address is said twice: %v", err)
+			}
+			if l.Addr() != nil {
+				t.Errorf("listens on %v", l.Addr())
+			}
+		})
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "file")); string(b) != "keep" || err != nil {
+		t.Errorf("the file that is no socket was touched: %q, %v", b, err)
+	}
+	if c, err := net.Dial("unix", filepath.Join(dir, "live")); err != nil {
+		t.Errorf("the live socket was broken: %v", err)
+	} else {
+		_ = c.Close()
+	}
+}
+
+func TestStaleUnixSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false) // as kill -9 leaves it
+	_ = dead.Close()
+	for _, o := range []Options{{Address: "unix:" + path}, {Network: "unix", Address: path}} {
+		l, _ := newListener(t, o)
+		dial := accepting(t, l)
+		ping(t, dial())
+		l.Close()
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket file is left behind: %v", err)
+		}
+	}
+}
