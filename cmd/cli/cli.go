@@ -58,7 +58,7 @@ func Main(ctx context.Context, opts Options) int {
 	if opts.Version == "" {
 		opts.Version = builtVersion()
 	}
-	root := (&program{opts}).root()
+	root := (&program{opts}).root() //nolint:contextcheck // commands get ctx from ExecuteContext
 	root.SetArgs(layottoArgs(opts.Args))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -139,15 +139,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usage(cmd, fmt.Errorf("unknown command %q%s; commands: %s", args[0], near, strings.Join(names, ", ")))
 }
 
-// printError prints an error, each problem of a configuration on a line of its own.
+// printError prints an error, several ones and the problems of a configuration on
+// lines of their own.
 func printError(w io.Writer, err error) {
 	var out bytes.Buffer
-	if problems, ok := errors.AsType[decode.Problems](err); ok {
-		for _, p := range problems {
-			fmt.Fprintf(&out, "ottavo: %s\n", p)
-		}
-	} else {
-		fmt.Fprintf(&out, "ottavo: %s\n", err)
+	for _, text := range errorTexts(err) {
+		fmt.Fprintf(&out, "ottavo: %s\n", text)
 	}
 	if detailed, ok := errors.AsType[interface {
 		error
@@ -163,6 +160,27 @@ func printError(w io.Writer, err error) {
 		return r
 	}, out.String())
 	_, _ = io.WriteString(w, text) // there is nowhere else to complain
+}
+
+// errorTexts splits what is a list of errors, unless there is a text around it.
+func errorTexts(err error) []string {
+	var texts []string
+	switch e := err.(type) { //nolint:errorlint // a wrapped list has a text around it
+	case decode.Problems:
+		for _, p := range e {
+			texts = append(texts, p.String())
+		}
+		return texts
+	case interface{ Unwrap() []error }:
+		if errors.Join(e.Unwrap()...).Error() != err.Error() {
+			break
+		}
+		for _, one := range e.Unwrap() {
+			texts = append(texts, errorTexts(one)...)
+		}
+		return texts
+	}
+	return []string{err.Error()}
 }
 
 // warn prints a warning.

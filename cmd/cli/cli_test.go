@@ -69,7 +69,7 @@ func TestHelpExamples(t *testing.T) {
 func TestWrongUsage(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		`unknown command "strat" (did you mean start?); commands: call, help, schema, start, status, validate, version (see ottavo --help)`: {"strat"},
+		`unknown command "starrt" (did you mean start?); commands: call, help, schema, start, status, validate, version (see ottavo --help)`: {"starrt"},
 		`unknown flag: --nonsense (see ottavo start --help)`:             {"start", "--nonsense"},
 		`unknown flag: --nonsense (see ottavo start --help) `:            {"--nonsense"},
 		`unexpected argument "x" (see ottavo validate --help)`:           {"validate", "x"},

@@ -108,8 +108,10 @@ func layottoArgs(args []string) []string {
 	case first != "start":
 		return args
 	}
-	names := map[string]string{"config": "config", "c": "config", "log-level": "log-level", "l": "log-level",
-		"logging-level": "logging-level", "ll": "logging-level", "feature-gates": "feature-gates", "f": "feature-gates"}
+	names := map[string]string{
+		"config": "config", "c": "config", "log-level": "log-level", "l": "log-level",
+		"logging-level": "logging-level", "ll": "logging-level", "feature-gates": "feature-gates", "f": "feature-gates",
+	}
 	for _, f := range layottoFlags {
 		names[f.name], names[f.letter] = f.name, f.name
 		for _, a := range f.aliases {

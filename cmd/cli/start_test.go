@@ -161,6 +161,7 @@ func TestStartFails(t *testing.T) {
 		"strict":         {[]string{"--strict", "-c", file(t, "c.yaml", "runtime: {listne: x}\n")}, []string{"runtime.listne", "listen"}},
 		"port in use":    {[]string{"-c", file(t, "c.yaml", "runtime:\n  listen: "+taken.Addr().String()+"\n  actuator: {enabled: false}\n")}, []string{taken.Addr().String(), "in use"}},
 		"component":      {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {orders: {type: redis, metadata: {redisHost: \""+closedPort(t)+"\", maxRetries: 0}}}\n")}, []string{"orders", "redis", "refused"}},
+		"two components": {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {a: {type: redis, metadata: {redisHost: \""+closedPort(t)+"\", maxRetries: 0}}, b: {type: redis}}\n")}, []string{"ottavo: state component \"a\"", "\nottavo: state component \"b\""}},
 		"log":            {[]string{"-c", file(t, "c.yaml", "runtime: {log: {path: /dev/null/x/y}}\n")}, []string{"the log's folder cannot be made: "}},
 		"manifests":      {[]string{"-c", good, "--resources-path", "components"}, []string{"--resources-path: Dapr's manifests are not built in this version"}},
 		"feature gates":  {[]string{"-c", good, "-f", "auto_config=true"}, []string{`--feature-gates: there is no feature gate "auto_config=true" here`}},
@@ -267,7 +268,7 @@ func TestStatusWithoutAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	defer func() { _ = silent.Close() }()
 	run(t, "status", "--timeout", "50ms", "--address", silent.Addr().String()).wants(t, 1, nil, []string{"no answer from " + silent.Addr().String() + " in time"})
 	run(t, "status", "--address", "nonsense").wants(t, 1, nil, []string{"nobody answers at nonsense: address nonsense: missing port"})
 }

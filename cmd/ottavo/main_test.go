@@ -193,7 +193,8 @@ cluster_manager: {clusters: [{name: c, hosts: [{address: "%s"}]}]}
 	t.Cleanup(cancel)
 	go func() {
 		resp, err := runtimev1.NewRuntimeClient(cc).InvokeService(ctx, &runtimev1.InvokeServiceRequest{
-			Id: "s", Message: &runtimev1.CommonInvokeRequest{Method: "/x", Data: &anypb.Any{}}})
+			Id: "s", Message: &runtimev1.CommonInvokeRequest{Method: "/x", Data: &anypb.Any{}},
+		})
 		if err == nil && string(resp.GetData().GetValue()) != "at last" {
 			err = fmt.Errorf("answer %v", resp)
 		}

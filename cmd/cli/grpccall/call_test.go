@@ -80,7 +80,7 @@ func TestCallKinds(t *testing.T) {
 		"no JSON":            {"Runtime/SayHello", "{\n  \"name\": eva}", nil, nil, "line 2, column 11: invalid character 'e' looking for beginning of value"},
 		"no object":          {"Runtime/SayHello", `"eva"`, nil, nil, `line 1, column 1: syntax error unexpected token "eva"`},
 		"wrong kind":         {"Runtime/SayHello", "{\n  \"name\": 3}", nil, nil, "line 2, column 11: invalid value for string field name: 3"},
-		"unknown field":      {"Runtime/SayHello", `{"nmae": "eva"}`, nil, nil, `line 1, column 2: spec.proto.runtime.v1.SayHelloRequest has no field "nmae" (did you mean name?); its fields: serviceName, name, data`},
+		"unknown field":      {"Runtime/SayHello", `{"nam": "eva"}`, nil, nil, `line 1, column 2: spec.proto.runtime.v1.SayHelloRequest has no field "nam" (did you mean name?); its fields: serviceName, name, data`},
 		"twice":              {"Runtime/SayHello", `{"name": "a", "name": "b"}`, nil, nil, `line 1, column 15: duplicate field "name"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestCallConversation(t *testing.T) {
 	t.Parallel()
 	_, c := serveFake(t)
 	in, out := io.Pipe()
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	ctx := timeout(t)
 	md, err := c.Method(ctx, "Runtime/SubscribeConfiguration")
 	if err != nil {
@@ -240,7 +240,7 @@ func TestMessageSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	ctx := timeout(t)
 	md, err := c.Method(ctx, "Runtime/SayHello")
 	if err != nil {
@@ -252,9 +252,11 @@ func TestMessageSizes(t *testing.T) {
 		150_000: "RESOURCE_EXHAUSTED: trying to send message larger",
 		500_000: "larger than a message may be",
 	} {
-		err := c.Call(ctx, grpccall.Call{Method: md, MaxMessageSize: 200_000,
+		err := c.Call(ctx, grpccall.Call{
+			Method: md, MaxMessageSize: 200_000,
 			Requests:  strings.NewReader(`{"name": "` + strings.Repeat("n", size) + `"}`),
-			OnMessage: func([]byte) error { return nil }})
+			OnMessage: func([]byte) error { return nil },
+		})
 		if want == "" && err != nil || want != "" && !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%d bytes: error %v, want %q", size, err, want)
 		}
@@ -298,7 +300,7 @@ func TestNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	defer func() { _ = silent.Close() }()
 	other, err := net.Listen("tcp", "127.0.0.1:0") // speaks something else
 	if err != nil {
 		t.Fatal(err)
@@ -312,6 +314,7 @@ func TestNoServer(t *testing.T) {
 				return
 			}
 			_, _ = conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			_, _ = io.Copy(io.Discard, conn) // until the client gives up
 			_ = conn.Close()
 		}
 	}()

@@ -94,6 +94,8 @@ func (c *Client) unreachable(err error) error {
 		return fmt.Errorf("nobody answers at %s: %s", c.address, cause)
 	case st.Code() == codes.Unavailable && strings.Contains(message, "server preface"):
 		return fmt.Errorf("what answers at %s does not speak gRPC: %s", c.address, message)
+	case st.Code() == codes.Unavailable:
+		return fmt.Errorf("the connection to %s broke: %s", c.address, message)
 	case st.Code() == codes.DeadlineExceeded:
 		return fmt.Errorf("no answer from %s in time: %s", c.address, message)
 	case st.Code() == codes.Unimplemented:

@@ -107,7 +107,7 @@ func messages(root protoreflect.MessageDescriptor) string {
 		table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 		for i := range md.Fields().Len() {
 			fd := md.Fields().Get(i)
-			fmt.Fprintf(table, "  %s\t%s\n", fd.JSONName(), fieldType(fd))
+			_, _ = fmt.Fprintf(table, "  %s\t%s\n", fd.JSONName(), fieldType(fd))
 			if inner := fieldMessage(fd); inner != nil && !ownForm(inner.FullName()) && !seen[inner.FullName()] {
 				seen[inner.FullName()] = true
 				todo = append(todo, inner)

@@ -2,6 +2,7 @@ package grpccall
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -365,7 +366,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		m, err = parse(d, holder, types)
 		if err != nil {
-			e, ok := err.(*JSONError)
+			e, ok := errors.AsType[*JSONError](err)
 			if !ok || e.Line < 1 || e.Column < 1 || e.Line > bytes.Count(data, []byte("\n"))+1 {
 				t.Fatalf("error %v (%T)", err, err)
 			}

@@ -56,7 +56,8 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 		var services []string
 		err := c.reflect(ctx, func(ask asker) error {
 			resp, err := ask(&reflection.ServerReflectionRequest{
-				MessageRequest: &reflection.ServerReflectionRequest_ListServices{ListServices: "*"}})
+				MessageRequest: &reflection.ServerReflectionRequest_ListServices{ListServices: "*"},
+			})
 			if err != nil {
 				return err
 			}
@@ -82,7 +83,8 @@ func (c *Client) find(ctx context.Context, name protoreflect.FullName) (protoref
 	}
 	err := c.reflect(ctx, func(ask asker) error {
 		resp, err := ask(&reflection.ServerReflectionRequest{
-			MessageRequest: &reflection.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: string(name)}})
+			MessageRequest: &reflection.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: string(name)},
+		})
 		if err != nil {
 			return err
 		}
@@ -114,7 +116,8 @@ func (d *descriptors) load(resp *reflection.ServerReflectionResponse, ask asker)
 			continue
 		}
 		resp, err := ask(&reflection.ServerReflectionRequest{
-			MessageRequest: &reflection.ServerReflectionRequest_FileByFilename{FileByFilename: name}})
+			MessageRequest: &reflection.ServerReflectionRequest_FileByFilename{FileByFilename: name},
+		})
 		if status.Code(err) == codes.NotFound {
 			continue // what needs it becomes a placeholder
 		}
