@@ -13,7 +13,7 @@
 // answer's Any that names no type, or a type that nobody knows, is written as
 // {"value": …}: the bytes as a text, or in base64 if they are no UTF-8.
 //
-// The package reads no files, prints nothing, and uses no registry that a
-// program could have changed. Servers are not trusted: what they send is bounded
-// by the message size, and the descriptors that they send are checked.
+// The package reads no files and prints nothing. Servers are not trusted: what they
+// send is bounded by the message size and in depth, and the descriptors that they
+// send are checked.
 package grpccall
