@@ -48,6 +48,10 @@ var ErrFull = errors.New("the listener's limit of connections is reached")
 // endGrace is how long connections that were cut off may take to end.
 const endGrace = 2 * time.Second
 
+// unusedGrace is how long a connection that never carried anything may stay
+// when the listener stops.
+const unusedGrace = 500 * time.Millisecond
+
 // fullEvery is the least time between two complaints about the limit.
 const fullEvery = 10 * time.Second
 
@@ -212,14 +216,19 @@ func (l *Listener) serve(c *conn.Conn) {
 }
 
 // StopAccepting closes the socket and asks the connections to end at their
-// next quiet moment.
+// next quiet moment. One that was accepted just now, and whose peer is about to
+// use it, is asked a little later.
 func (l *Listener) StopAccepting() {
 	l.mu.Lock()
 	s, already := l.socket, l.stopping
 	l.stopping = true
-	conns := make([]*conn.Conn, 0, len(l.conns))
+	var used, unused []*conn.Conn
 	for c := range l.conns {
-		conns = append(conns, c)
+		if c.BytesRead() > 0 {
+			used = append(used, c)
+		} else {
+			unused = append(unused, c)
+		}
 	}
 	l.mu.Unlock()
 	if already {
@@ -228,6 +237,13 @@ func (l *Listener) StopAccepting() {
 	if s != nil {
 		s.close()
 	}
+	drain(used)
+	if len(unused) > 0 {
+		time.AfterFunc(unusedGrace, func() { drain(unused) })
+	}
+}
+
+func drain(conns []*conn.Conn) {
 	for _, c := range conns {
 		c.Drain()
 	}

@@ -306,6 +306,30 @@ func TestDrainWaits(t *testing.T) {
 	}
 }
 
+// A peer that has just connected gets its first answer.
+func TestDrainSparesTheUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newListener(t, Options{Unbound: true})
+		used, late, never := pipe(t, l), pipe(t, l), pipe(t, l)
+		ping(t, used)
+		synctest.Wait()
+		begin := time.Now()
+		drained := make(chan error, 1)
+		go func() { drained <- l.Drain(t.Context()) }()
+		wantEOF(t, used)
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("the used connection ended after %v", d)
+		}
+		time.Sleep(unusedGrace / 2)
+		ping(t, late)
+		wantEOF(t, late)
+		wantEOF(t, never)
+		if err := <-drained; err != nil || time.Since(begin) != unusedGrace {
+			t.Errorf("Drain returned %v after %v", err, time.Since(begin))
+		}
+	})
+}
+
 func TestDrainCutsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := newListener(t, Options{Unbound: true, Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {

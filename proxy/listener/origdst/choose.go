@@ -3,6 +3,7 @@ package origdst
 import (
 	"iter"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -23,7 +24,7 @@ import (
 // passing it through would come back here.
 //
 // A listener is found by its address as it is written; a name in it other than
-// localhost is not looked up, and unix sockets are never chosen. dst may be
+// localhost (127.0.0.1) is not looked up, and unix sockets are never chosen. dst may be
 // anything. Choose allocates nothing.
 func Choose(dst netip.AddrPort, self string, listeners iter.Seq2[string, string], fallbackToLocal bool) (name string, ok bool) {
 	dst = unmap(dst)
@@ -36,7 +37,7 @@ func Choose(dst netip.AddrPort, self string, listeners iter.Seq2[string, string]
 	)
 	best := 0
 	for candidate, address := range listeners {
-		at, both := parse(address)
+		at := parse(address)
 		if !at.IsValid() || at.Port() != dst.Port() {
 			continue
 		}
@@ -48,7 +49,7 @@ func Choose(dst netip.AddrPort, self string, listeners iter.Seq2[string, string]
 		family := ip.Is4() == dst.Addr().Is4()
 		switch {
 		case fallbackToLocal:
-			if family && (ip == loopback4 || ip == netip.IPv6Loopback()) || both && ip == loopback4 && dst.Addr().Is6() {
+			if family && (ip == loopback4() || ip == netip.IPv6Loopback()) {
 				rank = sameFamily
 			}
 		case ip.IsUnspecified() && family:
@@ -64,4 +65,40 @@ func Choose(dst netip.AddrPort, self string, listeners iter.Seq2[string, string]
 		return self, false
 	}
 	return name, true
+}
+
+func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+
+// parse returns a listener's address, the zero value when it is none with an
+// IP address and a port.
+func parse(address string) netip.AddrPort {
+	at, err := netip.ParseAddrPort(address)
+	if err == nil {
+		return unmap(at)
+	}
+	// Only a host that is no IP address is left, and a port is digits only.
+	host, port, _ := strings.Cut(address, ":")
+	ip := netip.IPv6Unspecified()
+	switch {
+	case strings.EqualFold(host, "localhost"):
+		ip = loopback4()
+	case host != "":
+		return netip.AddrPort{}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ip, uint16(n))
+}
+
+// unmap makes ::ffff:a.b.c.d, as IPv4 looks at a socket for both families, a.b.c.d.
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// same compares addresses. Of two link-local ones, the interface counts only
+// where both name it.
+func same(a, b netip.Addr) bool {
+	return a == b || (a.Zone() == "" || b.Zone() == "") && a.WithZone("") == b.WithZone("")
 }
