@@ -23,12 +23,20 @@ type attempt struct {
 	ended bool
 }
 
+// errPanic is what a balancer learns of an attempt that ended in a panic.
+var errPanic = &stream.Error{Kind: stream.Internal, Op: "panic"}
+
 func (a *attempt) handle(ctx context.Context, req *stream.Request) (resp *stream.Response, err error) {
 	answered := false
 	defer func() {
-		if !answered { // an error, or a panic: nobody will close the answer
-			a.end(lb.Outcome{Err: err})
+		if answered {
+			return
 		}
+		outcome := lb.Outcome{Err: err}
+		if err == nil {
+			outcome.Err = errPanic
+		}
+		a.end(outcome) // nobody will close an answer
 	}()
 	host, pool, err := a.c.choose(req)
 	a.host = host
