@@ -14,7 +14,6 @@ import (
 var version string
 
 func main() {
-	cli.TuneHeap()
 	opts := cli.FromProcess()
 	opts.Tables, opts.Version = builtin.Tables(), version
 	os.Exit(cli.Main(context.Background(), opts))
