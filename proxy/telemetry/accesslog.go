@@ -15,13 +15,18 @@ import (
 const flushEvery = 200 * time.Millisecond
 
 const (
-	// flushAt is how many bytes are written at once.
+	// flushAt is how many bytes are enough for a write.
 	flushAt = 28 << 10
-	// logBuffer is how much memory is taken at first.
-	logBuffer = 32 << 10
+	// helpAt is how many bytes are so much, while nobody writes, that whoever
+	// adds to them does.
+	helpAt = 56 << 10
+	// logBuffer is how much memory is taken at first, and keptBuffer the most
+	// that is kept.
+	logBuffer  = 64 << 10
+	keptBuffer = 256 << 10
 	// mostBuffered is the most bytes that wait for a slow disk; further lines
 	// are lost, so that requests are not held up.
-	mostBuffered = 1 << 20
+	mostBuffered = 8 << 20
 	// lookEvery is the least time between two looks whether the file was
 	// moved away.
 	lookEvery = time.Second
@@ -83,13 +88,23 @@ func openLog(path string) (*os.File, error) {
 // Record implements Sink.
 func (a *AccessLog) Record(r *Record) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	help := a.add(r)
+	a.mu.Unlock()
+	if help {
+		a.flush()
+		a.writing.Unlock()
+	}
+}
+
+// add adds a line. It reports whether the caller is to flush, and has taken
+// writing for that. mu is held.
+func (a *AccessLog) add(r *Record) (help bool) {
 	switch {
 	case a.closed:
-		return
+		return false
 	case len(a.buf) >= mostBuffered:
 		a.lost++
-		return
+		return false
 	case a.buf == nil:
 		a.buf = make([]byte, 0, logBuffer)
 	}
@@ -98,6 +113,7 @@ func (a *AccessLog) Record(r *Record) {
 		a.armed, a.hurry = true, full
 		a.wake()
 	}
+	return len(a.buf) >= helpAt && a.writing.TryLock()
 }
 
 // wake sets the timer. mu is held.
@@ -107,16 +123,18 @@ func (a *AccessLog) wake() {
 		in = 0
 	}
 	if a.timer == nil {
-		a.timer = time.AfterFunc(in, a.flush)
+		a.timer = time.AfterFunc(in, func() {
+			a.writing.Lock()
+			defer a.writing.Unlock()
+			a.flush()
+		})
 	} else {
 		a.timer.Reset(in)
 	}
 }
 
-// flush writes what is in memory.
+// flush writes what is in memory. writing is held, and mu is not.
 func (a *AccessLog) flush() {
-	a.writing.Lock()
-	defer a.writing.Unlock()
 	a.mu.Lock()
 	lines, lost := a.buf, a.lost
 	a.buf, a.spare, a.lost = a.spare, nil, 0
@@ -131,7 +149,7 @@ func (a *AccessLog) flush() {
 		a.failed(fmt.Errorf("access log: lines are lost: %w", err))
 	}
 	a.err = err
-	if cap(lines) <= 2*logBuffer {
+	if cap(lines) <= keptBuffer {
 		a.spare = lines[:0]
 	}
 }
@@ -187,9 +205,9 @@ func (a *AccessLog) Close() error {
 		a.timer.Stop()
 	}
 	a.mu.Unlock()
-	a.flush() // after a flush that is under way
-	a.writing.Lock()
+	a.writing.Lock() // a flush that is under way ends first
 	defer a.writing.Unlock()
+	a.flush()
 	if a.file != nil {
 		return a.file.Close()
 	}
