@@ -31,7 +31,7 @@ func defaultConfig(t *testing.T, service string) string {
 // The calls that README.md has for copying work, with configs/default.yaml.
 func TestReadme(t *testing.T) {
 	hello := httptestServer(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s, %s", r.URL.Path, r.FormValue("name"))
+		_, _ = fmt.Fprintf(w, "%s, %s", r.URL.Path, r.FormValue("name")) // an error shows at the caller
 	})
 	p := ottavotest.Start(t, defaultConfig(t, hello))
 	var calls, answers []string

@@ -97,7 +97,7 @@ func echo(t *testing.T) *httptest.Server {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
+		_, _ = fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body) // an error shows at the caller
 	}))
 	t.Cleanup(server.Close)
 	return server

@@ -132,7 +132,7 @@ func TestTermDuringLoad(t *testing.T) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			fmt.Fprint(w, r.URL.Path)
+			_, _ = fmt.Fprint(w, r.URL.Path) // an error shows at the caller
 		case <-r.Context().Done():
 		}
 	})

@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
+	"log"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,7 +16,7 @@ import (
 const serviceID = "HelloService:1.0"
 
 // call calls the service in three ways.
-func call(ctx context.Context, address, name string, out io.Writer) (err error) {
+func call(ctx context.Context, address, name string, out *log.Logger) (err error) {
 	client, err := ottavo.Dial(address)
 	if err != nil {
 		return err
@@ -31,7 +30,7 @@ func call(ctx context.Context, address, name string, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "GET:  %s (%s, X-Greeter: %s)\n", resp.Data, resp.ContentType, resp.Header.Get("X-Greeter"))
+	out.Printf("GET:  %s (%s, X-Greeter: %s)", resp.Data, resp.ContentType, resp.Header.Get("X-Greeter"))
 
 	// A POST with a header, a body, and a time limit of its own. The service
 	// answers with 201: every 2xx is a success.
@@ -46,7 +45,7 @@ func call(ctx context.Context, address, name string, out io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "POST: %s (%s, X-Token: %s)\n", resp.Data, resp.ContentType, resp.Header.Get("X-Token"))
+	out.Printf("POST: %s (%s, X-Token: %s)", resp.Data, resp.ContentType, resp.Header.Get("X-Token"))
 
 	// A path that the service does not have.
 	_, err = client.Invoke(ctx, serviceID, &ottavo.Request{Method: "/nothing-here"})
@@ -57,6 +56,6 @@ func call(ctx context.Context, address, name string, out io.Writer) (err error) 
 	if !ok || failure.HTTPStatus == 0 {
 		return err // another failure than the service's own
 	}
-	fmt.Fprintf(out, "404:  %s with HTTP status %d\n", failure.Code, failure.HTTPStatus)
+	out.Printf("404:  %s with HTTP status %d", failure.Code, failure.HTTPStatus)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,12 +21,12 @@ const usage = `usage: rpc-http service [-listen host:port]
 `
 
 func main() {
+	log.SetFlags(0)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		log.Fatal(err)
 	}
 }
 
@@ -38,12 +39,12 @@ func run(ctx context.Context, args []string) error {
 	case "service":
 		listen := flags.String("listen", "127.0.0.1:8889", "where the service listens")
 		_ = flags.Parse(args[1:]) // it exits on an error
-		return serve(ctx, *listen, os.Stdout)
+		return serve(ctx, *listen, log.New(os.Stdout, "", 0))
 	case "caller":
 		address := flags.String("address", ottavo.DefaultAddress, "where the runtime's API listens")
 		name := flags.String("name", "eva", "who is greeted")
 		_ = flags.Parse(args[1:]) // it exits on an error
-		return call(ctx, *address, *name, os.Stdout)
+		return call(ctx, *address, *name, log.New(os.Stdout, "", 0))
 	}
 	return fmt.Errorf("there is no part %q\n%s", args[0], usage)
 }

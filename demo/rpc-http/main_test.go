@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func startService(t *testing.T) string {
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := serve(ctx, "127.0.0.1:0", writer)
+		err := serve(ctx, "127.0.0.1:0", log.New(writer, "", 0))
 		_ = writer.CloseWithError(errors.Join(err, io.EOF))
 		ended <- err
 	}()
@@ -63,7 +64,7 @@ func TestDemo(t *testing.T) {
 	}
 	rt := runtimetest.Start(t, ottavotest.DefaultConfig(t, serviceAddress, startService(t)))
 	var out strings.Builder
-	if err := call(timeout(t), rt.Addr(t, rt.Config.Runtime.Listener), "eva", &out); err != nil {
+	if err := call(timeout(t), rt.Addr(t, rt.Config.Runtime.Listener), "eva", log.New(&out, "", 0)); err != nil {
 		t.Fatalf("%v\nafter\n%s", err, &out)
 	}
 	if out.String() != want[0] {
@@ -90,7 +91,7 @@ func TestDemo(t *testing.T) {
 // A service that does not run is an error that says where it was looked for.
 func TestNoService(t *testing.T) {
 	rt := runtimetest.Start(t, ottavotest.DefaultConfig(t, serviceAddress, "127.0.0.1:1"))
-	err := call(timeout(t), rt.Addr(t, rt.Config.Runtime.Listener), "eva", io.Discard)
+	err := call(timeout(t), rt.Addr(t, rt.Config.Runtime.Listener), "eva", log.New(io.Discard, "", 0))
 	if e, ok := errors.AsType[*ottavo.Error](err); !ok || e.Code != codes.Unavailable || !strings.Contains(e.Message, "127.0.0.1:1") {
 		t.Errorf("%v, want Unavailable with the address", err)
 	}

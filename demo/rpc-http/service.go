@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"time"
@@ -16,7 +17,7 @@ func service() http.Handler {
 	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Greeter", "rpc-http")
-		fmt.Fprintf(w, "hello, %s", r.FormValue("name"))
+		_, _ = fmt.Fprintf(w, "hello, %s", r.FormValue("name")) // an error is the caller's
 	})
 	mux.HandleFunc("POST /hello", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
@@ -28,12 +29,12 @@ func service() http.Handler {
 }
 
 // serve runs the service until ctx ends; requests that run may finish.
-func serve(ctx context.Context, listen string, out io.Writer) error {
+func serve(ctx context.Context, listen string, out *log.Logger) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "the service listens on http://%s\n", l.Addr())
+	out.Printf("the service listens on http://%s", l.Addr())
 	server := &http.Server{Handler: service(), ReadHeaderTimeout: 5 * time.Second}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"log"
 	"os"
 	"time"
 
@@ -23,22 +23,23 @@ func main() {
 	store := flag.String("store", "state_demo", "name of the state store in the runtime's configuration")
 	flag.Parse()
 
+	log.SetFlags(0)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if err := run(ctx, *address, *store, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:gocritic // nothing is left to cancel
+	err := run(ctx, *address, *store, log.New(os.Stdout, "", 0))
+	cancel()
+	if err != nil {
+		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, address, store string, out io.Writer) (err error) {
+func run(ctx context.Context, address, store string, out *log.Logger) (err error) {
 	client, err := ottavo.Dial(address)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	s := client.State(store)
-	for _, step := range []func(context.Context, *ottavo.State, io.Writer) error{saveAndRead, conflict, expire, transact, remove} {
+	for _, step := range []func(context.Context, *ottavo.State, *log.Logger) error{saveAndRead, conflict, expire, transact, remove} {
 		if err := step(ctx, s, out); err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func run(ctx context.Context, address, store string, out io.Writer) (err error) 
 	return nil
 }
 
-func saveAndRead(ctx context.Context, s *ottavo.State, out io.Writer) error {
+func saveAndRead(ctx context.Context, s *ottavo.State, out *log.Logger) error {
 	if err := s.Save(ctx, "order-1", []byte("3 apples")); err != nil {
 		return err
 	}
@@ -54,13 +55,13 @@ func saveAndRead(ctx context.Context, s *ottavo.State, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "saved:       order-1 = %q\n", item.Value)
+	out.Printf("saved:       order-1 = %q", item.Value)
 	return nil
 }
 
 // conflict lets two clients change what both have read. The second one to write
 // is told, instead of undoing what the first one did.
-func conflict(ctx context.Context, s *ottavo.State, out io.Writer) error {
+func conflict(ctx context.Context, s *ottavo.State, out *log.Logger) error {
 	read, err := s.Get(ctx, "order-1")
 	if err != nil {
 		return err
@@ -68,19 +69,19 @@ func conflict(ctx context.Context, s *ottavo.State, out io.Writer) error {
 	if err := s.Save(ctx, "order-1", []byte("4 apples"), ottavo.IfETag(read.ETag)); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, `updated:     order-1 = "4 apples", as the etag was still the one that was read`)
+	out.Print(`updated:     order-1 = "4 apples", as the etag was still the one that was read`)
 
 	err = s.Save(ctx, "order-1", []byte("2 apples"), ottavo.IfETag(read.ETag))
 	if err := wantConflict("a write with an old etag", err); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "conflict:    a second write with that etag is refused; read again and decide anew")
+	out.Print("conflict:    a second write with that etag is refused; read again and decide anew")
 
 	err = s.Save(ctx, "order-1", []byte("1 apple"), ottavo.FirstWrite())
 	if err := wantConflict("a first write that comes second", err); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "first write: refused, too, because the key exists")
+	out.Print("first write: refused, too, because the key exists")
 	return nil
 }
 
@@ -95,7 +96,7 @@ func wantConflict(what string, err error) error {
 }
 
 // expire saves something that is gone after a second.
-func expire(ctx context.Context, s *ottavo.State, out io.Writer) error {
+func expire(ctx context.Context, s *ottavo.State, out *log.Logger) error {
 	if err := s.Save(ctx, "session-1", []byte("eva"), ottavo.TTL(time.Second)); err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func expire(ctx context.Context, s *ottavo.State, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "expires:     session-1 = %q for a second ...\n", item.Value)
+	out.Printf("expires:     session-1 = %q for a second ...", item.Value)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for item.Found {
@@ -116,12 +117,12 @@ func expire(ctx context.Context, s *ottavo.State, out io.Writer) error {
 			return err
 		}
 	}
-	fmt.Fprintln(out, "expired:     session-1 is gone")
+	out.Print("expired:     session-1 is gone")
 	return nil
 }
 
 // transact does two writes as one: both or none.
-func transact(ctx context.Context, s *ottavo.State, out io.Writer) error {
+func transact(ctx context.Context, s *ottavo.State, out *log.Logger) error {
 	if err := s.Transact(ctx, ottavo.Remove("order-1"), ottavo.Put("archive-1", []byte("4 apples"))); err != nil {
 		return err
 	}
@@ -134,11 +135,11 @@ func transact(ctx context.Context, s *ottavo.State, out io.Writer) error {
 			return item.Err
 		}
 	}
-	fmt.Fprintf(out, "transaction: order-1 exists: %t, archive-1 = %q\n", items[0].Found, items[1].Value)
+	out.Printf("transaction: order-1 exists: %t, archive-1 = %q", items[0].Found, items[1].Value)
 	return nil
 }
 
-func remove(ctx context.Context, s *ottavo.State, out io.Writer) error {
+func remove(ctx context.Context, s *ottavo.State, out *log.Logger) error {
 	if err := s.Delete(ctx, "archive-1"); err != nil {
 		return err
 	}
@@ -146,6 +147,6 @@ func remove(ctx context.Context, s *ottavo.State, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "deleted:     archive-1 exists: %t\n", item.Found)
+	out.Printf("deleted:     archive-1 exists: %t", item.Found)
 	return nil
 }

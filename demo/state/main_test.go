@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
+	"log"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestDemo(t *testing.T) {
 			address := rt.Addr(t, rt.Config.Runtime.Listener)
 			for range 2 { // it can be run again
 				var out strings.Builder
-				if err := run(ctx, address, store, &out); err != nil {
+				if err := run(ctx, address, store, log.New(&out, "", 0)); err != nil {
 					t.Fatalf("%v\nafter\n%s", err, &out)
 				}
 				if out.String() != want[0] {
@@ -56,9 +57,9 @@ func TestUnknownStore(t *testing.T) {
 	rt := runtimetest.Start(t, ottavotest.DefaultConfig(t))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	err := run(ctx, rt.Addr(t, rt.Config.Runtime.Listener), "nowhere", &strings.Builder{})
+	err := run(ctx, rt.Addr(t, rt.Config.Runtime.Listener), "nowhere", log.New(io.Discard, "", 0))
 	e, ok := errors.AsType[*ottavo.Error](err)
 	if !ok || !strings.Contains(e.Message, "nowhere") || !strings.Contains(e.Details["configured"], "state_demo") {
-		t.Errorf("%v %v", err, fmt.Sprintf("%+v", e))
+		t.Errorf("%v, want an error that names the store and those that there are", err)
 	}
 }

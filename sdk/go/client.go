@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
@@ -65,7 +67,8 @@ func (c *Client) Close() error {
 	if c.owned == nil {
 		return nil
 	}
-	if err := c.owned.Close(); err != nil && !isClosing(err) {
+	// Canceled: it is closed already.
+	if err := c.owned.Close(); err != nil && status.Code(err) != codes.Canceled {
 		return fmt.Errorf("ottavo: closing the connection: %w", err)
 	}
 	return nil

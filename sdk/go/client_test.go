@@ -38,7 +38,12 @@ func TestUnixSocket(t *testing.T) {
 	runtimev1.RegisterRuntimeServer(server, &fake{answer: &runtimev1.SayHelloResponse{Hello: "hi"}})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
-	defer func() { server.Stop(); <-ended }()
+	defer func() {
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 	client, err := ottavo.Dial("unix:" + path)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +103,12 @@ func TestNew(t *testing.T) {
 	runtimev1.RegisterRuntimeServer(server, &fake{})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
-	defer func() { server.Stop(); <-ended }()
+	defer func() {
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -114,19 +124,20 @@ func TestNew(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	f, client := serve(t)
+	targets := map[string]error{"ErrConflict": ottavo.ErrConflict, "DeadlineExceeded": context.DeadlineExceeded, "Canceled": context.Canceled}
 	for name, c := range map[string]struct {
 		err        error
 		reason     string
 		httpStatus int
-		is         error
+		is         string
 	}{
-		"bare":            {status.Error(codes.Internal, "broken"), "", 0, nil},
-		"with a reason":   {detailed(t, codes.InvalidArgument, "no store", "UNKNOWN_COMPONENT", map[string]string{"configured": "a, b"}), "UNKNOWN_COMPONENT", 0, nil},
-		"service":         {detailed(t, codes.Unavailable, "http response code 404", "CALLEE_STATUS", map[string]string{"http.status": "404"}), "CALLEE_STATUS", 404, nil},
-		"conflict":        {status.Error(codes.Aborted, "etag"), "", 0, ottavo.ErrConflict},
-		"conflict inside": {detailed(t, codes.Internal, "transaction", "ETAG_MISMATCH", nil), "ETAG_MISMATCH", 0, ottavo.ErrConflict},
-		"deadline":        {status.Error(codes.DeadlineExceeded, "late"), "", 0, context.DeadlineExceeded},
-		"canceled":        {status.Error(codes.Canceled, "gone"), "", 0, context.Canceled},
+		"bare":            {status.Error(codes.Internal, "broken"), "", 0, ""},
+		"with a reason":   {detailed(t, codes.InvalidArgument, "no store", "UNKNOWN_COMPONENT", map[string]string{"configured": "a, b"}), "UNKNOWN_COMPONENT", 0, ""},
+		"service":         {detailed(t, codes.Unavailable, "http response code 404", "CALLEE_STATUS", map[string]string{"http.status": "404"}), "CALLEE_STATUS", 404, ""},
+		"conflict":        {status.Error(codes.Aborted, "etag"), "", 0, "ErrConflict"},
+		"conflict inside": {detailed(t, codes.Internal, "transaction", "ETAG_MISMATCH", nil), "ETAG_MISMATCH", 0, "ErrConflict"},
+		"deadline":        {status.Error(codes.DeadlineExceeded, "late"), "", 0, "DeadlineExceeded"},
+		"canceled":        {status.Error(codes.Canceled, "gone"), "", 0, "Canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.err = c.err
@@ -139,9 +150,9 @@ func TestErrors(t *testing.T) {
 			if status.Code(err) != e.Code || !strings.Contains(err.Error(), e.Message) {
 				t.Errorf("status.Code %v, Error %q", status.Code(err), err)
 			}
-			for _, target := range []error{ottavo.ErrConflict, context.DeadlineExceeded, context.Canceled} {
-				if errors.Is(err, target) != (target == c.is) {
-					t.Errorf("errors.Is(err, %v) = %v", target, target != c.is)
+			for name, target := range targets {
+				if is := errors.Is(err, target); is != (name == c.is) {
+					t.Errorf("errors.Is(err, %s) = %t", name, is)
 				}
 			}
 		})

@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -79,9 +78,4 @@ func failed(call string, err error) error {
 		break
 	}
 	return e
-}
-
-// isClosing tells the error of closing a connection that is closed already.
-func isClosing(err error) bool {
-	return errors.Is(err, grpc.ErrClientConnClosing)
 }

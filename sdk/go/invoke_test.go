@@ -35,7 +35,8 @@ func TestInvoke(t *testing.T) {
 	}
 	f.wantSent(t, &runtimev1.InvokeServiceRequest{Id: "HelloService:1.0", Message: &runtimev1.CommonInvokeRequest{
 		Method: "/hello", Data: &anypb.Any{Value: []byte("ping")}, ContentType: "text/plain",
-		HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST, Querystring: "a=b"}}})
+		HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST, Querystring: "a=b"},
+	}})
 	for name, want := range map[string][]string{"x-token": {"a", "b"}, "rpc_request_timeout": {"2"}, "from-context": {"kept"}} {
 		if got := f.header.Get(name); !slices.Equal(got, want) {
 			t.Errorf("metadata %s: %q, want %q", name, got, want)

@@ -68,8 +68,10 @@ func (s *State) Get(ctx context.Context, key string, read ...Read) (Item, error)
 	if len(read) > 0 {
 		r = read[0]
 	}
-	resp, err := s.api.GetState(ctx, &runtimev1.GetStateRequest{StoreName: s.store, Key: key,
-		Consistency: runtimev1.StateOptions_StateConsistency(r.Consistency), Metadata: r.Metadata})
+	resp, err := s.api.GetState(ctx, &runtimev1.GetStateRequest{
+		StoreName: s.store, Key: key,
+		Consistency: runtimev1.StateOptions_StateConsistency(r.Consistency), Metadata: r.Metadata,
+	})
 	if err != nil {
 		return Item{}, failed("GetState", err)
 	}

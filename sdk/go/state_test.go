@@ -20,13 +20,17 @@ func TestGet(t *testing.T) {
 
 	f.answer = &runtimev1.GetStateResponse{Data: []byte("v"), Etag: "7", Metadata: map[string]string{"ttlExpireTime": "2030-01-02T03:04:05Z"}}
 	got, err := s.Get(timeout(t), "k", ottavo.Read{Consistency: ottavo.Strong, Metadata: map[string]string{"a": "b"}})
-	want := ottavo.Item{Key: "k", Found: true, Value: []byte("v"), ETag: "7", Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
-		Metadata: map[string]string{"ttlExpireTime": "2030-01-02T03:04:05Z"}}
+	want := ottavo.Item{
+		Key: "k", Found: true, Value: []byte("v"), ETag: "7", Expires: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
+		Metadata: map[string]string{"ttlExpireTime": "2030-01-02T03:04:05Z"},
+	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	f.wantSent(t, &runtimev1.GetStateRequest{StoreName: "orders", Key: "k",
-		Consistency: runtimev1.StateOptions_CONSISTENCY_STRONG, Metadata: map[string]string{"a": "b"}})
+	f.wantSent(t, &runtimev1.GetStateRequest{
+		StoreName: "orders", Key: "k",
+		Consistency: runtimev1.StateOptions_CONSISTENCY_STRONG, Metadata: map[string]string{"a": "b"},
+	})
 
 	f.answer = &runtimev1.GetStateResponse{}
 	if got, err := s.Get(timeout(t), "k"); err != nil || got.Found || got.Key != "k" {
@@ -41,7 +45,8 @@ func TestGet(t *testing.T) {
 func TestGetBulk(t *testing.T) {
 	f, client := serve(t)
 	f.answer = &runtimev1.GetBulkStateResponse{Items: []*runtimev1.BulkStateItem{
-		{Key: "c"}, {Key: "b", Error: "broken"}, {Key: "a", Data: []byte("1"), Etag: "e"}}}
+		{Key: "c"}, {Key: "b", Error: "broken"}, {Key: "a", Data: []byte("1"), Etag: "e"},
+	}}
 	got, err := client.State("s").GetBulk(timeout(t), "a", "b", "c", "d")
 	if err != nil || len(got) != 4 {
 		t.Fatal(got, err)
@@ -72,32 +77,50 @@ func TestWrites(t *testing.T) {
 		call func() error
 		sent proto.Message
 	}{
-		"save": {func() error { return s.Save(ctx, "k", []byte("v")) },
-			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k", Value: []byte("v")}}}},
+		"save": {
+			func() error { return s.Save(ctx, "k", []byte("v")) },
+			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k", Value: []byte("v")}}},
+		},
 		"save with everything": {
 			func() error {
 				return s.Save(ctx, "k", []byte("v"), ottavo.IfETag("3"), ottavo.FirstWrite(), ottavo.WriteConsistency(ottavo.Eventual),
 					ottavo.Metadata(map[string]string{"x": "y"}), ottavo.TTL(90*time.Second))
 			},
-			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k", Value: []byte("v"), Etag: etag("3"),
+			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{
+				Key: "k", Value: []byte("v"), Etag: etag("3"),
 				Metadata: map[string]string{"ttlInSeconds": "90", "x": "y"},
-				Options: &runtimev1.StateOptions{Concurrency: runtimev1.StateOptions_CONCURRENCY_FIRST_WRITE,
-					Consistency: runtimev1.StateOptions_CONSISTENCY_EVENTUAL}}}}},
-		"TTL is rounded up": {func() error { return s.Save(ctx, "k", nil, ottavo.TTL(1001*time.Millisecond)) },
-			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k", Metadata: ttl("2")}}}},
-		"no etag is no condition": {func() error { return s.Save(ctx, "k", nil, ottavo.IfETag("")) },
-			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k"}}}},
-		"bulk": {func() error { return s.SaveBulk(ctx, put, ottavo.Put("b", nil, ottavo.FirstWrite())) },
-			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "a", Value: []byte("1")}, {Key: "b", Options: firstWrite}}}},
+				Options: &runtimev1.StateOptions{
+					Concurrency: runtimev1.StateOptions_CONCURRENCY_FIRST_WRITE,
+					Consistency: runtimev1.StateOptions_CONSISTENCY_EVENTUAL,
+				},
+			}}},
+		},
+		"TTL is rounded up": {
+			func() error { return s.Save(ctx, "k", nil, ottavo.TTL(1001*time.Millisecond)) },
+			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k", Metadata: ttl("2")}}},
+		},
+		"no etag is no condition": {
+			func() error { return s.Save(ctx, "k", nil, ottavo.IfETag("")) },
+			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "k"}}},
+		},
+		"bulk": {
+			func() error { return s.SaveBulk(ctx, put, ottavo.Put("b", nil, ottavo.FirstWrite())) },
+			&runtimev1.SaveStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "a", Value: []byte("1")}, {Key: "b", Options: firstWrite}}},
+		},
 		"delete": {func() error {
 			return s.Delete(ctx, "k", ottavo.IfETag("3"), ottavo.FirstWrite(), ottavo.Metadata(map[string]string{"x": "y"}))
 		}, &runtimev1.DeleteStateRequest{StoreName: "s", Key: "k", Etag: etag("3"), Options: firstWrite, Metadata: map[string]string{"x": "y"}}},
-		"bulk delete": {func() error { return s.DeleteBulk(ctx, remove) },
-			&runtimev1.DeleteBulkStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "b", Etag: etag("9")}}}},
-		"transaction": {func() error { return s.Transact(ctx, put, remove) },
+		"bulk delete": {
+			func() error { return s.DeleteBulk(ctx, remove) },
+			&runtimev1.DeleteBulkStateRequest{StoreName: "s", States: []*runtimev1.StateItem{{Key: "b", Etag: etag("9")}}},
+		},
+		"transaction": {
+			func() error { return s.Transact(ctx, put, remove) },
 			&runtimev1.ExecuteStateTransactionRequest{StoreName: "s", Operations: []*runtimev1.TransactionalStateOperation{
 				{OperationType: "upsert", Request: &runtimev1.StateItem{Key: "a", Value: []byte("1")}},
-				{OperationType: "delete", Request: &runtimev1.StateItem{Key: "b", Etag: etag("9")}}}}},
+				{OperationType: "delete", Request: &runtimev1.StateItem{Key: "b", Etag: etag("9")}},
+			}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.got, f.err = nil, nil

@@ -35,8 +35,10 @@ func (s *State) Delete(ctx context.Context, key string, opts ...WriteOption) err
 		return err
 	}
 	item := items[0]
-	_, err = s.api.DeleteState(ctx, &runtimev1.DeleteStateRequest{StoreName: s.store, Key: item.GetKey(),
-		Etag: item.GetEtag(), Options: item.GetOptions(), Metadata: item.GetMetadata()})
+	_, err = s.api.DeleteState(ctx, &runtimev1.DeleteStateRequest{
+		StoreName: s.store, Key: item.GetKey(),
+		Etag: item.GetEtag(), Options: item.GetOptions(), Metadata: item.GetMetadata(),
+	})
 	return failed("DeleteState", err)
 }
 
