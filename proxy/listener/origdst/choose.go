@@ -25,7 +25,7 @@ import (
 //
 // A listener is found by its address as it is written; a name in it other than
 // localhost (127.0.0.1) is not looked up, and unix sockets are never chosen. dst may be
-// anything. Choose allocates nothing.
+// anything.
 func Choose(dst netip.AddrPort, self string, listeners iter.Seq2[string, string], fallbackToLocal bool) (name string, ok bool) {
 	dst = unmap(dst)
 	if !dst.IsValid() || dst.Port() == 0 || listeners == nil {
@@ -72,17 +72,19 @@ func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 // parse returns a listener's address, the zero value when it is none with an
 // IP address and a port.
 func parse(address string) netip.AddrPort {
-	at, err := netip.ParseAddrPort(address)
-	if err == nil {
-		return unmap(at)
-	}
-	// Only a host that is no IP address is left, and a port is digits only.
 	host, port, _ := strings.Cut(address, ":")
 	ip := netip.IPv6Unspecified()
 	switch {
+	case host == "":
 	case strings.EqualFold(host, "localhost"):
 		ip = loopback4()
-	case host != "":
+	case host[0] == '[' || '0' <= host[0] && host[0] <= '9':
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return netip.AddrPort{}
+		}
+		return unmap(at)
+	default:
 		return netip.AddrPort{}
 	}
 	n, err := strconv.ParseUint(port, 10, 16)

@@ -41,6 +41,9 @@ func Redirected(c net.Conn) (netip.AddrPort, error) {
 // brought, which is its local address. c is as for Redirected. A connection to
 // the listener's own address is not told apart; Choose finds the listener then.
 func Transparent(c net.Conn) (netip.AddrPort, error) {
+	if err := supported(); err != nil {
+		return netip.AddrPort{}, err
+	}
 	_, local, err := socket(c)
 	return local, err
 }

@@ -12,12 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ip6OriginalDst is IP6T_SO_ORIGINAL_DST, which package unix does not have.
+const ip6OriginalDst = 80
+
 func supported() error { return nil }
 
 // original asks connection tracking where a connection that arrived at local
 // was to go. IPv4 is asked as such at a socket for both families, too.
 func original(raw syscall.RawConn, local netip.AddrPort) (netip.AddrPort, error) {
-	level, option := unix.SOL_IPV6, unix.IP6T_SO_ORIGINAL_DST
+	level, option := unix.SOL_IPV6, ip6OriginalDst
 	if local.Addr().Is4() {
 		level, option = unix.SOL_IP, unix.SO_ORIGINAL_DST
 	}

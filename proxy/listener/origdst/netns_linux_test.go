@@ -1,0 +1,207 @@
+package origdst_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds every wait for something that should happen at once.
+const patience = 10 * time.Second
+
+// netns is a network namespace with a thread in it. It goes with the test.
+type netns struct {
+	t     testing.TB
+	tid   int
+	calls chan func()
+	locks string
+}
+
+// newNetns skips the test where there can be no namespace.
+func newNetns(t testing.TB) *netns {
+	t.Helper()
+	if os.Getenv(inside) == "" {
+		t.Skip("network namespaces cannot be made here: neither CAP_SYS_ADMIN nor user namespaces")
+	}
+	if find("ip") == "" {
+		t.Skip("no ip command (Debian's package iproute2)")
+	}
+	ns := &netns{t: t, calls: make(chan func()), locks: filepath.Join(t.TempDir(), "xtables.lock")}
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Never unlocked: the thread ends with the goroutine, and the namespace
+		// with the thread.
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		ns.tid = unix.Gettid()
+		started <- err
+		for call := range ns.calls {
+			call()
+		}
+	}()
+	t.Cleanup(func() {
+		close(ns.calls)
+		<-ended
+	})
+	if err := <-started; err != nil {
+		t.Skipf("no network namespace: unshare(CLONE_NEWNET): %v", err)
+	}
+	ns.must("ip", "link", "set", "lo", "up")
+	return ns
+}
+
+// do runs f on the thread in the namespace.
+func (ns *netns) do(f func()) {
+	done := make(chan struct{})
+	ns.calls <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}
+
+// run runs a program in the namespace.
+func (ns *netns) run(stdin string, command ...string) error {
+	var out []byte
+	var err error
+	ns.do(func() {
+		cmd := exec.CommandContext(ns.t.Context(), find(command[0]), command[1:]...)
+		cmd.Stdin = strings.NewReader(stdin)
+		cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+ns.locks)
+		out, err = cmd.CombinedOutput()
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func (ns *netns) must(command ...string) {
+	ns.t.Helper()
+	if err := ns.run("", command...); err != nil {
+		ns.t.Fatal(err)
+	}
+}
+
+// listen opens a socket in the namespace.
+func (ns *netns) listen(lc net.ListenConfig, network, address string) (l net.Listener, err error) {
+	ns.do(func() { l, err = lc.Listen(ns.t.Context(), network, address) })
+	if err == nil {
+		ns.t.Cleanup(func() { _ = l.Close() })
+	}
+	return l, err
+}
+
+// dial connects from the namespace. An address without a name is dialed on the
+// calling goroutine, and so on the namespace's thread.
+func (ns *netns) dial(d net.Dialer, address string) (c net.Conn, err error) {
+	if d.Timeout == 0 {
+		d.Timeout = patience
+	}
+	ns.do(func() { c, err = d.DialContext(ns.t.Context(), "tcp", address) })
+	if err == nil {
+		ns.t.Cleanup(func() { _ = c.Close() })
+		err = c.SetDeadline(time.Now().Add(patience))
+	}
+	return c, err
+}
+
+// Addresses of the two namespaces, and ones that nobody has.
+const (
+	caller4, proxy4, far4 = "10.77.0.1", "10.77.0.2", "192.0.2.10"
+	caller6, proxy6, far6 = "fd77::1", "fd77::2", "2001:db8::10"
+)
+
+// newNetwork makes the namespace of a proxy and the one of a caller whose
+// packets all go by way of the proxy.
+func newNetwork(t testing.TB) (proxy, caller *netns) {
+	t.Helper()
+	proxy, caller = newNetns(t), newNetns(t)
+	proxy.must("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", strconv.Itoa(caller.tid))
+	for _, end := range []struct {
+		ns             *netns
+		nic            string
+		ip4, ip6       string
+		other4, other6 string
+	}{
+		{proxy, "veth0", proxy4, proxy6, caller4, caller6},
+		{caller, "veth1", caller4, caller6, proxy4, proxy6},
+	} {
+		end.ns.must("ip", "addr", "add", end.ip4+"/24", "dev", end.nic)
+		end.ns.must("ip", "addr", "add", end.ip6+"/64", "dev", end.nic, "nodad")
+		end.ns.must("ip", "link", "set", end.nic, "up")
+		end.ns.must("ip", "route", "add", "default", "via", end.other4)
+		end.ns.must("ip", "-6", "route", "add", "default", "via", end.other6)
+	}
+	return proxy, caller
+}
+
+// firewall is a program that sets rules. An iptables rule is set by each of the
+// commands (IPv4, IPv6); rules for nft are a script.
+type firewall struct {
+	name     string
+	packages string
+	commands []string
+}
+
+var firewalls = []firewall{
+	{"iptables-legacy", "iptables", []string{"iptables-legacy", "ip6tables-legacy"}},
+	{"iptables-nft", "iptables", []string{"iptables-nft", "ip6tables-nft"}},
+	{"nft", "nftables", []string{"nft"}},
+}
+
+// eachFirewall runs a test with every program that sets rules, in namespaces
+// of its own.
+func eachFirewall(t *testing.T, test func(t *testing.T, fw firewall)) {
+	for _, fw := range firewalls {
+		t.Run(fw.name, func(t *testing.T) {
+			t.Parallel()
+			for _, command := range fw.commands {
+				if find(command) == "" {
+					t.Skipf("no %s command (Debian's package %s)", command, fw.packages)
+				}
+			}
+			test(t, fw)
+		})
+	}
+}
+
+// find returns the path of a program, "" when there is none. Only root has the
+// folders of programs like these in PATH.
+func find(name string) string {
+	for _, folder := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// apply sets the rules in ns: script with nft, and each rule of iptables
+// otherwise. The test is skipped where the kernel has no such rules.
+func (fw firewall) apply(ns *netns, script string, rules ...string) {
+	ns.t.Helper()
+	if fw.name == "nft" {
+		if err := ns.run(script, "nft", "-f", "-"); err != nil {
+			ns.t.Skipf("the kernel takes no such rules: %v", err)
+		}
+		return
+	}
+	for _, command := range fw.commands {
+		for _, rule := range rules {
+			if err := ns.run("", append([]string{command, "-w"}, strings.Fields(rule)...)...); err != nil {
+				ns.t.Skipf("the kernel takes no such rule: %v", err)
+			}
+		}
+	}
+}
