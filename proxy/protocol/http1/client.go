@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -109,13 +110,14 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 	cl.resp.Reset()
 
 	if err := cl.exchange(req); err != nil {
+		err = cl.reason(err)
 		_ = cl.end(err)
-		sendErr := cl.sender.stop(req)
+		_ = cl.sender.stop(req)
 		if stop != nil {
 			stop()
 		}
 		cl.c.Free()
-		e := cl.explain(ctx, req, err, sendErr)
+		e := cl.explain(ctx, req, err)
 		cl.release()
 		return nil, e
 	}
@@ -271,22 +273,30 @@ func (cl *client) release() {
 
 const op = "http1 exchange"
 
-// explain turns what went wrong into an error of the core. sendErr is why the
-// body was not sent to its end, if so.
-func (cl *client) explain(ctx context.Context, req *stream.Request, err, sendErr error) *stream.Error {
+// reason returns why receiving failed: err, unless it only follows from a
+// failure of the sender.
+func (cl *client) reason(err error) error {
+	sendErr := cl.sender.failure()
+	switch {
+	case sendErr == nil:
+	case errors.Is(err, net.ErrClosed):
+		return sendErr
+	case errors.Is(err, os.ErrDeadlineExceeded) && (cl.deadline.IsZero() || time.Now().Before(cl.deadline)):
+		return sendErr // it is lastWords that are over
+	}
+	return err
+}
+
+// explain turns what ended the exchange into an error of the core.
+func (cl *client) explain(ctx context.Context, req *stream.Request, err error) *stream.Error {
 	if ctx.Err() != nil {
 		return stream.FromContext(ctx, op)
 	}
-	if refused, ok := errors.AsType[*badMessage](err); ok {
-		return &stream.Error{Kind: stream.BadMessage, Side: stream.Upstream, Op: op, Err: refused}
-	}
-	// What ended the sending ended the exchange, unless its time was over.
-	late := errors.Is(err, os.ErrDeadlineExceeded) && !cl.deadline.IsZero() && !time.Now().Before(cl.deadline)
-	if sendErr != nil && !late {
-		err = sendErr
-	}
 	if e := sourceError(err); e != nil {
 		return e
+	}
+	if refused, ok := errors.AsType[*badMessage](err); ok {
+		return &stream.Error{Kind: stream.BadMessage, Side: stream.Upstream, Op: op, Err: refused}
 	}
 	e := &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Retry: cl.repeatable(req), Op: op, Err: err}
 	switch {

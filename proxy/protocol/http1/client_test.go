@@ -261,11 +261,15 @@ func TestHostGoes(t *testing.T) {
 		get   bool          // whether a GET may be sent again
 		post  bool
 		start func(*dialed) // before the request
+		stuck bool          // the request has a body that does not come
+		kind  stream.Kind   // Reset if 0
 	}{
 		{name: "before it is sent", start: func(d *dialed) { _ = d.host.Close() }, get: true, post: true},
 		{name: "with no answer", host: cut(""), get: true},
 		{name: "in the answer's head", host: cut("HTTP/1.1 200 O")},
 		{name: "after an interim answer", host: cut("HTTP/1.1 100 Continue\r\n\r\n")},
+		{name: "with no answer, while the body is waited for", host: cut(""), get: true, stuck: true},
+		{name: "with nonsense, while the body is waited for", host: cut("nonsense\r\n\r\n"), stuck: true, kind: stream.BadMessage},
 		{name: "client closed", start: func(d *dialed) { _ = d.Close() }, get: true, post: true},
 	} {
 		for _, method := range []string{"GET", "POST"} {
@@ -286,7 +290,15 @@ func TestHostGoes(t *testing.T) {
 				}
 				req := get("/")
 				req.Method = method
+				if c.stuck {
+					r, _ := io.Pipe()
+					req.Body, req.ContentLength = r, -1
+				}
 				_, err := d.Handle(t.Context(), req)
+				kind := c.kind
+				if kind == 0 {
+					kind = stream.Reset
+				}
 				want := c.get
 				if method == "POST" {
 					want = c.post
@@ -294,7 +306,7 @@ func TestHostGoes(t *testing.T) {
 				if err == nil {
 					t.Fatalf("%s, %s: no error", c.name, method)
 				}
-				wantError(t, err, stream.Reset, stream.Upstream, want)
+				wantError(t, err, kind, stream.Upstream, want)
 				d.state(t, 1, false)
 			})
 		}
@@ -434,9 +446,6 @@ func TestClientEnds(t *testing.T) {
 				e := stream.AsError(err)
 				if how == "context's deadline" && e.Kind == stream.Timeout {
 					side = e.Side // whichever of the two timers fires first
-				}
-				if e.Kind == stream.Reset && how == "write stall" && m.head {
-					kind = stream.Reset // it is the connection's end that the reader sees
 				}
 				retry := e.Retry && m.host == "" && req.Method == "GET"
 				wantError(t, err, kind, side, retry)

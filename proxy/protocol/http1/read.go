@@ -150,7 +150,7 @@ func splitTarget(line requestLine, req *stream.Request) *badMessage {
 		return nil
 	case target[0] != '/':
 		scheme, rest, ok := strings.Cut(target, "://")
-		if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		if !ok || !stream.EqualName(scheme, "http") && !stream.EqualName(scheme, "https") {
 			return bad("malformed request target")
 		}
 		end := strings.IndexAny(rest, "/?")

@@ -49,7 +49,8 @@ func (b *responseBody) explain(err error) error {
 	if b.ctx.Err() != nil {
 		return stream.FromContext(b.ctx, bodyOp)
 	}
-	if e := sourceError(b.cl.Err()); e != nil {
+	err = b.cl.reason(err)
+	if e := sourceError(err); e != nil {
 		return e // the caller's body broke off, and with it the exchange
 	}
 	e := &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Op: bodyOp, Err: err}

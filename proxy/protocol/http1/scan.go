@@ -74,7 +74,7 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 			if codings++; codings > 1 {
 				return bad("several Transfer-Encoding fields")
 			}
-			if !strings.EqualFold(value, "chunked") {
+			if !stream.EqualName(value, "chunked") {
 				return &badMessage{status: 501, reason: "unsupported transfer coding"}
 			}
 			f.chunked = true
@@ -100,7 +100,7 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 			if f.response {
 				continue
 			}
-			if strings.EqualFold(value, "100-continue") {
+			if stream.EqualName(value, "100-continue") {
 				f.expectContinue = true
 				continue
 			}
@@ -135,9 +135,9 @@ func (f *framing) options(value string) *badMessage {
 		option = strings.Trim(option, " \t")
 		switch {
 		case option == "":
-		case strings.EqualFold(option, "close"):
+		case stream.EqualName(option, "close"):
 			f.close = true
-		case strings.EqualFold(option, "keep-alive"):
+		case stream.EqualName(option, "keep-alive"):
 			f.keepAlive = true
 		case !isToken(option):
 			return bad("malformed Connection")

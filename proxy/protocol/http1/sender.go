@@ -22,43 +22,60 @@ type sender struct {
 	ended atomic.Bool
 
 	mu sync.Mutex
-	// waiting: no answer has begun; broken: the host takes no more of the body.
-	waiting, broken bool
+	// waiting: no answer has begun.
+	waiting bool
+	// failed is why the body could not be sent to its end; broken: because the
+	// host takes no more of it.
+	failed error
+	broken bool
 }
 
 func (s *sender) start(req *stream.Request, kind bodyKind) {
 	if s.done == nil {
 		s.done = make(chan error, 1)
 	}
-	s.running, s.waiting, s.broken = true, true, false
+	s.running, s.waiting, s.broken, s.failed = true, true, false, nil
 	s.ended.Store(false)
 	go s.run(req, kind)
 }
 
 func (s *sender) run(req *stream.Request, kind bodyKind) {
 	_, err := copyBody(s.cl.c, req.Body, kind, req.ContentLength, &req.Trailer, &s.ended)
-	switch _, source := errors.AsType[*readError](err); {
-	case err == nil:
-	case errors.Is(err, errNotSent):
-		// The answer is on its way to the caller already.
-		s.cl.finish(errNotWhole)
-	case source, errors.Is(err, os.ErrDeadlineExceeded):
-		// The caller's body broke off, or the host does not take it: no
-		// answer to it can be had.
-		_ = s.cl.end(err)
-	default:
-		s.broke()
-	}
+	s.fail(err)
 	s.done <- err
 }
 
-// broke bounds the wait for the answer of a host that takes no more.
-func (s *sender) broke() {
+// fail does what follows from err.
+func (s *sender) fail(err error) {
+	if err == nil {
+		return
+	}
+	if errors.Is(err, errNotSent) {
+		// The answer is on its way to the caller already.
+		s.cl.finish(errNotWhole)
+		return
+	}
+	_, source := errors.AsType[*readError](err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.failed = err
+	if source || errors.Is(err, os.ErrDeadlineExceeded) {
+		// The caller's body broke off, or the host does not take it: no
+		// answer to it can be had.
+		_ = s.cl.end(err)
+		return
+	}
+	// A host that takes no more may answer, but that wait has an end.
 	if s.broken = true; s.waiting {
 		_ = s.cl.c.SetReadDeadline(earlier(s.cl.deadline, time.Now().Add(lastWords)))
 	}
+}
+
+// failure returns why the body could not be sent to its end.
+func (s *sender) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // answered is called when the head of the answer has come: its body may take
