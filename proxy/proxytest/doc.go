@@ -1,0 +1,8 @@
+// Package proxytest is the harness of the proxy core's tests: a Server started
+// from a snapshot, a network in memory with fake hosts on it, clients that
+// reach a listener without a socket, and the records of what happened.
+//
+// Without sockets everything also works in a testing/synctest bubble, where
+// timeouts take no time. The package tests nothing itself and is used by tests
+// only: its functions end the test when something is wrong.
+package proxytest
