@@ -79,6 +79,20 @@ type Client interface {
 	Close() error
 }
 
+// Multiplexed marks a Protocol whose connections carry several exchanges at a
+// time. Its clients are Limiters.
+type Multiplexed interface {
+	Protocol
+	Multiplexed()
+}
+
+// Limiter is a Client that can tell how many exchanges its connection takes at
+// a time, as of now. One that is started beyond that fails with Retry.
+type Limiter interface {
+	Client
+	Limit() int
+}
+
 // Table lists protocols by name, without regard to case. It does not change.
 type Table struct{ rows map[string]Protocol }
 

@@ -291,16 +291,23 @@ func (p *Pool) dial(ctx context.Context, req *stream.Request) (*link, bool, erro
 		}
 		return nil, false, p.closedError()
 	case ctx.Err() != nil:
-		return nil, false, stream.FromContext(ctx, p.connectTo())
+		return nil, false, stream.FromContext(ctx, p.opts.connectTo())
 	case !req.Deadline.IsZero() && !time.Now().Before(req.Deadline):
-		return nil, false, &stream.Error{Kind: stream.Timeout, Side: stream.Upstream, Retry: true, Op: p.connectTo(), Err: err}
-	case dctx.Err() != nil:
-		err = fmt.Errorf("no connection within %v: %w", p.opts.ConnectTimeout, err)
+		return nil, false, &stream.Error{Kind: stream.Timeout, Side: stream.Upstream, Retry: true, Op: p.opts.connectTo(), Err: err}
+	}
+	return nil, false, p.opts.connectError(dctx, err)
+}
+
+// connectError says why no connection could be made. ctx is the one that
+// bounded the dialing.
+func (o *PoolOptions) connectError(ctx context.Context, err error) *stream.Error {
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no connection within %v: %w", o.ConnectTimeout, err)
 	}
 	if e, ok := errors.AsType[*stream.Error](err); ok {
-		return nil, false, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: p.connectTo() + ": " + e.Op, Err: e.Err}
+		return &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: o.connectTo() + ": " + e.Op, Err: e.Err}
 	}
-	return nil, false, &stream.Error{Kind: stream.Connect, Side: stream.Upstream, Retry: true, Op: p.connectTo(), Err: err}
+	return &stream.Error{Kind: stream.Connect, Side: stream.Upstream, Retry: true, Op: o.connectTo(), Err: err}
 }
 
 func (p *Pool) newLink(nc net.Conn) *link {
@@ -311,8 +318,10 @@ func (p *Pool) newLink(nc net.Conn) *link {
 	return l
 }
 
-func (p *Pool) connectTo() string { return "connect to " + p.opts.Name }
+func (o *PoolOptions) connectTo() string { return "connect to " + o.Name }
 
-func (p *Pool) closedError() *stream.Error {
-	return stream.Errorf(stream.Stopping, stream.Local, "%s: the pool is closed", p.opts.Name)
+func (p *Pool) closedError() *stream.Error { return p.opts.closedError() }
+
+func (o *PoolOptions) closedError() *stream.Error {
+	return stream.Errorf(stream.Stopping, stream.Local, "%s: the pool is closed", o.Name)
 }
