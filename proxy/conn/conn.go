@@ -305,16 +305,28 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	return c.Conn.Close()
+	return c.under().Close()
+}
+
+// under returns the connection of the moment; Secure may put another in place.
+func (c *Conn) under() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Conn
 }
 
 // Abort closes the connection so that the peer cannot take the end for an
 // orderly one, where the connection can tell it that: over TCP by a reset.
 func (c *Conn) Abort() error {
-	if l, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok && !c.closed.Load() {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	// TLS would say goodbye first.
+	nc, _ := bottom(c.under())
+	if l, ok := nc.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
-	return c.Close()
+	return nc.Close()
 }
 
 // Closed reports whether Close was called on this side.

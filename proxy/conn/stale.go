@@ -7,14 +7,19 @@ func (c *Conn) Stale() bool {
 	if c.closed.Load() {
 		return true
 	}
-	if p, ok := c.Conn.(*PipeConn); ok {
-		return p.in.stale()
+	// Below TLS, what has come may be no answer: tickets, new keys.
+	nc, layered := bottom(c.Conn)
+	if p, ok := nc.(*PipeConn); ok {
+		return p.in.stale(layered)
 	}
-	return socketStale(c.Conn)
+	return socketStale(nc, layered)
 }
 
-func (h *half) stale() bool {
+// stale reports whether the direction has ended or, unless bytes may come
+// unasked, holds some.
+func (h *half) stale(unasked bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.count > 0 || h.reader.state != sideOpen || h.writer.state != sideOpen
+	ended := h.reader.state != sideOpen || h.writer.state != sideOpen && h.count == 0
+	return ended || h.count > 0 && !unasked
 }

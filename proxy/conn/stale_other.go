@@ -4,4 +4,4 @@ package conn
 
 import "net"
 
-func socketStale(net.Conn) bool { return false }
+func socketStale(net.Conn, bool) bool { return false }
