@@ -290,3 +290,41 @@ func listen(t testing.TB, h stream.Handler) string {
 	})
 	return ln.Addr().String()
 }
+
+// testClient is a client over any connection.
+type testClient struct{ protocol.Client }
+
+func newTestClient(nc net.Conn) *testClient {
+	return &testClient{Protocol{}.NewClient(conn.New(nc), protocol.ClientOptions{})}
+}
+
+// exchange makes one of several kinds of request, and checks the echo.
+func (c *testClient) exchange(ctx context.Context, i, j int) error {
+	body := strings.Repeat(string(rune('a'+j%26)), i*j)
+	req := post(io.MultiReader(strings.NewReader(body)), int64(len(body)))
+	req.Path = "/" + strings.Repeat("p", j)
+	req.HasQuery = j%2 == 1
+	if j%3 == 0 {
+		req.ContentLength = -1
+	}
+	if j%5 == 0 {
+		req.Body, body = nil, ""
+	}
+	resp, err := c.Handle(ctx, req)
+	if err != nil {
+		return err
+	}
+	got, err := io.ReadAll(resp.Body)
+	_ = resp.Close()
+	want := "POST " + req.Path
+	if req.HasQuery {
+		want += "?"
+	}
+	if want += " " + body; err == nil && string(got) != want {
+		err = errors.New("the answer is another's")
+	}
+	if err == nil {
+		err = c.Err()
+	}
+	return err
+}
