@@ -69,20 +69,26 @@ func reaches(dst, network string) bool {
 	return network == "tcp" || six == (network == "tcp6")
 }
 
-// Row B10. Port 80 to 82 of any address is redirected to 15001, what others
-// send (PREROUTING) as well as what the proxy's own machine sends (OUTPUT).
+// redirect sets rules that lead ports 80 to 82 of any address to port 15001:
+// what others send (PREROUTING) and what ns itself sends (OUTPUT).
+func (fw firewall) redirect(ns *netns) {
+	ns.t.Helper()
+	fw.apply(ns, `
+		table inet capture {
+			chain in { type nat hook prerouting priority -100; tcp dport 80-82 redirect to :15001; }
+			chain out { type nat hook output priority -100; tcp dport 80-82 redirect to :15001; }
+		}
+		`,
+		"-t nat -A PREROUTING -p tcp --dport 80:82 -j REDIRECT --to-ports 15001",
+		"-t nat -A OUTPUT -p tcp --dport 80:82 -j REDIRECT --to-ports 15001",
+	)
+}
+
+// Row B10.
 func TestRedirect(t *testing.T) {
 	eachFirewall(t, func(t *testing.T, fw firewall) {
 		proxy, caller := newNetwork(t)
-		fw.apply(proxy, `
-			table inet capture {
-				chain in { type nat hook prerouting priority -100; tcp dport 80-82 redirect to :15001; }
-				chain out { type nat hook output priority -100; tcp dport 80-82 redirect to :15001; }
-			}
-			`,
-			"-t nat -A PREROUTING -p tcp --dport 80:82 -j REDIRECT --to-ports 15001",
-			"-t nat -A OUTPUT -p tcp --dport 80:82 -j REDIRECT --to-ports 15001",
-		)
+		fw.redirect(proxy)
 		for _, socket := range []struct{ network, address string }{
 			{"tcp4", "0.0.0.0:15001"},
 			{"tcp6", "[::]:15001"},
@@ -141,13 +147,7 @@ func TestRedirectLinkLocal(t *testing.T) {
 		proxy, caller := newNetwork(t)
 		proxy.must("ip", "addr", "add", "fe80::2/64", "dev", "veth0", "nodad")
 		caller.must("ip", "addr", "add", "fe80::1/64", "dev", "veth1", "nodad")
-		fw.apply(proxy, `
-			table inet capture {
-				chain in { type nat hook prerouting priority -100; tcp dport 80 redirect to :15001; }
-			}
-			`,
-			"-t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 15001",
-		)
+		fw.redirect(proxy)
 		l := proxy.listenFor(origdst.Redirect, "tcp", ":15001")
 		_, accepted := caller.connect(net.Dialer{}, "[fe80::2%veth1]:80", l)
 		var got netip.AddrPort
@@ -173,6 +173,12 @@ func TestRedirectWithoutRule(t *testing.T) {
 		if !errors.Is(err, origdst.ErrNotRedirected) || got.IsValid() || !strings.Contains(err.Error(), "REDIRECT rule") || !strings.Contains(err.Error(), address) {
 			t.Errorf("Redirected = %v, %v; want an error that asks for the rule and names %s", got, err, address)
 		}
+		if err := accepted.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := origdst.Redirected(accepted); err == nil || errors.Is(err, origdst.ErrNotRedirected) || got.IsValid() {
+			t.Errorf("Redirected of a closed connection = %v, %v; want another error", got, err)
+		}
 	}
 }
 
@@ -181,13 +187,7 @@ func TestRedirectWithoutRule(t *testing.T) {
 func TestRedirectMultipath(t *testing.T) {
 	eachFirewall(t, func(t *testing.T, fw firewall) {
 		proxy, caller := newNetwork(t)
-		fw.apply(proxy, `
-			table inet capture {
-				chain in { type nat hook prerouting priority -100; tcp dport 80 redirect to :15001; }
-			}
-			`,
-			"-t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 15001",
-		)
+		fw.redirect(proxy)
 		var d net.Dialer
 		d.SetMultipathTCP(true)
 		dst := far4 + ":80"

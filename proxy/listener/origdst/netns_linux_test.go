@@ -161,11 +161,11 @@ var firewalls = []firewall{
 }
 
 // eachFirewall runs a test with every program that sets rules, in namespaces
-// of its own.
+// of its own. One after the other: while one starts a program, the new process
+// has the sockets of all for a moment, and their ports are not free when closed.
 func eachFirewall(t *testing.T, test func(t *testing.T, fw firewall)) {
 	for _, fw := range firewalls {
 		t.Run(fw.name, func(t *testing.T) {
-			t.Parallel()
 			for _, command := range fw.commands {
 				if find(command) == "" {
 					t.Skipf("no %s command (Debian's package %s)", command, fw.packages)

@@ -26,18 +26,18 @@ func (c circle) NetConn() net.Conn { return c }
 // What is no TCP connection is refused, without a panic.
 func TestNoSocket(t *testing.T) {
 	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
+	defer func() { _ = near.Close() }()
+	defer func() { _ = far.Close() }()
 	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close()
+	defer func() { _ = unix.Close() }()
 	dialed, err := net.Dial("unix", unix.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dialed.Close()
+	defer func() { _ = dialed.Close() }()
 
 	for name, c := range map[string]net.Conn{
 		"nil":           nil,
