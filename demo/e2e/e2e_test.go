@@ -22,7 +22,7 @@ import (
 // it uses of the machine.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// callTime bounds one call of a test.
+// callTime bounds one call of a test, and is long: the machine may be busy.
 const callTime = 20 * time.Second
 
 // A service is a service id with the address that its route leads to.

@@ -39,7 +39,7 @@ func load(t *testing.T, client *ottavo.Client, calls int) {
 			for n := next.Add(1); n <= int64(calls); n = next.Add(1) {
 				body := fmt.Appendf(bytes.Repeat([]byte{'x'}, 1000), "%024d", n)
 				want := append([]byte("POST /hello "), body...)
-				resp, err := client.Invoke(ctx, "hello", &ottavo.Request{Method: "/hello", Verb: "POST", Data: body})
+				resp, err := client.Invoke(ctx, "hello", &ottavo.Request{Method: "/hello", Verb: "POST", Data: body, Timeout: callTime})
 				if err == nil && !bytes.Equal(resp.Data, want) {
 					err = fmt.Errorf("the answer is %q", resp.Data)
 				}
@@ -153,7 +153,7 @@ func TestTermDuringLoad(t *testing.T) {
 			for n := 0; ; n++ {
 				path := fmt.Sprintf("/%d/%d", w, n)
 				var left atomic.Bool
-				resp, err := client.Invoke(context.WithValue(ctx, sentKey{}, &left), "hello", &ottavo.Request{Method: path})
+				resp, err := client.Invoke(context.WithValue(ctx, sentKey{}, &left), "hello", &ottavo.Request{Method: path, Timeout: callTime})
 				if err == nil && string(resp.Data) != path {
 					err = fmt.Errorf("the answer is %q", resp.Data)
 				}

@@ -26,8 +26,15 @@ const (
 	stopTime  = 45 * time.Second // longer than the runtime's own patience of 30 s
 )
 
+// binaryVariable names another binary to test than one built from the sources,
+// such as a release, or one with the race detector.
+const binaryVariable = "OTTAVO_TEST_BINARY"
+
 // binary builds cmd/ottavo once per test process.
 var binary = sync.OnceValues(func() (string, error) {
+	if file := os.Getenv(binaryVariable); file != "" {
+		return file, nil
+	}
 	root, err := os.Getwd()
 	for ; err == nil; root = filepath.Dir(root) {
 		if _, statErr := os.Stat(filepath.Join(root, "go.mod")); statErr == nil {
@@ -51,7 +58,8 @@ var binary = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// Binary returns the path of the real program, built from the sources.
+// Binary returns the path of the real program, built from the sources unless
+// OTTAVO_TEST_BINARY names another.
 func Binary(t testing.TB) string {
 	t.Helper()
 	file, err := binary()
