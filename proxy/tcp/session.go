@@ -35,6 +35,7 @@ type session struct {
 	// broken says that the end was none in order; the other side is to see that.
 	broken bool
 	panic  string
+	over   bool // both flows have ended; nothing changes any more
 }
 
 func newSession(c *conn.Conn, up l4.Upstream, idle time.Duration) *session {
@@ -66,6 +67,7 @@ func (s *session) run(ctx context.Context) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.over = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
@@ -92,6 +94,9 @@ func (s *session) watch() {
 	left := s.idle - (time.Since(s.start) - time.Duration(s.last.Load()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
 	if left > 0 {
 		s.timer.Reset(left)
 		return
@@ -116,6 +121,9 @@ func (s *session) note(end l4.End, err *stream.Error) {
 func (s *session) cut(end l4.End, err *stream.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
 	s.note(end, err)
 	s.broken = true
 	s.closeBoth()
