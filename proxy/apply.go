@@ -164,13 +164,13 @@ func (p *plan) commit(clusters *cluster.Manager) bool {
 	}
 	for _, a := range p.added {
 		s.listeners[a.front.cfg.Name] = a.front
-		if a.takes == nil {
-			s.start(a.front)
-		} else if !a.front.listener.TakeOver(a.takes.listener) {
+		if a.takes != nil && !a.front.listener.TakeOver(a.takes.listener) {
 			s.opts.Log.Warn("a listener was stopped while it was replaced", "listener", a.takes.listener.Name())
 		}
+		s.start(a.front)
 	}
 	for _, f := range p.removed {
+		f.listener.StopAccepting() // its socket is closed when Apply returns
 		s.work.Go(func() { s.retire(f) })
 	}
 	s.clusters = clusters

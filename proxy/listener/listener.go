@@ -100,8 +100,8 @@ func (l *Listener) Bind(ctx context.Context) error {
 }
 
 // TakeOver makes the socket of old that of l, instead of Bind: no connection
-// is lost between the two. The goroutine that is in old's Accept stays there
-// and works for l. It reports false, and does nothing, when old has no open
+// is lost between the two. A goroutine that is in old's Accept stays there and
+// works for l. It reports false, and does nothing, when old has no open
 // socket.
 func (l *Listener) TakeOver(old *Listener) bool {
 	old.mu.Lock()
@@ -145,7 +145,8 @@ func (l *Listener) SetLimits(maxConnections int, writeTimeout time.Duration) {
 
 // Accept takes connections until the listener is stopped (nil) or the socket
 // fails for good. A shortage (too many open files) is waited out. Without a
-// socket it returns nil at once.
+// socket, or when the one it took over is attended to already, it returns nil
+// at once.
 func (l *Listener) Accept() error {
 	l.mu.Lock()
 	s := l.socket

@@ -15,6 +15,7 @@ import (
 type socket struct {
 	net.Listener
 	owner atomic.Pointer[Listener]
+	taken atomic.Bool // somebody is in accept
 	once  sync.Once
 	done  chan struct{} // closed by close
 }
@@ -36,7 +37,11 @@ func (s *socket) close() {
 const longestPause = time.Second
 
 // accept takes connections until the socket is closed (nil) or fails for good.
+// While somebody does so already it returns nil at once.
 func (s *socket) accept(log *slog.Logger) error {
+	if s.taken.Swap(true) {
+		return nil
+	}
 	for pause := time.Duration(0); ; {
 		nc, err := s.Accept()
 		if err == nil {
