@@ -216,10 +216,10 @@ var ErrDraining = errors.New("connection is draining")
 // WaitRequest waits, idle, until the peer sends something: at most timeout, 0
 // being for ever. While it waits the connection holds no buffer (after a short
 // while), and Drain ends the wait with ErrDraining. A deadline that passes is
-// os.ErrDeadlineExceeded. After nil the connection has no read deadline.
+// os.ErrDeadlineExceeded. After nil the connection has the read deadline it had
+// before, if there was something to read already, else none.
 func (c *Conn) WaitRequest(timeout time.Duration) error {
 	if c.hasFirst || c.r != nil && c.r.Buffered() > 0 {
-		_ = c.SetReadDeadline(time.Time{})
 		return nil
 	}
 	c.mu.Lock()

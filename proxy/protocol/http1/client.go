@@ -26,7 +26,7 @@ type client struct {
 	resp  stream.Response
 	body  responseBody
 	// abort breaks the connection when the context of an exchange ends.
-	abort func()
+	abort stream.End
 
 	// deadline is when the exchange at hand must be over; zero is never.
 	deadline time.Time
@@ -42,7 +42,7 @@ func newClient(c *conn.Conn, opts protocol.ClientOptions) *client {
 	cl := &client{c: c, opts: opts}
 	cl.body.cl = cl
 	cl.sender.cl = cl
-	cl.abort = func() { _ = c.Close() }
+	cl.abort.Func = func() { _ = c.Close() }
 	return cl
 }
 
@@ -100,10 +100,7 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 		cl.release()
 		return nil, err
 	}
-	var stop func() bool
-	if ctx.Done() != nil {
-		stop = context.AfterFunc(ctx, cl.abort)
-	}
+	cl.abort.Watch(ctx)
 	_ = cl.c.SetReadDeadline(cl.deadline)
 	cl.c.NotAfter = cl.deadline
 	cl.out, cl.in = cl.c.BytesWritten(), cl.c.BytesRead()
@@ -113,15 +110,13 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 		err = cl.reason(err)
 		_ = cl.end(err)
 		_ = cl.sender.stop(req)
-		if stop != nil {
-			stop()
-		}
+		cl.abort.Stop()
 		cl.c.Free()
 		e := cl.explain(ctx, req, err)
 		cl.release()
 		return nil, e
 	}
-	cl.body.begin(ctx, req, stop)
+	cl.body.begin(ctx, req)
 	cl.resp.Body = &cl.body
 	return &cl.resp, nil
 }

@@ -68,7 +68,7 @@ func parseRequest(raw []byte) (req *stream.Request, f *framing, body []byte, err
 	defer c.Free()
 	req, f = new(stream.Request), new(framing)
 	f.reset()
-	if err := readRequest(c, fuzzLimit, req, f); err != nil {
+	if err := readRequest(c, fuzzLimit, nil, req, f); err != nil {
 		return nil, nil, nil, err
 	}
 	kind := bodyNone

@@ -327,11 +327,13 @@ func TestCancelReachesHost(t *testing.T) {
 	}
 }
 
+const noisePeriod = 1009
+
 // noise is what bodies are made of.
 var noise = func() []byte {
 	b := make([]byte, 64<<10)
 	for i := range b {
-		b[i] = byte(i * i >> 3)
+		b[i] = byte(i % noisePeriod * 7)
 	}
 	return b
 }()
@@ -340,15 +342,18 @@ var noise = func() []byte {
 type pattern struct {
 	n   int64
 	sum hash.Hash
+	at  int64
 }
 
+func newPattern(n int64) *pattern { return &pattern{n: n, sum: crc32.NewIEEE()} }
+
 func (p *pattern) Read(b []byte) (int, error) {
-	if p.n == 0 {
+	if p.at == p.n {
 		return 0, io.EOF
 	}
-	b = b[:min(int64(len(b)), p.n, int64(len(noise)-1009))]
-	copy(b, noise[p.n%1009:])
-	p.n -= int64(len(b))
+	b = b[:min(int64(len(b)), p.n-p.at, int64(len(noise)-noisePeriod))]
+	copy(b, noise[p.at%noisePeriod:])
+	p.at += int64(len(b))
 	_, _ = p.sum.Write(b)
 	return len(b), nil
 }
@@ -366,7 +371,7 @@ func TestLargeBodies(t *testing.T) {
 		if r.URL.Query().Has("length") {
 			w.Header().Set("Content-Length", fmt.Sprint(size))
 		}
-		_, _ = io.Copy(w, &pattern{size, crc32.NewIEEE()})
+		_, _ = io.Copy(w, newPattern(size))
 	}))
 	defer host.Close()
 	proxy := between(t, host.Listener.Addr().String())
@@ -396,7 +401,7 @@ func TestLargeBodies(t *testing.T) {
 		}
 	}()
 	for _, length := range []int64{size, -1} {
-		sent := &pattern{size, crc32.NewIEEE()}
+		sent := newPattern(size)
 		peer.Reset()
 		path := "/?length"
 		if length < 0 {

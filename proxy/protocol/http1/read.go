@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -30,9 +31,10 @@ var (
 // peekHead waits until c's read buffer holds a whole head and returns it, with
 // its empty line. The bytes are valid until the next read. io.EOF means that
 // the peer ended the connection before a head began, io.ErrUnexpectedEOF that
-// it did so inside one.
-func peekHead(c *conn.Conn, limit int) ([]byte, error) {
-	seen := 0
+// it did so inside one. beforeWait, which may be nil, is called once if the
+// head is not there already; the read deadline that it sets is taken away.
+func peekHead(c *conn.Conn, limit int, beforeWait func()) ([]byte, error) {
+	seen, waited := 0, false
 	for {
 		br := c.Reader()
 		if n := br.Buffered(); n > seen {
@@ -45,9 +47,16 @@ func peekHead(c *conn.Conn, limit int) ([]byte, error) {
 				return nil, &badMessage{status: 431, reason: "header too large"}
 			}
 			if end > 0 {
+				if waited {
+					_ = c.SetReadDeadline(time.Time{})
+				}
 				return buf[:end], nil
 			}
 			seen = n
+		}
+		if !waited && beforeWait != nil {
+			waited = true
+			beforeWait()
 		}
 		_, err := br.Peek(seen + 1)
 		switch {
@@ -63,9 +72,9 @@ func peekHead(c *conn.Conn, limit int) ([]byte, error) {
 	}
 }
 
-// readRequest reads a request head from c into req and f.
-func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error {
-	head, err := peekHead(c, limit)
+// readRequest reads a request head from c into req and f; see peekHead.
+func readRequest(c *conn.Conn, limit int, beforeWait func(), req *stream.Request, f *framing) error {
+	head, err := peekHead(c, limit, beforeWait)
 	if err != nil {
 		return err
 	}
@@ -83,7 +92,9 @@ func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error
 	if f.host == "" && !f.http10 {
 		return bad("no Host field, or an empty one")
 	}
-	req.Scheme = "http"
+	if req.Scheme == "" {
+		req.Scheme = "http"
+	}
 	req.Authority = f.host
 	if refused := splitTarget(line, req); refused != nil {
 		return refused
@@ -105,12 +116,17 @@ func readRequest(c *conn.Conn, limit int, req *stream.Request, f *framing) error
 }
 
 // skipEmptyLine skips one empty line before a request (RFC 9112 section 2.2)
-// and reports whether there was one.
-func skipEmptyLine(c *conn.Conn) (bool, error) {
+// and reports whether there was one. The connection must have a byte to read;
+// beforeWait is called if it needs a second.
+func skipEmptyLine(c *conn.Conn, beforeWait func()) (bool, error) {
 	br := c.Reader()
 	first, err := br.Peek(1)
 	if err != nil || first[0] != '\r' {
 		return false, err
+	}
+	if br.Buffered() < 2 {
+		beforeWait()
+		defer func() { _ = c.SetReadDeadline(time.Time{}) }()
 	}
 	two, err := br.Peek(2)
 	if errors.Is(err, io.EOF) {
@@ -179,7 +195,7 @@ func splitTarget(line requestLine, req *stream.Request) *badMessage {
 
 // readResponse reads one response head, be it informational, from c.
 func readResponse(c *conn.Conn, limit int, resp *stream.Response, f *framing) error {
-	head, err := peekHead(c, limit)
+	head, err := peekHead(c, limit, nil)
 	if err != nil {
 		return err
 	}

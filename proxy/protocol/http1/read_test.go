@@ -104,7 +104,7 @@ func TestReadRequest(t *testing.T) {
 		var req stream.Request
 		var f framing
 		f.reset()
-		if err := readRequest(bytesConn(t, c.raw), 64<<10, &req, &f); err != nil {
+		if err := readRequest(bytesConn(t, c.raw), 64<<10, nil, &req, &f); err != nil {
 			t.Errorf("%q: %v", c.raw, err)
 			continue
 		}
@@ -194,7 +194,7 @@ func TestReadRequestRefused(t *testing.T) {
 		if c.status == 431 && strings.Contains(c.reason, "many") {
 			limit = 64 << 10
 		}
-		err := readRequest(bytesConn(t, c.raw), limit, &req, &f)
+		err := readRequest(bytesConn(t, c.raw), limit, nil, &req, &f)
 		refused, ok := errors.AsType[*badMessage](err)
 		if !ok || refused.status != c.status || !strings.Contains(refused.reason, c.reason) {
 			t.Errorf("%q: got %+v, want %d %s", c.raw, err, c.status, c.reason)
@@ -214,7 +214,7 @@ func TestReadRequestLimits(t *testing.T) {
 			var req stream.Request
 			var f framing
 			f.reset()
-			err := readRequest(bytesConn(t, head+"rest"), c.limit, &req, &f)
+			err := readRequest(bytesConn(t, head+"rest"), c.limit, nil, &req, &f)
 			if (err == nil) != c.fits {
 				t.Errorf("%d bytes, limit %d: %v", size, c.limit, err)
 			}
@@ -232,7 +232,7 @@ func TestReadRequestCutOff(t *testing.T) {
 		if i == 0 {
 			want = io.EOF
 		}
-		if err := readRequest(bytesConn(t, raw[:i]), 1000, &req, &f); !errors.Is(err, want) {
+		if err := readRequest(bytesConn(t, raw[:i]), 1000, nil, &req, &f); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", raw[:i], err, want)
 		}
 	}

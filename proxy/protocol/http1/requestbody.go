@@ -186,6 +186,7 @@ func (b *requestBody) finish(keep bool) (left bool) {
 		return true
 	}
 	_ = b.x.c.SetReadDeadline(time.Now().Add(time.Second))
+	defer func() { _ = b.x.c.SetReadDeadline(time.Time{}) }()
 	buf := copyBuffers.Get().(*copyBuffer)
 	defer copyBuffers.Put(buf)
 	for rest := maxDrain; rest > 0; {

@@ -14,18 +14,17 @@ import (
 // responseBody is an answer's body on its way to the caller. Its Close is the
 // end of the exchange.
 type responseBody struct {
-	cl   *client
-	ctx  context.Context
-	req  *stream.Request
-	stop func() bool
+	cl  *client
+	ctx context.Context
+	req *stream.Request
 
 	open atomic.Bool
 	mu   sync.Mutex // held by who reads
 	r    bodyReader
 }
 
-func (b *responseBody) begin(ctx context.Context, req *stream.Request, stop func() bool) {
-	b.ctx, b.req, b.stop = ctx, req, stop
+func (b *responseBody) begin(ctx context.Context, req *stream.Request) {
+	b.ctx, b.req = ctx, req
 	b.open.Store(true)
 }
 
@@ -95,8 +94,8 @@ func (b *responseBody) Close() error {
 	if cl.sender.running {
 		b.finishRequest()
 	}
-	// Once stop reports true, abort will not run any more; else it ran.
-	if b.stop != nil && !b.stop() {
+	// Once Stop reports true, abort will not run any more; else it ran.
+	if !cl.abort.Stop() {
 		cl.finish(errCanceled)
 	}
 	if cl.Err() == nil && cl.c.Reader().Buffered() > 0 {
@@ -110,7 +109,7 @@ func (b *responseBody) Close() error {
 		_ = cl.c.SetReadDeadline(time.Time{})
 		cl.c.Release()
 	}
-	b.ctx, b.req, b.stop = nil, nil, nil
+	b.ctx, b.req = nil, nil
 	b.mu.Unlock()
 	cl.release()
 	return nil

@@ -35,8 +35,12 @@ type exchange struct {
 	peer string
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
+	// scheme is how requests reach us: "http" or, over TLS, "https".
+	scheme string
 	// blank: an empty line stood where a request could begin.
 	blank bool
+	// hurry bounds the time for the rest of a head that is not there yet.
+	hurry func()
 
 	req   stream.Request
 	frame framing
@@ -46,15 +50,21 @@ type exchange struct {
 
 // ServeConn implements protocol.Server.
 func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
-	ctx, cancel := context.WithCancel(ctx)
+	life, cancel := stream.NewLife(ctx)
 	defer cancel()
-	// The end of ctx ends every wait on the connection: nobody is there to
+	// The end of life ends every wait on the connection: nobody is there to
 	// answer, or nobody may answer any more.
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	end := stream.End{Func: func() { _ = c.Close() }}
+	end.Watch(life)
+	defer end.Stop()
 
 	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
+	x.hurry = func() { _ = c.SetReadDeadline(x.req.Info.Start.Add(s.limits.HeadTimeout)) }
 	_, x.inside = c.Conn.(*conn.PipeConn)
+	x.scheme = "http"
+	if _, secure := c.TLS(); secure {
+		x.scheme = "https"
+	}
 	x.body.init(x)
 	x.watch.init(c, cancel)
 	defer x.watch.stop()
@@ -62,13 +72,13 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 		c.Release()
 		err := c.WaitRequest(s.opts.IdleTimeout)
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
+			if life.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil
 			}
 			return err
 		}
-		if err := x.serve(ctx); err != nil {
-			if ctx.Err() != nil || errors.Is(err, errLast) {
+		if err := x.serve(life); err != nil {
+			if life.Err() != nil || errors.Is(err, errLast) {
 				return nil
 			}
 			return err
@@ -89,14 +99,13 @@ func (x *exchange) serve(ctx context.Context) error {
 	req.Info.Start = time.Now()
 	req.Info.Listener = x.s.opts.Listener
 	req.Info.Downstream = x.peer
+	req.Scheme = x.scheme
 	c.NotAfter = time.Time{}
-	_ = c.SetReadDeadline(req.Info.Start.Add(x.s.limits.HeadTimeout))
 	if again, err := x.read(); err != nil {
 		return x.refuse(ctx, err)
 	} else if again {
 		return nil
 	}
-	_ = c.SetReadDeadline(time.Time{})
 	if max := x.s.limits.MaxBodyBytes; max > 0 && x.frame.length > max {
 		return x.refuse(ctx, &badMessage{status: 413, reason: "body too large"})
 	}
@@ -124,7 +133,7 @@ func (x *exchange) serve(ctx context.Context) error {
 
 // read reads a request head. again: there was an empty line only.
 func (x *exchange) read() (again bool, err error) {
-	skipped, err := skipEmptyLine(x.c)
+	skipped, err := skipEmptyLine(x.c, x.hurry)
 	if err != nil {
 		return false, err
 	}
@@ -134,7 +143,7 @@ func (x *exchange) read() (again bool, err error) {
 	if x.blank = skipped; skipped && x.c.Reader().Buffered() == 0 {
 		return true, nil // some callers send one behind a body
 	}
-	err = readRequest(x.c, x.s.limits.MaxHeaderBytes, &x.req, &x.frame)
+	err = readRequest(x.c, x.s.limits.MaxHeaderBytes, x.hurry, &x.req, &x.frame)
 	x.blank = false
 	return false, err
 }
@@ -144,10 +153,11 @@ func (x *exchange) read() (again bool, err error) {
 func (x *exchange) answer(resp *stream.Response, failure error) error {
 	// A body that nobody read to its end does not end here if it is long.
 	keep := x.body.answer()
-	resp = x.writable(resp, failure)
+	now := time.Now()
+	resp = x.writable(resp, failure, now)
 	c, w := x.c, x.c.Writer()
 	closing := x.frame.close || x.frame.http10 && !x.frame.keepAlive || c.Draining() || !keep
-	kind := writeResponseHead(w, x.req.Method, resp, x.s.clock.date(time.Now()), x.frame.http10, closing)
+	kind := writeResponseHead(w, x.req.Method, resp, x.s.clock.date(now), x.frame.http10, closing)
 	n, err := copyBody(c, resp.Body, kind, resp.ContentLength, &resp.Trailer, nil)
 	x.req.Info.BytesOut = n
 	switch {
@@ -166,7 +176,7 @@ func (x *exchange) answer(resp *stream.Response, failure error) error {
 
 // writable returns an answer that can be written in the time that is left:
 // resp, or one that tells of a failure. It bounds the writing.
-func (x *exchange) writable(resp *stream.Response, failure error) *stream.Response {
+func (x *exchange) writable(resp *stream.Response, failure error, now time.Time) *stream.Response {
 	deadline := x.req.Deadline
 	x.c.NotAfter = time.Time{}
 	if failure == nil {
@@ -177,7 +187,7 @@ func (x *exchange) writable(resp *stream.Response, failure error) *stream.Respon
 			return &stream.Response{Status: http.StatusAccepted}
 		case resp.Status < 200 || resp.Status > 599:
 			failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: fmt.Errorf("status %d is none of a final answer", resp.Status)}
-		case !deadline.IsZero() && !time.Now().Before(deadline):
+		case !deadline.IsZero() && !now.Before(deadline):
 			failure = &stream.Error{Kind: stream.Timeout, Op: "answer", Err: os.ErrDeadlineExceeded}
 		default:
 			if err := checkFields(&resp.Header); err != nil {
