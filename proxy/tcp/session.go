@@ -35,6 +35,7 @@ type session struct {
 	// broken says that the end was none in order; the other side is to see that.
 	broken bool
 	panic  string
+	closed bool // by closeBoth
 	over   bool // both flows have ended; nothing changes any more
 }
 
@@ -121,8 +122,8 @@ func (s *session) note(end l4.End, err *stream.Error) {
 func (s *session) cut(end l4.End, err *stream.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
-		return
+	if s.over || s.closed && end == l4.Stopped {
+		return // why it ended is known
 	}
 	s.note(end, err)
 	s.broken = true
@@ -131,6 +132,7 @@ func (s *session) cut(end l4.End, err *stream.Error) {
 
 // closeBoth closes both connections. mu is held.
 func (s *session) closeBoth() {
+	s.closed = true
 	if s.broken {
 		abort(s.client.Conn)
 		abort(s.host)
