@@ -357,7 +357,11 @@ func listSize(req *stream.Request) int64 {
 // explain turns what went wrong into an error of the core.
 func (k *ask) explain(op string, err error) *stream.Error {
 	if k.ctx.Err() != nil {
-		return stream.FromContext(k.ctx, op)
+		e := stream.FromContext(k.ctx, op)
+		if e.Kind == stream.Timeout {
+			e.Side = stream.Upstream // as with the request's own deadline
+		}
+		return e
 	}
 	if own, ok := errors.AsType[*stream.Error](err); ok {
 		return own
