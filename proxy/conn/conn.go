@@ -316,13 +316,12 @@ func (c *Conn) under() net.Conn {
 }
 
 // Abort closes the connection so that the peer cannot take the end for an
-// orderly one, where the connection can tell it that: over TCP by a reset.
+// orderly one, where that can be told: TCP by a reset, TLS by saying nothing.
 func (c *Conn) Abort() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	// TLS would say goodbye first.
-	nc, _ := bottom(c.under())
+	nc, _ := bottom(c.Conn)
 	if l, ok := nc.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
