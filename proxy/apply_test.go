@@ -247,7 +247,8 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 		want     []string
 	}{
 		{"port taken", answering(Bound("a", "new", one), Bound("b", "new", free), Bound("c", "new", taken.Addr().String())), []string{
-			`listeners[2].address: listener "c" cannot listen on ` + taken.Addr().String() + `: address already in use (stop the process that has it, or choose another address)`}},
+			`listeners[2].address: listener "c" cannot listen on ` + taken.Addr().String() + `: address already in use (stop the process that has it, or choose another address)`,
+		}},
 		{"all problems at once", answering(Bound("a", "new", one), badChain, withLog(Bound("e", "new", free), filepath.Join(dir, "none", "x.log")),
 			Bound("c", "new", taken.Addr().String())), []string{
 			"listeners[1].filter_chains: exactly one chain",
@@ -255,11 +256,14 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 			"listeners[3].address: ",
 		}},
 		{"no router", &config.Snapshot{Listeners: []config.Listener{Bound("a", "mian", one), Bound("b", "r", free)}, Routers: []config.Router{Router("main")}}, []string{
-			`listeners[0].filter_chains[0].filters[0].config.router_config_name: there is no router "mian" (did you mean "main"?)`}},
+			`listeners[0].filter_chains[0].filters[0].config.router_config_name: there is no router "mian" (did you mean "main"?)`,
+		}},
 		{"bad route", &config.Snapshot{Listeners: []config.Listener{Bound("b", "main", free)}, Routers: []config.Router{Router("other"), Router("main", config.Route{})}}, []string{
-			"routers[1]: ", "neither route nor direct_response"}},
+			"routers[1]: ", "neither route nor direct_response",
+		}},
 		{"bad balancer", &config.Snapshot{Listeners: []config.Listener{Bound("b", "r", free)}, Clusters: []config.Cluster{{Name: "c", LBType: "NONE"}}}, []string{
-			"clusters[0].lb_type: "}},
+			"clusters[0].lb_type: ",
+		}},
 		{"same name", answering(Bound("a", "r", one), Bound("a", "r", free)), []string{`listeners[1].name: the name "a" is taken (names are unique)`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,15 +32,22 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// fetch sends a request and returns status and body.
-func fetch(t testing.TB, c *http.Client, req *http.Request) (*http.Response, string) {
+// answer is the head of an answer.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	Close      bool // it is the last on its connection
+}
+
+// fetch sends a request and returns the answer and its body.
+func fetch(t testing.TB, c *http.Client, req *http.Request) (answer, string) {
 	t.Helper()
 	resp, err := c.Do(req)
 	must(t, err)
 	b, err := io.ReadAll(resp.Body)
 	must(t, err)
 	must(t, resp.Body.Close())
-	return resp, string(b)
+	return answer{resp.StatusCode, resp.Header, resp.Close}, string(b)
 }
 
 func request(t testing.TB, method, url, body string, fields ...string) *http.Request {
@@ -118,8 +125,10 @@ func TestFromWireToWire(t *testing.T) {
 		{req: request(t, "POST", "http://pay/x", "hello", "id", "2"), status: 200, body: "two: POST /x hello", route: "routers[1]", host: two},
 		{req: request(t, "POST", "http://pay/x", long, "id", "2"), status: 200, body: "two: POST /x " + long, route: "routers[1]", host: two},
 		{req: request(t, "GET", "http://pay/direct/x", ""), status: 418, body: "short and stout", route: "routers[3]"},
-		{req: request(t, "GET", "http://pay/x", "", "id", "3"), status: 503, body: "no cluster\n", route: "routers[2]",
-			proxy: "ottavo; error=proxy_configuration_error", err: `cluster "nobody"`},
+		{
+			req: request(t, "GET", "http://pay/x", "", "id", "3"), status: 503, body: "no cluster\n", route: "routers[2]",
+			proxy: "ottavo; error=proxy_configuration_error", err: `cluster "nobody"`,
+		},
 		{req: request(t, "GET", "http://pay/x", "", "id", "9"), status: 404, body: "no route\n", proxy: "ottavo; error=destination_not_found", err: "no route of virtual host all"},
 	} {
 		resp, body := fetch(t, c, tc.req)
@@ -232,13 +241,13 @@ func TestHostHangs(t *testing.T) {
 
 		// The time is for the whole exchange: a body that stalls is cut, too.
 		begin = time.Now()
-		resp, err := c.Do(request(t, "GET", "http://pay/body", ""))
+		stalled, err := c.Do(request(t, "GET", "http://pay/body", ""))
 		must(t, err)
-		b, err := io.ReadAll(resp.Body)
+		b, err := io.ReadAll(stalled.Body)
 		if err == nil || string(b) != "begun" || time.Since(begin) != 3*time.Second {
 			t.Errorf("after %v: %q, %v", time.Since(begin), b, err)
 		}
-		_ = resp.Body.Close()
+		_ = stalled.Body.Close()
 		<-gone
 		if r := s.Records.Last(t, 2); r.Status != 200 || r.Err == nil || stream.AsError(r.Err).Kind != stream.Timeout {
 			t.Errorf("record %+v", r)

@@ -70,8 +70,10 @@ func (t *Table) Build(env Env, list []config.Extension) (Places, error) {
 		fenv.Path = fmt.Sprintf("%s[%d]", env.Path, i)
 		spec, ok := t.specs[ext.Type]
 		if !ok {
-			problems = append(problems, decode.Problem{Path: fenv.Path + ".type",
-				Message: fmt.Sprintf("unknown stream filter %q", ext.Type), Remedy: "known: " + strings.Join(t.Names(), ", ")})
+			problems = append(problems, decode.Problem{
+				Path:    fenv.Path + ".type",
+				Message: fmt.Sprintf("unknown stream filter %q", ext.Type), Remedy: "known: " + strings.Join(t.Names(), ", "),
+			})
 			continue
 		}
 		fenv.Path += ".config"

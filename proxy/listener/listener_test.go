@@ -34,7 +34,7 @@ var echo = handlerFunc(func(ctx context.Context, c *conn.Conn) error {
 	var b [1]byte
 	for {
 		if err := c.WaitRequest(0); err != nil {
-			return nil //nolint:nilerror // the end of the connection
+			return nil
 		}
 		if _, err := c.Read(b[:]); err != nil {
 			return err
@@ -466,11 +466,15 @@ func TestBindErrors(t *testing.T) {
 		is            error
 		want          string
 	}{
-		{"port in use", taken.Addr().String(), syscall.EADDRINUSE,
-			`listener "web" cannot listen on ` + taken.Addr().String() + `: address already in use (stop the process that has it, or choose another address)`},
+		{
+			"port in use", taken.Addr().String(), syscall.EADDRINUSE,
+			`listener "web" cannot listen on ` + taken.Addr().String() + `: address already in use (stop the process that has it, or choose another address)`,
+		},
 		{"not ours", "192.0.2.1:80", syscall.EADDRNOTAVAIL, "does not belong to this machine"},
-		{"live unix socket", "unix:" + dir + "/live", syscall.EADDRINUSE,
-			`listener "web" cannot listen on ` + dir + `/live: address already in use (stop the process that has it, or choose another path)`},
+		{
+			"live unix socket", "unix:" + dir + "/live", syscall.EADDRINUSE,
+			`listener "web" cannot listen on ` + dir + `/live: address already in use (stop the process that has it, or choose another path)`,
+		},
 		{"no socket", "unix:" + dir + "/file", nil, `there is a file that is no socket (remove it or choose another path)`},
 		{"no folder", "unix:" + dir + "/none/sock", syscall.ENOENT, "make the folder first"},
 	} {

@@ -67,7 +67,7 @@ func (n *Network) Host(address string, serve func(net.Conn)) {
 func (n *Network) HTTP(t testing.TB, address string, h http.HandlerFunc) {
 	t.Helper()
 	l := &memoryListener{address: address, conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: h} //nolint:gosec // its clients are ours
+	srv := &http.Server{Handler: h}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {

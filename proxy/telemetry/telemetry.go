@@ -96,8 +96,10 @@ func (h *handler) record(req *stream.Request, status int, err error) {
 		return
 	}
 	r := h.records.Get().(*Record)
-	*r = Record{Info: req.Info, Protocol: req.Protocol, Method: req.Method, Authority: req.Authority, Path: req.Path,
-		UpstreamProtocol: req.UpstreamProtocol, Status: status, Err: err, Duration: time.Since(req.Info.Start)}
+	*r = Record{
+		Info: req.Info, Protocol: req.Protocol, Method: req.Method, Authority: req.Authority, Path: req.Path,
+		UpstreamProtocol: req.UpstreamProtocol, Status: status, Err: err, Duration: time.Since(req.Info.Start),
+	}
 	for _, s := range h.sinks {
 		s.Record(r)
 	}

@@ -27,6 +27,8 @@ type world struct {
 	dial func(ctx context.Context) error
 	// answer decides about an exchange on a client; nil is a 200.
 	answer func(ctx context.Context, cl *fakeClient, req *stream.Request) error
+	// failed is called after the connection of a failed exchange was given up.
+	failed func()
 
 	mu      sync.Mutex
 	clients []*fakeClient // in the order of their dials
@@ -132,6 +134,9 @@ func (cl *fakeClient) Handle(ctx context.Context, req *stream.Request) (*stream.
 	if err != nil {
 		_ = cl.Close()
 		cl.end()
+		if cl.w.failed != nil {
+			cl.w.failed()
+		}
 		return nil, err
 	}
 	return &stream.Response{Status: 200, Body: &fakeBody{cl: cl}}, nil
@@ -180,8 +185,14 @@ func do(t *testing.T, p *upstream.Pool, req *stream.Request) *fakeClient {
 	return cl
 }
 
-// fails sends a request that must fail with a kind, and returns the error.
-func fails(t *testing.T, p *upstream.Pool, ctx context.Context, req *stream.Request, kind stream.Kind) *stream.Error {
+// fails sends a request that must fail with a kind.
+func fails(t *testing.T, p *upstream.Pool, req *stream.Request, kind stream.Kind) {
+	t.Helper()
+	_ = failure(t.Context(), t, p, req, kind)
+}
+
+// failure sends a request that must fail with a kind, and returns the error.
+func failure(ctx context.Context, t *testing.T, p *upstream.Pool, req *stream.Request, kind stream.Kind) *stream.Error {
 	t.Helper()
 	resp, err := p.Handle(ctx, req)
 	if err == nil {

@@ -170,8 +170,10 @@ func (p *Pool) acquire(ctx context.Context, req *stream.Request, fresh bool) (l 
 		return p.replace(ctx, req, l)
 	case !p.opts.Wait:
 		p.mu.Unlock()
-		return nil, false, &stream.Error{Kind: stream.Overload, Retry: true,
-			Op: p.opts.Name, Err: fmt.Errorf("all %d connections allowed are in use", p.opts.MaxConnections)}
+		return nil, false, &stream.Error{
+			Kind: stream.Overload, Retry: true,
+			Op: p.opts.Name, Err: fmt.Errorf("all %d connections allowed are in use", p.opts.MaxConnections),
+		}
 	}
 	turn := make(chan *link, 1)
 	p.waiters = append(p.waiters, turn)

@@ -44,7 +44,7 @@ func TestPoolLimit(t *testing.T) {
 	defer p.Close()
 	_, end1 := start(t, p, get())
 	_, end2 := start(t, p, get())
-	e := fails(t, p, t.Context(), get(), stream.Overload)
+	e := failure(t.Context(), t, p, get(), stream.Overload)
 	if !e.Retry || !strings.Contains(e.Error(), "all 2 connections") || !strings.Contains(e.Error(), "10.0.0.1:80") {
 		t.Errorf("error %q, retry %v", e, e.Retry)
 	}
@@ -127,7 +127,7 @@ func TestPoolWaitTimesOut(t *testing.T) {
 		_, end := start(t, p, get())
 		begin := time.Now()
 		req := get()
-		e := fails(t, p, t.Context(), req, stream.Timeout)
+		e := failure(t.Context(), t, p, req, stream.Timeout)
 		if waited := time.Since(begin); waited != 10*time.Second || req.Info.Connected != waited {
 			t.Errorf("waited %v, noted %v, want 10s", waited, req.Info.Connected)
 		}
@@ -138,7 +138,7 @@ func TestPoolWaitTimesOut(t *testing.T) {
 		begin = time.Now()
 		req = get()
 		req.Deadline = begin.Add(time.Second)
-		fails(t, p, t.Context(), req, stream.Timeout)
+		fails(t, p, req, stream.Timeout)
 		if waited := time.Since(begin); waited != time.Second {
 			t.Errorf("waited %v, want the request's second", waited)
 		}
@@ -186,7 +186,7 @@ func TestPoolWaiterTakesThePlaceOfAFailedDial(t *testing.T) {
 		p := w.pool(func(o *upstream.PoolOptions) { o.MaxConnections, o.Wait, o.MaxWait = 1, true, time.Minute })
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			e := fails(t, p, t.Context(), get(), stream.Connect)
+			e := failure(t.Context(), t, p, get(), stream.Connect)
 			if !e.Retry || e.Side != stream.Upstream || !strings.Contains(e.Error(), "connect to host 10.0.0.1:80") {
 				t.Errorf("error %q, retry %v", e, e.Retry)
 			}
@@ -294,7 +294,7 @@ func TestPoolRetriesOnlyWhenThatIsSafe(t *testing.T) {
 			w.answer = func(context.Context, *fakeClient, *stream.Request) error { return reset(true) }
 			before := w.dials.Load()
 			p2 := w.pool(nil)
-			fails(t, p2, t.Context(), get(), stream.Reset)
+			fails(t, p2, get(), stream.Reset)
 			if n := w.dials.Load() - before; n != 1 {
 				t.Errorf("%d dials for a request that failed on a new connection", n)
 			}
@@ -316,7 +316,7 @@ func TestPoolRetryLeavesTheOthersAlone(t *testing.T) {
 		end()
 	}
 	w.answer = func(context.Context, *fakeClient, *stream.Request) error { return reset(true) }
-	fails(t, p, t.Context(), get(), stream.Reset) // on the kept one, then on a new one
+	fails(t, p, get(), stream.Reset) // on the kept one, then on a new one
 	wantStats(t, p, 2, 2)
 	if n := w.dials.Load(); n != 4 {
 		t.Errorf("%d dials, want 4", n)
@@ -325,32 +325,35 @@ func TestPoolRetryLeavesTheOthersAlone(t *testing.T) {
 
 // At the limit, the new connection for a second try takes an idle one's place.
 func TestPoolRetryAtTheLimit(t *testing.T) {
-	w := &world{}
-	p := w.pool(func(o *upstream.PoolOptions) { o.MaxConnections = 2 })
-	defer p.Close()
-	_, end1 := start(t, p, get())
-	_, end2 := start(t, p, get())
-	end1()
-	end2()
-	var other func()
-	w.answer = func(_ context.Context, cl *fakeClient, _ *stream.Request) error {
-		if cl.id != 1 || other != nil {
-			return nil
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{failed: func() { time.Sleep(time.Second) }}
+		p := w.pool(func(o *upstream.PoolOptions) { o.MaxConnections, o.Wait, o.MaxWait = 1, true, time.Minute })
+		do(t, p, get())
+		w.answer = func(_ context.Context, cl *fakeClient, _ *stream.Request) error {
+			if cl.id > 0 {
+				return nil
+			}
+			time.Sleep(time.Second)
+			return reset(true)
 		}
-		// Meanwhile a third takes the place that this failure is about to free.
-		other = func() {}
-		_, end := start(t, p, get()) // takes 0
-		_ = cl.Close()
-		other = end
-		return reset(true)
-	}
-	cl, end := start(t, p, get())
-	if cl.id != 2 {
-		t.Errorf("second try over connection %d, want a new one", cl.id)
-	}
-	end()
-	other()
-	wantStats(t, p, 2, 2)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if cl := do(t, p, get()); cl.id != 2 {
+				t.Errorf("second try over connection %d, want a new one", cl.id)
+			}
+		})
+		synctest.Wait()
+		// One who waits gets the place of the connection that fails, and leaves
+		// his connection behind before the second try.
+		order := queue(t, p, 1, &wg)
+		wg.Wait()
+		if <-order != 0 || !w.client(1).closed.Load() {
+			t.Error("the idle connection did not make room")
+		}
+		wantStats(t, p, 1, 1)
+		p.Close()
+		wantEmpty(t, w, p)
+	})
 }
 
 func TestPoolIdleConnectionsExpire(t *testing.T) {
@@ -424,9 +427,9 @@ func TestPoolDrain(t *testing.T) {
 	wantEmpty(t, w, p)
 	p.Drain()
 	p.Close()
-	fails(t, p, t.Context(), get(), stream.Stopping)
+	fails(t, p, get(), stream.Stopping)
 	p.Drain() // does not open a closed pool again
-	fails(t, p, t.Context(), get(), stream.Stopping)
+	fails(t, p, get(), stream.Stopping)
 	if host.Active() != 0 {
 		t.Errorf("%d active at the end", host.Active())
 	}
@@ -452,7 +455,7 @@ func TestPoolCloseEndsEverything(t *testing.T) {
 		for range 3 { // one is dialing, two wait
 			wg.Go(func() {
 				begin := time.Now()
-				fails(t, p, t.Context(), get(), stream.Stopping)
+				fails(t, p, get(), stream.Stopping)
 				if d := time.Since(begin); d != time.Second {
 					t.Errorf("ended after %v, want at the Close", d)
 				}
@@ -506,7 +509,7 @@ func TestPoolDialTimeout(t *testing.T) {
 			if c.limit > 0 {
 				req.Deadline = begin.Add(c.limit)
 			}
-			e := fails(t, p, ctx, req, c.kind)
+			e := failure(ctx, t, p, req, c.kind)
 			if d := time.Since(begin); d != c.after || req.Info.Connected != d {
 				t.Errorf("%s: failed after %v, noted %v, want %v", c.name, d, req.Info.Connected, c.after)
 			}
@@ -555,7 +558,7 @@ func TestPoolDialErrorKind(t *testing.T) {
 	w := &world{dial: func(context.Context) error {
 		return &stream.Error{Kind: stream.Overload, Retry: true, Op: "listener egress", Err: errors.New("full")}
 	}}
-	e := fails(t, w.pool(nil), t.Context(), get(), stream.Overload)
+	e := failure(t.Context(), t, w.pool(nil), get(), stream.Overload)
 	if !e.Retry || !strings.Contains(e.Error(), "listener egress: full") {
 		t.Errorf("error %q", e)
 	}
