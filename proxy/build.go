@@ -12,6 +12,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -21,35 +22,65 @@ import (
 // ProxyFilter is the name of the network filter that reads requests and routes them.
 const ProxyFilter = "proxy"
 
-// build makes the stack of one listener: the last network filter answers its
-// connections.
-func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters *cluster.Manager, path string) (*stack, error) {
+// build makes the stack of one listener from its network filters: "proxy", or
+// one that answers connections itself, or both: then the second gets the
+// connections whose protocol the first does not know.
+func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters *cluster.Manager, path string) (_ *stack, err error) {
 	if len(cfg.FilterChains) != 1 || len(cfg.FilterChains[0].Filters) == 0 {
 		return nil, decode.Problems{{Path: path + ".filter_chains", Message: "exactly one chain with at least one network filter is needed"}}
 	}
 	filters := cfg.FilterChains[0].Filters
-	last := len(filters) - 1
-	listenerPath := path
-	path = decode.At(path+".filter_chains[0].filters", last)
-	if last > 0 {
-		return nil, decode.Problems{{Path: path, Message: "several network filters in one chain are not built yet", Remedy: "keep the one that answers the connection"}}
+	at := func(i int) filter.Env {
+		return filter.Env{Listener: cfg.Name, Log: s.opts.Log, Path: decode.At(path+".filter_chains[0].filters", i) + ".config"}
 	}
-	ext := filters[last]
-	env := filter.Env{Listener: cfg.Name, Log: s.opts.Log, Path: path + ".config"}
-	if ext.Type == ProxyFilter {
-		return s.buildProxy(snapshot, cfg, ext, clusters, env, listenerPath)
+	st := newStack("filter "+filters[0].Type, filters[0].Type, nil)
+	next := 0
+	if filters[0].Type == ProxyFilter {
+		if st, err = s.buildProxy(snapshot, cfg, filters[0], clusters, at(0), path); err != nil {
+			return nil, err
+		}
+		if next = 1; !st.fallback {
+			next = len(filters)
+			if next > 1 {
+				st.release()
+				return nil, decode.Problems{{Path: decode.At(path+".filter_chains[0].filters", 1),
+					Message: "behind a proxy filter, another gets connections only with fallback_for_unknown_protocol", Remedy: "set it, or leave this filter out"}}
+			}
+		}
+	}
+	if next < len(filters) {
+		if st.network, err = s.buildNetwork(filters[next], cfg, clusters, at(next)); err != nil {
+			st.release()
+			return nil, err
+		}
+		next++
+	}
+	if next < len(filters) {
+		st.release()
+		return nil, decode.Problems{{Path: decode.At(path+".filter_chains[0].filters", next), Message: "no connection would ever come here", Remedy: "leave it out"}}
+	}
+	if err := st.gate.secure(s, cfg, path); err != nil {
+		st.release()
+		return nil, err
+	}
+	if st.gate.tls != nil {
+		st.words += ", TLS"
+	}
+	return st, nil
+}
+
+// buildNetwork makes a filter that answers connections itself.
+func (s *Server) buildNetwork(ext config.Extension, cfg config.Listener, clusters *cluster.Manager, env filter.Env) (listener.Handler, error) {
+	if ext.Type == TCPFilter {
+		return s.buildTCP(ext, cfg, clusters, env)
 	}
 	network, ok := s.opts.Network[ext.Type]
 	if !ok {
 		known := slices.Sorted(maps.Keys(s.opts.Network))
-		return nil, decode.Problems{{Path: path + ".type", Message: fmt.Sprintf("unknown network filter %q", ext.Type),
-			Remedy: "known: " + strings.Join(append(known, ProxyFilter), ", ")}}
+		return nil, decode.Problems{{Path: strings.TrimSuffix(env.Path, ".config") + ".type", Message: fmt.Sprintf("unknown network filter %q", ext.Type),
+			Remedy: "known: " + strings.Join(append(known, ProxyFilter, TCPFilter), ", ")}}
 	}
-	h, err := network(env, ext.Config)
-	if err != nil {
-		return nil, err
-	}
-	return newStack("filter "+ext.Type, ext.Type, h), nil
+	return network(env, ext.Config)
 }
 
 // buildProxy is the whole way of a request, from the wire to the wire. It
@@ -74,7 +105,8 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	if len(places.PerHost) > 0 {
 		return nil, decode.Problems{{Path: path + ".stream_filters", Message: "filters that stand at the host are not built yet", Remedy: "leave them out"}}
 	}
-	st := newStack("proxy "+downstream.Name(), fmt.Sprintf("%s, router %s", downstream.Name(), proxy.RouterConfigName), nil)
+	st := newStack("", "", nil)
+	st.fallback = proxy.Fallback
 	defer func() {
 		if err != nil {
 			st.release()
@@ -84,16 +116,21 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	if err != nil {
 		return nil, err
 	}
-	st.server, err = downstream.NewServer(protocol.ServerOptions{
-		Listener:    cfg.Name,
-		IdleTimeout: idleTimeout(cfg),
-		Log:         env.Log,
-		Extend:      proxy.ExtendConfig,
-		Path:        env.Path + ".extend_config",
-	})
-	if err != nil {
-		return nil, err
+	for _, p := range downstream {
+		server, err := p.NewServer(protocol.ServerOptions{
+			Listener:    cfg.Name,
+			IdleTimeout: idleTimeout(cfg),
+			Log:         env.Log,
+			Extend:      extendFor(proxy.ExtendConfig, p, len(downstream)),
+			Path:        env.Path + ".extend_config",
+		})
+		if err != nil {
+			return nil, err
+		}
+		st.gate.speakers = append(st.gate.speakers, speaker{p, server})
 	}
+	st.kind = "proxy " + st.gate.names()
+	st.words = fmt.Sprintf("%s, router %s", st.gate.names(), proxy.RouterConfigName)
 
 	// 5. The cluster chooses a host and sends the request there, over its
 	//    connection pool (packages cluster, upstream, protocol).
@@ -110,16 +147,19 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	h = stream.Chain(h, places.BeforeRoute...)
 	// 1. One record per request is outermost: it sees what filters answer, too.
 	st.requests = telemetry.Handler(h, append(sinks, st.lastSink()...)...)
-	// 0. The protocol server (st.server) turns bytes into requests. It is given
-	//    the frontend, not this stack, so that a new configuration reaches open
-	//    connections.
+	// 0. The gate finds out which protocol is spoken (gate.go), and that
+	//    protocol's server turns bytes into requests. It is given the frontend,
+	//    not this stack, so that a new configuration reaches open connections.
 	return st, nil
 }
 
-// speak notes the protocol to speak with hosts; a route may say otherwise.
+// speak notes the protocol to speak with hosts, "" being the caller's own; a
+// route may say otherwise.
 func speak(name string, next stream.Handler) stream.Handler {
 	return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-		req.UpstreamProtocol = name
+		if req.UpstreamProtocol = name; name == "" {
+			req.UpstreamProtocol = req.Protocol
+		}
 		return next.Handle(ctx, req)
 	})
 }
@@ -142,23 +182,48 @@ func (b backends) Cluster(name string) (stream.Handler, bool) {
 	return h, ok
 }
 
-func (s *Server) protocols(proxy config.Proxy, path string) (downstream protocol.Protocol, upstream string, err error) {
+// protocols returns those that callers may speak, and the name of the one to
+// speak with hosts, "" being the caller's own.
+func (s *Server) protocols(proxy config.Proxy, path string) (downstream []protocol.Protocol, upstream string, err error) {
 	unknown := func(key, name string) error {
 		return decode.Problems{{Path: path + "." + key, Message: fmt.Sprintf("unknown protocol %q", name),
-			Remedy: "known: " + strings.Join(s.opts.Protocols.Names(), ", ")}}
+			Remedy: "known: " + strings.Join(append(s.opts.Protocols.Names(), autoProtocol), ", ")}}
 	}
-	downstream, ok := s.opts.Protocols.Lookup(proxy.DownstreamProtocol)
-	if !ok {
-		return nil, "", unknown("downstream_protocol", proxy.DownstreamProtocol)
+	names := strings.Split(proxy.DownstreamProtocol, ",")
+	if strings.EqualFold(proxy.DownstreamProtocol, autoProtocol) {
+		names = s.opts.Protocols.Names()
 	}
-	if proxy.UpstreamProtocol == "" {
-		return downstream, downstream.Name(), nil
+	for _, name := range names {
+		p, ok := s.opts.Protocols.Lookup(strings.TrimSpace(name))
+		if !ok {
+			return nil, "", unknown("downstream_protocol", name)
+		}
+		if !slices.Contains(downstream, p) {
+			downstream = append(downstream, p)
+		}
+	}
+	if proxy.UpstreamProtocol == "" || strings.EqualFold(proxy.UpstreamProtocol, autoProtocol) {
+		return downstream, "", nil
 	}
 	up, ok := s.opts.Protocols.Lookup(proxy.UpstreamProtocol)
 	if !ok {
 		return nil, "", unknown("upstream_protocol", proxy.UpstreamProtocol)
 	}
 	return downstream, up.Name(), nil
+}
+
+// extendFor returns a protocol's own options. Where several are spoken they
+// stand under the protocol's name, or side by side for all.
+func extendFor(extend map[string]any, p protocol.Protocol, several int) map[string]any {
+	for key, value := range extend {
+		if own, ok := value.(map[string]any); ok && strings.EqualFold(key, p.Name()) {
+			return own
+		}
+	}
+	if several > 1 {
+		return nil
+	}
+	return extend
 }
 
 // findRouter returns a router and where it stands.

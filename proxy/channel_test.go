@@ -82,7 +82,7 @@ func TestChannel(t *testing.T) {
 	}{
 		{proxy.ChannelOptions{Listener: "egres", Protocol: "Http1"}, `there is no listener "egres"; did you mean "egress"?`},
 		{proxy.ChannelOptions{Listener: "zzz", Protocol: "Http1"}, `there is no listener "zzz" (known: 127.0.0.1:2045, egress)`},
-		{proxy.ChannelOptions{Listener: "egress", Protocol: "telex"}, `unknown protocol "telex" (known: Http1)`},
+		{proxy.ChannelOptions{Listener: "egress", Protocol: "telex"}, `unknown protocol "telex" (known: Http1, Http2)`},
 	} {
 		if _, err := s.Channel(c.opts); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.opts, err, c.want)

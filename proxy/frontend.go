@@ -6,22 +6,22 @@ import (
 	"sync/atomic"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
-	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
-	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
 )
 
-// stack is what answers a listener's connections under one configuration:
-// either server with requests, or network.
+// stack is what answers a listener's connections under one configuration.
 type stack struct {
 	// kind is the same for stacks of which one can go on with the connections
 	// of the other; words say what the stack is, for people.
 	kind, words string
-	// server answers connections where requests are known, and requests those.
-	server   protocol.Server
+	// gate decides what is spoken on connections. Its servers answer those on
+	// which requests are known, and requests the requests.
+	gate     gate
 	requests stream.Handler
+	// fallback: connections that speak none of the gate's protocols are for network.
+	fallback bool
 	// network answers connections where they are not.
 	network listener.Handler
 	// closers are called when the stack is out of use.
@@ -94,15 +94,6 @@ func (s *Server) newFrontend(cfg config.Listener, st *stack) *frontend {
 		Log:            s.opts.Log,
 	})
 	return f
-}
-
-// ServeConn implements listener.Handler.
-func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
-	st := f.current.Load()
-	if st.server == nil {
-		return st.network.ServeConn(ctx, c)
-	}
-	return st.server.ServeConn(ctx, c, f)
 }
 
 // hold returns the stack of the moment, held; nil when the frontend is closed.

@@ -21,6 +21,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
+	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
 )
 
 // NetworkFilter makes what answers the connections of a listener whose filter
@@ -36,6 +37,8 @@ type Options struct {
 	Filters *filter.Table
 	// Network holds the network filters besides "proxy", by name.
 	Network map[string]NetworkFilter
+	// TLSExtensions are the ways to verify peers that a TLS context can name.
+	TLSExtensions []tlscontext.Extension
 	// Sinks take the record of each request, besides the listeners' access logs.
 	Sinks []telemetry.Sink
 	// Paths say where in the file the parts of the snapshot stand, for
@@ -153,6 +156,11 @@ func (s *Server) Run(ctx context.Context) error {
 		s.start(f)
 	}
 	s.mu.Unlock()
+	rctx, stop := context.WithCancel(ctx)
+	var refreshing sync.WaitGroup
+	refreshing.Go(func() { s.refresh(rctx) })
+	defer refreshing.Wait()
+	defer stop()
 	select {
 	case <-ctx.Done():
 		return nil

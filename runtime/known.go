@@ -12,7 +12,7 @@ import (
 // file against them, and to make its schema.
 func (t Tables) ConfigOptions() config.Options {
 	known := proxyconfig.Known{
-		NetworkFilters: []string{proxy.ProxyFilter, config.GRPCFilterType},
+		NetworkFilters: []string{proxy.ProxyFilter, proxy.TCPFilter, config.GRPCFilterType},
 		StreamFilters:  []string{actuator.FilterName},
 	}
 	for _, p := range t.Protocols {

@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 )
 
@@ -23,6 +25,10 @@ type Tables struct {
 	// Dial opens a connection to a host's address; nil is over TCP, with names
 	// looked up each time. It must return when ctx ends.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Extensions are the ways to verify hosts that a TLS context can name.
+	Extensions []tlscontext.Extension
+	// Warn takes what is odd in a configuration but no error; nil drops it.
+	Warn func(decode.Problem)
 }
 
 // Cluster sends requests to one of its hosts. It does not change once made,
@@ -33,13 +39,14 @@ type Cluster struct {
 	limit    config.Breaker
 	hosts    []*upstream.Host
 	picker   lb.Picker
-	reporter lb.Reporter // nil when the picker does not learn
+	reporter lb.Reporter        // nil when the picker does not learn
+	tls      *tlscontext.Client // nil when hosts are spoken to without TLS
 
 	// inFlight is shared with the cluster before, whose requests count too.
 	inFlight *atomic.Int64
 
 	mu    sync.RWMutex
-	pools map[poolKey]*upstream.Pool
+	pools map[poolKey]upstream.Sender
 	state state
 }
 
@@ -48,6 +55,8 @@ type Cluster struct {
 type poolKey struct {
 	host     *upstream.Host
 	protocol string
+	// generation is that of the TLS material the connections were made with.
+	generation uint64
 }
 
 // state is what becomes of pools that are made.
@@ -62,24 +71,50 @@ const (
 // New makes a cluster. It connects to nothing yet. Connections of before, the
 // cluster of that name in an earlier configuration, are taken over where they
 // lead to the same host in the same way; before may be nil, and must be
-// retired (Retire) once the new one is in use.
-func New(cfg config.Cluster, tables Tables, before *Cluster) (*Cluster, error) {
+// retired (Retire) once the new one is in use. path is where the cluster stands
+// in the configuration; an error is of type decode.Problems.
+func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (*Cluster, error) {
 	policy, err := tables.Balancers.Policy(cfg.LBType, cfg.LBConfig)
 	if err != nil {
-		return nil, err
+		return nil, decode.AsProblems(err, path+".lb_type")
 	}
-	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]*upstream.Pool)}
+	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]upstream.Sender)}
 	if len(cfg.CircuitBreakers) > 0 {
 		c.limit = cfg.CircuitBreakers[0]
 	}
 	if before != nil {
 		c.inFlight = before.inFlight
 	}
+	if err := c.secure(before, path+".tls_context"); err != nil {
+		return nil, err
+	}
 	c.adopt(before)
 	c.picker = policy.Picker(c.hosts)
 	c.reporter, _ = c.picker.(lb.Reporter)
 	return c, nil
 }
+
+// secure makes the TLS side, or takes it over from before.
+func (c *Cluster) secure(before *Cluster, path string) error {
+	if c.cfg.TLSContext == nil {
+		return nil
+	}
+	if before != nil && reflect.DeepEqual(before.cfg.TLSContext, c.cfg.TLSContext) {
+		c.tls = before.tls
+		return nil
+	}
+	client, warnings, err := tlscontext.NewClient(*c.cfg.TLSContext, c.tables.Extensions, path)
+	for _, w := range warnings {
+		if c.tables.Warn != nil {
+			c.tables.Warn(w)
+		}
+	}
+	c.tls = client
+	return err
+}
+
+// TLS returns the TLS side; nil when hosts are spoken to without.
+func (c *Cluster) TLS() *tlscontext.Client { return c.tls }
 
 // adopt fills in the hosts: those that before had under the same configuration,
 // with their connections, and new ones.
@@ -124,7 +159,7 @@ func sameConnections(a, b config.Cluster) bool {
 		return c.CircuitBreakers[0].MaxConnections
 	}
 	return a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
-		a.MaxRequestPerConn == b.MaxRequestPerConn && limit(a) == limit(b)
+		a.MaxRequestPerConn == b.MaxRequestPerConn && limit(a) == limit(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
 }
 
 // Name returns the cluster's name.
@@ -151,7 +186,7 @@ func (c *Cluster) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 }
 
 // choose picks a host and finds the connections to it.
-func (c *Cluster) choose(req *stream.Request) (*upstream.Host, *upstream.Pool, error) {
+func (c *Cluster) choose(req *stream.Request) (*upstream.Host, upstream.Sender, error) {
 	host, err := c.picker.Pick(req)
 	if err != nil {
 		e := stream.AsError(err)
@@ -170,8 +205,11 @@ func (c *Cluster) leave() {
 }
 
 // pool returns the connections to host in a protocol.
-func (c *Cluster) pool(host *upstream.Host, name string) (*upstream.Pool, error) {
-	key := poolKey{host, name}
+func (c *Cluster) pool(host *upstream.Host, name string) (upstream.Sender, error) {
+	key := poolKey{host: host, protocol: name}
+	if c.tls != nil {
+		key.generation = c.tls.Generation()
+	}
 	c.mu.RLock()
 	p := c.pools[key]
 	c.mu.RUnlock()
@@ -185,27 +223,29 @@ func (c *Cluster) pool(host *upstream.Host, name string) (*upstream.Pool, error)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	proper := poolKey{host, proto.Name()}
+	proper := poolKey{host, proto.Name(), key.generation}
 	if p = c.pools[proper]; p == nil {
 		p = c.newPool(host, proto)
 		c.pools[proper] = p
 	}
 	c.pools[key] = p
+	for old, stale := range c.pools {
+		if old.host == host && old.generation < key.generation {
+			stale.Drain()
+			delete(c.pools, old)
+		}
+	}
 	return p, nil
 }
 
-func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) *upstream.Pool {
+func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream.Sender {
 	connect := c.cfg.ConnectTimeout
 	if connect <= 0 {
 		connect = config.DefaultConnectTimeout
 	}
-	dial := c.tables.Dial
-	if dial == nil {
-		dial = dialTCP
-	}
-	p := upstream.NewPool(upstream.PoolOptions{
+	p := upstream.New(upstream.PoolOptions{
 		Name:           "host " + host.Address,
-		Dial:           func(ctx context.Context) (net.Conn, error) { return dial(ctx, host.Address) },
+		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host.Address, proto) },
 		Protocol:       proto,
 		Host:           host,
 		ConnectTimeout: connect,
@@ -222,6 +262,31 @@ func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) *upstrea
 		p.Close()
 	}
 	return p
+}
+
+// dial opens a connection on which proto is spoken; nil is no protocol of ours.
+func (c *Cluster) dial(ctx context.Context, address string, proto protocol.Protocol) (net.Conn, error) {
+	connect := c.tables.Dial
+	if connect == nil {
+		connect = dialTCP
+	}
+	nc, err := connect(ctx, address)
+	if err != nil || c.tls == nil {
+		return nc, err
+	}
+	var names []string
+	_, required := proto.(protocol.Multiplexed)
+	if a, ok := proto.(protocol.ALPN); ok {
+		names = a.ALPN()
+	}
+	tc, err := c.tls.Connect(ctx, nc, names, required && names != nil)
+	if err == nil {
+		return tc, nil
+	}
+	if c.tls.FallBack() && ctx.Err() == nil {
+		return connect(ctx, address)
+	}
+	return nil, err
 }
 
 func dialTCP(ctx context.Context, address string) (net.Conn, error) {
@@ -245,8 +310,8 @@ func (c *Cluster) Close() {
 }
 
 // end sets what becomes of pools, and returns those that next did not take over.
-func (c *Cluster) end(to state, next *Cluster) []*upstream.Pool {
-	kept := make(map[*upstream.Pool]bool)
+func (c *Cluster) end(to state, next *Cluster) []upstream.Sender {
+	kept := make(map[upstream.Sender]bool)
 	if next != nil {
 		next.mu.RLock()
 		for _, pool := range next.pools {
@@ -257,7 +322,7 @@ func (c *Cluster) end(to state, next *Cluster) []*upstream.Pool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = max(c.state, to)
-	var pools []*upstream.Pool
+	var pools []upstream.Sender
 	for _, pool := range c.pools {
 		if !kept[pool] {
 			kept[pool] = true // listed once

@@ -111,7 +111,7 @@ func list(addresses ...string) (hosts []config.Host) {
 func newCluster(t testing.TB, cfg config.Cluster, tb cluster.Tables, before *cluster.Cluster) *cluster.Cluster {
 	t.Helper()
 	cfg.Name = "pay"
-	c, err := cluster.New(cfg, tb, before)
+	c, err := cluster.New(cfg, tb, before, "clusters[0]")
 	if err != nil {
 		t.Fatal(err)
 	}

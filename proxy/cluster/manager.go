@@ -28,14 +28,21 @@ func NewManager(list []config.Cluster, tables Tables, before *Manager, path stri
 			m.clusters[cfg.Name] = old
 			continue
 		}
-		c, err := New(cfg, tables, old)
+		at := decode.At(path, i)
+		c, err := New(cfg, tables, old, at)
 		if err != nil {
-			problems = append(problems, decode.AsProblems(err, decode.At(path, i)+".lb_type")...)
+			problems = append(problems, decode.AsProblems(err, at)...)
 			continue
 		}
 		m.clusters[cfg.Name] = c
 	}
 	return m, problems.Err()
+}
+
+// Get returns the cluster of that name.
+func (m *Manager) Get(name string) (*Cluster, bool) {
+	c, ok := m.clusters[name]
+	return c, ok
 }
 
 // Cluster returns the cluster of that name as a handler.
@@ -46,6 +53,9 @@ func (m *Manager) Cluster(name string) (stream.Handler, bool) {
 	}
 	return c, true
 }
+
+// All returns all clusters, in no order.
+func (m *Manager) All() []*Cluster { return slices.Collect(maps.Values(m.clusters)) }
 
 // Names returns the names of all clusters, sorted.
 func (m *Manager) Names() []string { return slices.Sorted(maps.Keys(m.clusters)) }

@@ -20,8 +20,8 @@ type Cluster struct {
 	LBSubsetConfig       any            `json:"lb_subset_config" unbuilt:"refuse" doc:"Choose among hosts with the same labels."`
 	OriginalDstLBConfig  any            `json:"original_dst_lb_config" unbuilt:"refuse" doc:"Send to where the connection wanted to go."`
 	LBConfig             map[string]any `json:"lbconfig" unbuilt:"warn" doc:"Options of the load balancer."`
-	ClusterManagerTLS    bool           `json:"cluster_manager_tls" unbuilt:"refuse" doc:"Use the cluster manager's TLS context."`
-	TLSContext           any            `json:"tls_context" unbuilt:"refuse" doc:"TLS towards the hosts."`
+	ClusterManagerTLS    bool           `json:"cluster_manager_tls" doc:"Use the cluster manager's TLS context."`
+	TLSContext           *TLS           `json:"tls_context" doc:"TLS towards the hosts."`
 	DNSRefreshRate       time.Duration  `json:"dns_refresh_rate" unbuilt:"refuse" doc:"How often names are looked up."`
 	RespectDNSTTL        bool           `json:"respect_dns_ttl" unbuilt:"refuse" doc:"Look up again when the answer expires."`
 	DNSLookupFamily      string         `json:"dns_lookup_family" unbuilt:"refuse" doc:"V4_ONLY or V6_ONLY."`

@@ -21,7 +21,7 @@ type Listener struct {
 	ListenerFilters         []Extension   `json:"listener_filters" unbuilt:"refuse" doc:"Filters that see a connection's first bytes."`
 	FilterChains            []FilterChain `json:"filter_chains" doc:"What is done with a connection: one chain of network filters."`
 	StreamFilters           []Extension   `json:"stream_filters" doc:"Filters that requests pass, in this order."`
-	Inspector               bool          `json:"inspector" unbuilt:"refuse" doc:"Accept TLS and plaintext on one port."`
+	Inspector               bool          `json:"inspector" doc:"Accept TLS and plaintext on one port."`
 	ConnectionIdleTimeout   time.Duration `json:"connection_idle_timeout" doc:"Close a connection on which nothing happened for this long. Default 90s."`
 	DefaultReadBufferSize   int           `json:"default_read_buffer_size" unbuilt:"warn" doc:"Bytes; buffers are sized to need here."`
 	PerConnBufferLimitBytes int           `json:"per_connection_buffer_limit_bytes" unbuilt:"warn" doc:"Bytes."`
@@ -38,8 +38,8 @@ type AccessLog struct {
 // FilterChain is a list of network filters. The last one answers the connection.
 type FilterChain struct {
 	Match         string      `json:"match" unbuilt:"warn" doc:"Ignored."`
-	TLSContext    any         `json:"tls_context" unbuilt:"refuse" doc:"TLS towards the caller."`
-	TLSContextSet any         `json:"tls_context_set" unbuilt:"refuse" doc:"Several TLS contexts."`
+	TLSContext    *TLS        `json:"tls_context" doc:"TLS towards the caller."`
+	TLSContextSet []TLS       `json:"tls_context_set" doc:"Several TLS contexts."`
 	Filters       []Extension `json:"filters" doc:"Network filters, in order; the last answers the connection (proxy, grpc, …)."`
 }
 
@@ -53,13 +53,13 @@ type Extension struct {
 // of a protocol and routes them.
 type Proxy struct {
 	Name               string         `json:"name" doc:"A label."`
-	DownstreamProtocol string         `json:"downstream_protocol" doc:"Protocol spoken by callers: Http1."`
-	UpstreamProtocol   string         `json:"upstream_protocol" doc:"Protocol spoken with hosts; default: the callers' one."`
+	DownstreamProtocol string         `json:"downstream_protocol" doc:"Protocol spoken by callers: Http1, Http2; several with commas, or Auto for all that are known, to tell them by their first bytes."`
+	UpstreamProtocol   string         `json:"upstream_protocol" doc:"Protocol spoken with hosts; default, and Auto: the one the request came by."`
 	RouterConfigName   string         `json:"router_config_name" doc:"Name of the router that decides where requests go."`
 	RouterHandlerName  string         `json:"router_handler_name" unbuilt:"warn" doc:"Name of a registered route chooser."`
 	ValidateClusters   bool           `json:"validate_clusters" doc:"true: a route to an unknown cluster is an error when the configuration is loaded."`
 	SupportDynamic     bool           `json:"support_dynamic_route" unbuilt:"warn" doc:"Obsolete."`
-	Fallback           bool           `json:"fallback_for_unknown_protocol" unbuilt:"refuse" doc:"Pass connections of an unknown protocol to the next filter."`
+	Fallback           bool           `json:"fallback_for_unknown_protocol" doc:"Pass connections of an unknown protocol to the next filter."`
 	ConcurrencyNum     int            `json:"concurrency_num" unbuilt:"warn" doc:"Requests in flight per connection."`
 	ExtendConfig       map[string]any `json:"extend_config" doc:"Options of the protocol."`
 }

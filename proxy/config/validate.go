@@ -47,8 +47,8 @@ func (p Paths) of(list, fallback, name string, i int) string {
 
 // Names that MOSN's users may have in their files and that have no code here yet.
 var (
-	unbuiltProtocols      = []string{"Auto", "Http2", "bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
-	unbuiltNetworkFilters = []string{"tcp_proxy", "udp_proxy", "tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
+	unbuiltProtocols      = []string{"bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
+	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault", "fault_inject", "faulttolerance", "gzip",
 		"header_to_metadata", "ip_access", "mirror", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
@@ -62,7 +62,10 @@ var (
 // references lead somewhere, addresses and expressions can be read. It changes
 // nothing. Warnings concern what works, but hardly as meant.
 func (s *Snapshot) Validate(known Known) (warnings, errs decode.Problems) {
-	v := &validator{known: known, strictRouters: map[string]string{}}
+	v := &validator{known: known, strictRouters: map[string]string{}, clusterNames: map[string]bool{}}
+	for _, c := range s.Clusters {
+		v.clusterNames[c.Name] = true
+	}
 	routers := v.routerNames(s)
 	v.listeners(s, routers)
 	v.clusters(s)
@@ -76,6 +79,8 @@ type validator struct {
 	// strictRouters holds the routers whose clusters must exist, with the path
 	// of the proxy filter that says so.
 	strictRouters map[string]string
+	// clusterNames holds the names of all clusters.
+	clusterNames map[string]bool
 }
 
 func (v *validator) fail(path, remedy, format string, args ...any) {
@@ -260,6 +265,7 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 	}
 	proxied := false
 	for i, chain := range l.FilterChains {
+		v.tls(decode.At(decode.Join(path, "filter_chains"), i), &chain, l.Inspector)
 		at := decode.Join(decode.At(decode.Join(path, "filter_chains"), i), "filters")
 		if len(chain.Filters) == 0 {
 			v.fail(at, "name one: proxy, grpc, …", "the chain has no filter, so nobody would answer a connection")
@@ -274,6 +280,9 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 			if f.Type == "proxy" {
 				proxied = true
 				v.proxy(decode.Join(filterPath, "config"), f.Config, routers)
+			}
+			if f.Type == "tcp_proxy" {
+				v.tcpProxy(decode.Join(filterPath, "config"), f.Config, v.clusterNames)
 			}
 		}
 	}
@@ -290,6 +299,20 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 	}
 }
 
+// tls checks what can be known of TLS contexts without their files.
+func (v *validator) tls(path string, chain *FilterChain, inspector bool) {
+	on := chain.TLSContext != nil && chain.TLSContext.Status
+	for _, c := range chain.TLSContextSet {
+		on = on || c.Status
+	}
+	if chain.TLSContext != nil && len(chain.TLSContextSet) > 0 {
+		v.fail(path, "move the former into the latter", "has both tls_context and tls_context_set")
+	}
+	if inspector && !on {
+		v.warn(path, "add a tls_context with status: true, or remove inspector", "inspector has no effect: no TLS context is switched on")
+	}
+}
+
 func (v *validator) proxy(path string, config map[string]any, routers map[string]bool) {
 	var p Proxy
 	warnings, err := decode.Into(&p, config, path)
@@ -301,10 +324,12 @@ func (v *validator) proxy(path string, config map[string]any, routers map[string
 	at := decode.Join(path, "downstream_protocol")
 	if p.DownstreamProtocol == "" {
 		v.fail(at, "name it: Http1", "the protocol that callers speak is missing")
-	} else {
-		v.name(at, "protocol", p.DownstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
+	} else if !isAuto(p.DownstreamProtocol) {
+		for name := range strings.SplitSeq(p.DownstreamProtocol, ",") {
+			v.name(at, "protocol", strings.TrimSpace(name), v.known.Protocols, unbuiltProtocols, true)
+		}
 	}
-	if p.UpstreamProtocol != "" && p.UpstreamProtocol != p.DownstreamProtocol {
+	if p.UpstreamProtocol != "" && p.UpstreamProtocol != p.DownstreamProtocol && !isAuto(p.UpstreamProtocol) {
 		v.name(decode.Join(path, "upstream_protocol"), "protocol", p.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
 	}
 	at = decode.Join(path, "router_config_name")
@@ -315,6 +340,29 @@ func (v *validator) proxy(path string, config map[string]any, routers map[string
 		v.fail(at, knownNames(p.RouterConfigName, "routers", routers), "there is no router %q", p.RouterConfigName)
 	case p.ValidateClusters:
 		v.strictRouters[p.RouterConfigName] = path
+	}
+}
+
+// isAuto reports whether name stands for every protocol that is known.
+func isAuto(name string) bool { return strings.EqualFold(name, "Auto") }
+
+// tcpProxy checks the configuration of a "tcp_proxy".
+func (v *validator) tcpProxy(path string, config map[string]any, clusters map[string]bool) {
+	var p TCPProxy
+	warnings, err := decode.Into(&p, config, path)
+	v.warnings = append(v.warnings, warnings...)
+	if err != nil {
+		v.errs = append(v.errs, decode.AsProblems(err, path)...)
+		return
+	}
+	if p.Cluster == "" && len(p.Routes) == 0 {
+		v.fail(path, "add cluster, or routes with one each", "the filter does not say where connections go")
+	}
+	if p.Cluster != "" {
+		v.clusterOf(decode.Join(path, "cluster"), "", p.Cluster, clusters)
+	}
+	for i, r := range p.Routes {
+		v.clusterOf(decode.Join(decode.At(decode.Join(path, "routes"), i), "cluster"), "", r.Cluster, clusters)
 	}
 }
 

@@ -10,10 +10,6 @@ import (
 )
 
 func (v *validator) routers(s *Snapshot) {
-	clusters := make(map[string]bool, len(s.Clusters))
-	for _, c := range s.Clusters {
-		clusters[c.Name] = true
-	}
 	names := map[string]string{}
 	for i := range s.Routers {
 		r := &s.Routers[i]
@@ -24,7 +20,7 @@ func (v *validator) routers(s *Snapshot) {
 			at := decode.At(decode.Join(path, "virtual_hosts"), j)
 			v.domains(decode.Join(at, "domains"), r.VirtualHosts[j].Domains, domains)
 			for k := range r.VirtualHosts[j].Routes {
-				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k], clusters)
+				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k], v.clusterNames)
 			}
 		}
 	}
@@ -42,8 +38,8 @@ func (v *validator) domains(path string, domains []string, seen map[string]strin
 		case strings.TrimSpace(domain) == "":
 			v.fail(at, `write "*" for all`, "the domain is empty")
 			continue
-		case strings.LastIndexByte(name, '*') > 0 && name != "*:*":
-			v.fail(at, `"*" may stand at the start only: "*.example.com"`, "%q is no domain", domain)
+		case strings.LastIndexByte(strings.TrimSuffix(name, ":*"), '*') > 0:
+			v.fail(at, `"*" may stand at the start, or for any port: "*.example.com", "example.com:*"`, "%q is no domain", domain)
 			continue
 		case strings.ContainsAny(name, " \t/"):
 			v.fail(at, "write the host only, without scheme and path", "%q is no domain", domain)

@@ -86,6 +86,13 @@ type Multiplexed interface {
 	Multiplexed()
 }
 
+// ALPN is a Protocol that can be agreed on in a TLS handshake (RFC 7301).
+type ALPN interface {
+	Protocol
+	// ALPN returns the protocol's names there, the best first.
+	ALPN() []string
+}
+
 // Limiter is a Client that can tell how many exchanges its connection takes at
 // a time, as of now. One that is started beyond that fails with Retry.
 type Limiter interface {

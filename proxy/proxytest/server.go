@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
 )
 
@@ -55,7 +57,7 @@ func With(change func(*proxy.Options)) Option {
 func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Options) {
 	t.Helper()
 	s := &Server{Records: &Records{}, Log: &Log{}, Network: network}
-	protocols, err := protocol.NewTable(http1.Protocol{})
+	protocols, err := protocol.NewTable(http1.Protocol{}, http2.Protocol{})
 	must(t, err)
 	balancers, err := lb.NewTable(lb.Builtin()...)
 	must(t, err)
@@ -75,7 +77,7 @@ func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Opti
 	must(t, err)
 	s.known = config.Known{
 		Protocols:      o.Protocols.Names(),
-		NetworkFilters: append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter),
+		NetworkFilters: append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter, proxy.TCPFilter),
 		StreamFilters:  o.Filters.Names(),
 		Balancers:      o.Balancers.Names(),
 	}
@@ -100,7 +102,8 @@ func Start(t testing.TB, network *Network, snapshot *config.Snapshot, opts ...Op
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutting down: %v", err)
 		}
-		if err := <-ran; err != nil {
+		// A test may be over before Run has begun.
+		if err := <-ran; err != nil && !strings.Contains(err.Error(), "has been shut down") {
 			t.Errorf("Run: %v", err)
 		}
 	})

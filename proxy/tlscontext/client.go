@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -91,11 +93,23 @@ func (c *Client) Changed() { c.generation.Add(1) }
 func (c *Client) Generation() uint64 { return c.generation.Load() }
 
 // Connect speaks TLS with a host over nc, which it owns: closed on an error.
-func (c *Client) Connect(ctx context.Context, nc net.Conn) (*tls.Conn, error) {
-	tc := tls.Client(nc, c.config)
+// protocols are offered by ALPN if the context itself names none; one that
+// must be agreed on, because the host could take the bytes for another
+// protocol's, is required.
+func (c *Client) Connect(ctx context.Context, nc net.Conn, protocols []string, required bool) (*tls.Conn, error) {
+	cfg := c.config
+	if len(cfg.NextProtos) == 0 && len(protocols) > 0 {
+		cfg = cfg.Clone()
+		cfg.NextProtos = protocols
+	}
+	tc := tls.Client(nc, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = nc.Close()
 		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	if got := tc.ConnectionState().NegotiatedProtocol; required && !slices.Contains(protocols, got) {
+		_ = nc.Close()
+		return nil, fmt.Errorf("TLS handshake: the host does not speak %s (it chose %q by ALPN)", strings.Join(protocols, ", "), got)
 	}
 	return tc, nil
 }

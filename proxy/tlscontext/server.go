@@ -63,7 +63,13 @@ func NewServer(list []config.TLS, extensions []Extension, path func(i int) strin
 	if len(s.contexts) == 0 {
 		return nil, warnings, nil
 	}
-	s.config = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.choose}
+	s.config = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c, err := s.choose(hello)
+		if err != nil {
+			return nil, err
+		}
+		return c.forClient(c.config), nil
+	}}
 	for _, c := range s.contexts {
 		s.config.MinVersion = min(s.config.MinVersion, c.config.MinVersion)
 	}
@@ -121,8 +127,31 @@ func extension(cfg config.TLS, extensions []Extension, p *problems) func(tls.Con
 	return nil
 }
 
-// Config returns the configuration for crypto/tls. It must not be changed.
-func (s *Server) Config() *tls.Config { return s.config }
+// Config returns the configuration for crypto/tls, which must not be changed.
+// protocols are what the contexts offer by ALPN that name none themselves.
+func (s *Server) Config(protocols ...string) *tls.Config {
+	if len(protocols) == 0 {
+		return s.config
+	}
+	offering := make(map[*tls.Config]*tls.Config)
+	for _, c := range s.contexts {
+		offer := c.config
+		if len(offer.NextProtos) == 0 {
+			offer = c.config.Clone()
+			offer.NextProtos = protocols
+		}
+		offering[c.config] = offer
+	}
+	cfg := s.config.Clone()
+	cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c, err := s.choose(hello)
+		if err != nil {
+			return nil, err
+		}
+		return c.forClient(offering[c.config]), nil
+	}
+	return cfg
+}
 
 // Sources returns where the material comes from, to be refreshed.
 func (s *Server) Sources() []Source {
@@ -135,7 +164,7 @@ func (s *Server) Sources() []Source {
 
 // choose finds the context for a caller: by the name it asks for, else by a
 // protocol both speak, else the first.
-func (s *Server) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+func (s *Server) choose(hello *tls.ClientHelloInfo) (*serverContext, error) {
 	chosen := s.contexts[0]
 	if len(s.contexts) > 1 {
 		if c := s.byName(hello.ServerName); c != nil {
@@ -144,18 +173,21 @@ func (s *Server) choose(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			chosen = c
 		}
 	}
-	material := chosen.source.Current()
-	if material.Certificate == nil {
+	if chosen.source.Current().Certificate == nil {
 		return nil, errors.New("no certificate is at hand")
 	}
-	if chosen.config.ClientAuth < tls.VerifyClientCertIfGiven {
-		return chosen.config, nil
+	return chosen, nil
+}
+
+// forClient returns cfg with the authorities of the moment, where they are
+// asked. A session that is resumed is verified against them again.
+func (c *serverContext) forClient(cfg *tls.Config) *tls.Config {
+	if cfg.ClientAuth < tls.VerifyClientCertIfGiven {
+		return cfg
 	}
-	// The authorities of the moment. A session that is resumed is verified
-	// against them again.
-	cfg := chosen.config.Clone()
-	cfg.ClientCAs = material.Roots
-	return cfg, nil
+	cfg = cfg.Clone()
+	cfg.ClientCAs = c.source.Current().Roots
+	return cfg
 }
 
 func (s *Server) byName(name string) *serverContext {

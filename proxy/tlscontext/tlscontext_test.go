@@ -2,16 +2,10 @@ package tlscontext
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,61 +14,8 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/tlscontext/tlstest"
 )
-
-// authority signs certificates for tests.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  string
-}
-
-func newAuthority(t *testing.T, name string) *authority {
-	t.Helper()
-	key := newKey(t)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key, encode("CERTIFICATE", der)}
-}
-
-// issue makes a certificate for a host name, as PEM texts.
-func (a *authority) issue(t *testing.T, serial int64, names ...string) (chain, key string) {
-	t.Helper()
-	k := newKey(t)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: names, Subject: pkix.Name{CommonName: names[0]},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &k.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kder, err := x509.MarshalECPrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encode("CERTIFICATE", der), encode("EC PRIVATE KEY", kder)
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func encode(typ string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: typ, Bytes: der}))
-}
 
 func server(t *testing.T, list ...config.TLS) *Server {
 	t.Helper()
@@ -92,6 +33,11 @@ func client(t *testing.T, cfg config.TLS) *Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// connect lets c offer what its context says.
+func connect(c *Client) func(context.Context, net.Conn) (*tls.Conn, error) {
+	return func(ctx context.Context, nc net.Conn) (*tls.Conn, error) { return c.Connect(ctx, nc, nil, false) }
 }
 
 // shake lets the two speak and returns what each knows then.
@@ -126,7 +72,7 @@ func shake(t *testing.T, s *tls.Config, connect func(context.Context, net.Conn) 
 	if cerr == nil {
 		cs = tc.ConnectionState()
 		_ = tc.SetDeadline(time.Now().Add(10 * time.Second))
-		_, cerr = tc.Read(make([]byte, 1)) // in TLS 1.3 the server's refusal comes here
+		_, cerr = io.ReadFull(tc, make([]byte, 1)) // in TLS 1.3 the server's refusal comes here
 		_ = tc.Close()
 	}
 	<-done
@@ -134,22 +80,22 @@ func shake(t *testing.T, s *tls.Config, connect func(context.Context, net.Conn) 
 }
 
 func TestVerifiesTheHost(t *testing.T) {
-	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
-	chain, key := ca.issue(t, 1, "pay.example")
+	ca, other := tlstest.NewAuthority(t, "ca"), tlstest.NewAuthority(t, "other")
+	chain, key := ca.Issue(t, 1, "pay.example")
 	s := server(t, config.TLS{Status: true, CertChain: chain, PrivateKey: key})
 	for _, c := range []struct {
 		name string
 		cfg  config.TLS
 		err  string
 	}{
-		{"good", config.TLS{CACert: ca.pem, ServerName: "pay.example"}, ""},
-		{"other name", config.TLS{CACert: ca.pem, ServerName: "other.example"}, "not other.example"},
-		{"other authority", config.TLS{CACert: other.pem, ServerName: "pay.example"}, "unknown authority"},
+		{"good", config.TLS{CACert: ca.PEM, ServerName: "pay.example"}, ""},
+		{"other name", config.TLS{CACert: ca.PEM, ServerName: "other.example"}, "not other.example"},
+		{"other authority", config.TLS{CACert: other.PEM, ServerName: "pay.example"}, "unknown authority"},
 		{"system's authorities", config.TLS{ServerName: "pay.example"}, "unknown authority"},
 		{"not verified", config.TLS{InsecureSkip: true}, ""},
 	} {
 		c.cfg.Status = true
-		state, _, err, _ := shake(t, s.Config(), client(t, c.cfg).Connect)
+		state, _, err, _ := shake(t, s.Config(), connect(client(t, c.cfg)))
 		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.err)
 		}
@@ -160,12 +106,12 @@ func TestVerifiesTheHost(t *testing.T) {
 }
 
 func TestMutual(t *testing.T) {
-	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
-	chain, key := ca.issue(t, 1, "pay.example")
-	own, ownKey := ca.issue(t, 2, "client")
-	strange, strangeKey := other.issue(t, 3, "client")
-	base := config.TLS{Status: true, CertChain: chain, PrivateKey: key, CACert: ca.pem}
-	none := config.TLS{Status: true, CACert: ca.pem, ServerName: "pay.example"}
+	ca, other := tlstest.NewAuthority(t, "ca"), tlstest.NewAuthority(t, "other")
+	chain, key := ca.Issue(t, 1, "pay.example")
+	own, ownKey := ca.Issue(t, 2, "client")
+	strange, strangeKey := other.Issue(t, 3, "client")
+	base := config.TLS{Status: true, CertChain: chain, PrivateKey: key, CACert: ca.PEM}
+	none := config.TLS{Status: true, CACert: ca.PEM, ServerName: "pay.example"}
 	good, bad := none, none
 	good.CertChain, good.PrivateKey = own, ownKey
 	bad.CertChain, bad.PrivateKey = strange, strangeKey
@@ -181,7 +127,7 @@ func TestMutual(t *testing.T) {
 	} {
 		cfg := base
 		cfg.VerifyClient, cfg.RequireClientCert = c.verify, c.require
-		_, state, cerr, serr := shake(t, server(t, cfg).Config(), client(t, c.client).Connect)
+		_, state, cerr, serr := shake(t, server(t, cfg).Config(), connect(client(t, c.client)))
 		if ok := cerr == nil && serr == nil; ok != c.ok {
 			t.Errorf("verify %v, require %v, client's certificate %.30q…: %v, %v; want success %v", c.verify, c.require, c.client.CertChain, cerr, serr, c.ok)
 		}
@@ -192,10 +138,10 @@ func TestMutual(t *testing.T) {
 }
 
 func TestChoice(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	a, aKey := ca.issue(t, 1, "a.example")
-	b, bKey := ca.issue(t, 2, "b.example", "*.b.example")
-	c, cKey := ca.issue(t, 3, "c.example")
+	ca := tlstest.NewAuthority(t, "ca")
+	a, aKey := ca.Issue(t, 1, "a.example")
+	b, bKey := ca.Issue(t, 2, "b.example", "*.b.example")
+	c, cKey := ca.Issue(t, 3, "c.example")
 	s := server(t,
 		config.TLS{Status: true, CertChain: a, PrivateKey: aKey},
 		config.TLS{Status: true, CertChain: b, PrivateKey: bKey},
@@ -209,7 +155,7 @@ func TestChoice(t *testing.T) {
 		{"nobody.example", "", 1}, {"nobody.example", "sofa", 3}, {"B.EXAMPLE", "", 2},
 	} {
 		cl := client(t, config.TLS{Status: true, InsecureSkip: true, ServerName: x.name, ALPN: x.alpn})
-		state, _, err, serr := shake(t, s.Config(), cl.Connect)
+		state, _, err, serr := shake(t, s.Config(), connect(cl))
 		if err != nil || serr != nil {
 			t.Errorf("%+v: %v, %v", x, err, serr)
 			continue
@@ -221,7 +167,7 @@ func TestChoice(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	ca := newAuthority(t, "ca")
+	ca := tlstest.NewAuthority(t, "ca")
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	write := func(file, text string, at time.Time) {
@@ -232,13 +178,13 @@ func TestRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	chain, key := ca.issue(t, 1, "pay.example")
+	chain, key := ca.Issue(t, 1, "pay.example")
 	write(certFile, chain, time.Unix(1000, 0))
 	write(keyFile, key, time.Unix(1000, 0))
 	s := server(t, config.TLS{Status: true, CertChain: certFile, PrivateKey: keyFile})
-	cl := client(t, config.TLS{Status: true, CACert: ca.pem, ServerName: "pay.example"})
+	cl := client(t, config.TLS{Status: true, CACert: ca.PEM, ServerName: "pay.example"})
 	serial := func() int64 {
-		state, _, err, _ := shake(t, s.Config(), cl.Connect)
+		state, _, err, _ := shake(t, s.Config(), connect(cl))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +198,7 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	refresh(false, false)
-	chain, key = ca.issue(t, 2, "pay.example")
+	chain, key = ca.Issue(t, 2, "pay.example")
 	write(certFile, chain, time.Unix(2000, 0))
 	refresh(false, true) // half written: the key does not fit yet
 	if got := serial(); got != 1 {
@@ -273,9 +219,9 @@ func TestRotation(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	chain, key := ca.issue(t, 1, "pay.example")
-	_, otherKey := ca.issue(t, 2, "pay.example")
+	ca := tlstest.NewAuthority(t, "ca")
+	chain, key := ca.Issue(t, 1, "pay.example")
+	_, otherKey := ca.Issue(t, 2, "pay.example")
 	good := config.TLS{Status: true, CertChain: chain, PrivateKey: key}
 	for _, c := range []struct {
 		change func(*config.TLS)
@@ -317,8 +263,8 @@ func TestRefused(t *testing.T) {
 }
 
 func TestWeakOnlyWhenAllowed(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	chain, key := ca.issue(t, 1, "pay.example")
+	ca := tlstest.NewAuthority(t, "ca")
+	chain, key := ca.Issue(t, 1, "pay.example")
 	cfg := config.TLS{Status: true, CertChain: chain, PrivateKey: key, MinVersion: "TLS1.0"}
 	old := func(ctx context.Context, nc net.Conn) (*tls.Conn, error) {
 		tc := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
@@ -342,8 +288,8 @@ func TestWeakOnlyWhenAllowed(t *testing.T) {
 }
 
 func TestExtension(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	chain, key := ca.issue(t, 1, "pay.example")
+	ca := tlstest.NewAuthority(t, "ca")
+	chain, key := ca.Issue(t, 1, "pay.example")
 	ext := Extension{Type: "named", New: func(options map[string]any) (func(tls.ConnectionState) error, error) {
 		want := options["name"]
 		return func(state tls.ConnectionState) error {
@@ -355,13 +301,40 @@ func TestExtension(t *testing.T) {
 	}}
 	s := server(t, config.TLS{Status: true, CertChain: chain, PrivateKey: key})
 	for name, ok := range map[string]bool{"pay.example": true, "other": false} {
-		c, _, err := NewClient(config.TLS{Status: true, CACert: ca.pem, ServerName: "pay.example", Type: "named",
+		c, _, err := NewClient(config.TLS{Status: true, CACert: ca.PEM, ServerName: "pay.example", Type: "named",
 			ExtendVerify: map[string]any{"name": name}}, []Extension{ext}, "tls")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err, _ := shake(t, s.Config(), c.Connect); (err == nil) != ok {
+		if _, _, err, _ := shake(t, s.Config(), connect(c)); (err == nil) != ok {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestALPN: what a context does not say is offered by the protocol; HTTP/2 is
+// required, HTTP/1 is what everybody understands.
+func TestALPN(t *testing.T) {
+	ca := tlstest.NewAuthority(t, "ca")
+	chain, key := ca.Issue(t, 1, "pay.example")
+	for _, c := range []struct {
+		server   string
+		offer    []string
+		required bool
+		ok       bool
+	}{
+		{"h2,http/1.1", []string{"h2"}, true, true},
+		{"", []string{"h2"}, true, false},
+		{"", []string{"http/1.1"}, false, true},
+		{"http/1.1", []string{"h2"}, true, false},
+	} {
+		s := server(t, config.TLS{Status: true, CertChain: chain, PrivateKey: key, ALPN: c.server})
+		cl := client(t, config.TLS{Status: true, CACert: ca.PEM, ServerName: "pay.example"})
+		_, _, err, _ := shake(t, s.Config(), func(ctx context.Context, nc net.Conn) (*tls.Conn, error) {
+			return cl.Connect(ctx, nc, c.offer, c.required)
+		})
+		if (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }

@@ -18,13 +18,14 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 	"github.com/ottavo-runtime/ottavo/runtime"
 )
 
 // Tables returns everything that is built in.
 func Tables() runtime.Tables {
 	return runtime.Tables{
-		Protocols: []protocol.Protocol{http1.Protocol{}},
+		Protocols: []protocol.Protocol{http1.Protocol{}, http2.Protocol{}},
 		Balancers: lb.Builtin(),
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},

@@ -42,7 +42,7 @@ func (b *builder) build() *Config {
 	}
 	b.server()
 	if b.file.ClusterManager != nil {
-		b.cfg.Proxy.Clusters = slices.Clone(b.file.ClusterManager.Clusters)
+		b.clusters(b.file.ClusterManager)
 	}
 	b.longForm()
 	b.actuator()
@@ -80,6 +80,20 @@ func (b *builder) server() {
 	for i := range b.cfg.Proxy.Listeners {
 		if l := &b.cfg.Proxy.Listeners[i]; l.Name == "" {
 			l.Name = l.Address
+		}
+	}
+}
+
+// clusters takes over the clusters. Those that ask for it get the manager's TLS.
+func (b *builder) clusters(m *ClusterManager) {
+	b.cfg.Proxy.Clusters = slices.Clone(m.Clusters)
+	for i := range b.cfg.Proxy.Clusters {
+		c := &b.cfg.Proxy.Clusters[i]
+		if !c.ClusterManagerTLS || c.TLSContext != nil {
+			continue
+		}
+		if c.TLSContext = m.TLSContext; c.TLSContext == nil {
+			b.fail(decode.At("cluster_manager.clusters", i)+".cluster_manager_tls", "add cluster_manager.tls_context, or give the cluster its own", "there is no TLS context to use")
 		}
 	}
 }

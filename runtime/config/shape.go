@@ -46,7 +46,7 @@ type Server struct {
 
 // ClusterManager holds the clusters.
 type ClusterManager struct {
-	TLSContext        any                   `json:"tls_context" unbuilt:"refuse" doc:"TLS towards the hosts of clusters that ask for it."`
+	TLSContext        *proxyconfig.TLS      `json:"tls_context" doc:"TLS towards the hosts of clusters with cluster_manager_tls."`
 	ClusterPoolEnable bool                  `json:"cluster_pool_enable" unbuilt:"warn" doc:"Connections are not shared between clusters here."`
 	Clusters          []proxyconfig.Cluster `json:"clusters" doc:"The clusters."`
 	ClustersConfigs   any                   `json:"clusters_configs" unbuilt:"refuse" doc:"A folder with one file per cluster."`

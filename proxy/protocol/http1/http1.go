@@ -15,7 +15,7 @@ const Name = "Http1"
 // Protocol is HTTP/1 with its default limits. The zero value is ready to use.
 type Protocol struct{}
 
-var _ protocol.Protocol = Protocol{}
+var _ protocol.ALPN = Protocol{}
 
 // Options are what `extend_config` may say.
 type Options struct {
@@ -31,6 +31,9 @@ func DefaultOptions() Options {
 
 // Name returns "Http1".
 func (Protocol) Name() string { return Name }
+
+// ALPN implements protocol.ALPN.
+func (Protocol) ALPN() []string { return []string{"http/1.1"} }
 
 // Match recognises a request line by its method and the blank behind it.
 func (Protocol) Match(prefix []byte) protocol.Verdict {

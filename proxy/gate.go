@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
+)
+
+// handshakeTime is how long a caller may take for its TLS handshake, and, on a
+// port that takes both, to show whether it begins one.
+const handshakeTime = 15 * time.Second
+
+// tlsRecord is the first byte of a TLS handshake (RFC 8446 section 5.1).
+const tlsRecord = 0x16
+
+// autoProtocol stands for every protocol that is built in.
+const autoProtocol = "Auto"
+
+// gate decides what is spoken on a connection before anybody answers it.
+type gate struct {
+	// tls is nil where there is none. With inspector, callers may do without.
+	tls       *tlscontext.Server
+	config    *tls.Config
+	inspector bool
+	// speakers are the protocols that callers may speak, none where the
+	// network filter does not care.
+	speakers []speaker
+}
+
+// speaker is a protocol with its server.
+type speaker struct {
+	protocol protocol.Protocol
+	server   protocol.Server
+}
+
+// names returns the names of the protocols, in their order.
+func (g *gate) names() string {
+	names := make([]string, len(g.speakers))
+	for i, s := range g.speakers {
+		names[i] = s.protocol.Name()
+	}
+	return strings.Join(names, ",")
+}
+
+// secure makes the gate's TLS side from a listener's configuration.
+func (g *gate) secure(s *Server, cfg config.Listener, path string) error {
+	chain := cfg.FilterChains[0]
+	list, at := chain.TLSContextSet, func(i int) string { return decode.At(path+".filter_chains[0].tls_context_set", i) }
+	if chain.TLSContext != nil {
+		if len(list) > 0 {
+			return decode.Problems{{Path: path + ".filter_chains[0]", Message: "both tls_context and tls_context_set", Remedy: "move the former into the latter"}}
+		}
+		list, at = []config.TLS{*chain.TLSContext}, func(int) string { return path + ".filter_chains[0].tls_context" }
+	}
+	server, warnings, err := tlscontext.NewServer(list, s.opts.TLSExtensions, at)
+	for _, w := range warnings {
+		s.opts.Log.Warn(w.String())
+	}
+	if err != nil || server == nil {
+		return err
+	}
+	g.tls, g.inspector = server, cfg.Inspector
+	g.config = server.Config(g.alpn()...)
+	return nil
+}
+
+// alpn returns what the gate's protocols are called in a TLS handshake.
+func (g *gate) alpn() (names []string) {
+	for _, s := range g.speakers {
+		if a, ok := s.protocol.(protocol.ALPN); ok {
+			names = append(names, a.ALPN()...)
+		}
+	}
+	return names
+}
+
+// enter does the TLS handshake, if there is to be one.
+func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
+	if g.tls == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	if g.inspector {
+		_ = c.SetReadDeadline(time.Now().Add(handshakeTime))
+		first, err := c.Reader().Peek(1)
+		_ = c.SetReadDeadline(time.Time{})
+		if err != nil {
+			return err
+		}
+		if first[0] != tlsRecord {
+			return nil
+		}
+	}
+	return c.Secure(func(nc net.Conn) (net.Conn, error) {
+		tc := tls.Server(nc, g.config)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		return tc, nil
+	})
+}
+
+// choose finds out what is spoken on c: what the handshake agreed on, else what
+// the first bytes say. nil is none of the gate's protocols.
+func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error) {
+	if len(g.speakers) == 1 {
+		return g.speakers[0].server, nil
+	}
+	if state, ok := c.TLS(); ok && state.NegotiatedProtocol != "" {
+		for _, s := range g.speakers {
+			if a, ok := s.protocol.(protocol.ALPN); ok && slices.Contains(a.ALPN(), state.NegotiatedProtocol) {
+				return s.server, nil
+			}
+		}
+	}
+	protocols := make([]protocol.Protocol, len(g.speakers))
+	for i, s := range g.speakers {
+		protocols[i] = s.protocol
+	}
+	p, err := protocol.Detect(ctx, c, protocols)
+	if p == nil || err != nil {
+		return nil, err
+	}
+	for _, s := range g.speakers {
+		if s.protocol == p {
+			return s.server, nil
+		}
+	}
+	return nil, nil
+}
+
+// ServeConn implements listener.Handler with the stack of the moment.
+func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
+	st := f.current.Load()
+	if err := st.gate.enter(ctx, c); err != nil {
+		return err
+	}
+	if len(st.gate.speakers) == 0 {
+		return st.network.ServeConn(ctx, c)
+	}
+	server, err := st.gate.choose(ctx, c)
+	switch {
+	case err != nil:
+		return err
+	case server != nil:
+		return server.ServeConn(ctx, c, f)
+	case st.network != nil:
+		return st.network.ServeConn(ctx, c)
+	}
+	req := &stream.Request{}
+	req.Info.Start, req.Info.Listener, req.Info.Downstream = time.Now(), f.listener.Name(), c.RemoteAddr().String()
+	e := stream.Errorf(stream.BadMessage, stream.Downstream, "none of the protocols %s was recognised", st.gate.names())
+	f.Reject(ctx, req, 0, e)
+	return e
+}
