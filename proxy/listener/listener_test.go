@@ -446,6 +446,38 @@ func TestTakeOver(t *testing.T) {
 	last.Close()
 }
 
+// Whether somebody accepted on the socket already or not: one does afterwards.
+func TestTakeOverBeforeAccept(t *testing.T) {
+	first, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+	if err := first.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next, _ := newListener(t, Options{Address: "127.0.0.1:0"})
+	if !next.TakeOver(first) {
+		t.Fatal("there was no socket to take over")
+	}
+	if err := first.Accept(); err != nil {
+		t.Errorf("without a socket: %v", err)
+	}
+	ended := make(chan error, 2)
+	for range 2 { // one of them works, the other has nothing to do
+		go func() { ended <- next.Accept() }()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	c, err := net.Dial("tcp", next.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	ping(t, c)
+	next.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBindErrors(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
