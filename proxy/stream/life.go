@@ -16,13 +16,12 @@ type Life struct {
 	first *End
 }
 
-// NewLife makes a Life that ends with parent, or when cancel is called; cancel
-// must be called once it is not needed any more.
-func NewLife(parent context.Context) (l *Life, cancel context.CancelFunc) {
-	l = new(Life)
-	ctx, cancel := context.WithCancel(parent)
-	l.Context = ctx
-	context.AfterFunc(ctx, l.end)
+// NewLife makes a *Life. It ends with parent, or when cancel is called, which
+// must happen once it is not needed any more.
+func NewLife(parent context.Context) (life context.Context, cancel context.CancelFunc) {
+	l := new(Life)
+	l.Context, cancel = context.WithCancel(parent)
+	context.AfterFunc(l.Context, l.end)
 	return l, cancel
 }
 

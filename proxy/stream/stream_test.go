@@ -104,8 +104,16 @@ func TestEqualName(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		{"", "", true}, {"a", "A", true}, {"Content-Length", "content-LENGTH", true}, {"a", "b", false}, {"a", "ab", false},
-		{"[", "{", false}, {"@", "`", false}, {"\xe4", "\xc4", false}, {"\u212a", "k", false}, {"cloſe", "close", false},
+		{"", "", true},
+		{"a", "A", true},
+		{"Content-Length", "content-LENGTH", true},
+		{"a", "b", false},
+		{"a", "ab", false},
+		{"[", "{", false},
+		{"@", "`", false},
+		{"\xe4", "\xc4", false},
+		{"\u212a", "k", false},
+		{"cloſe", "close", false},
 	} {
 		if EqualName(c.a, c.b) != c.want || EqualName(c.b, c.a) != c.want {
 			t.Errorf("%q and %q: %v", c.a, c.b, !c.want)

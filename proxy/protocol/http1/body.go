@@ -95,7 +95,7 @@ func (b *bodyReader) ahead(all bool) (data, end bool) {
 			if int64(len(buf)) < left || !all {
 				return data, false
 			}
-			buf, left = buf[left:], 0
+			buf = buf[left:]
 		}
 		if inChunk {
 			if len(buf) < 2 {
@@ -208,7 +208,7 @@ func (b *bodyReader) readTrailer() error {
 			return io.EOF
 		}
 		total += len(line) + 2
-		name, value, refused := splitField(line)
+		name, value, refused := splitField(b.trailer.Intern([]byte(line))) // line is gone with the next read
 		if refused != nil {
 			return refused
 		}
@@ -216,8 +216,6 @@ func (b *bodyReader) readTrailer() error {
 			return bad("too many trailer fields")
 		}
 		if !forbiddenTrailer(name) {
-			line = b.trailer.Intern([]byte(line)) // what line showed is gone with the next read
-			name, value, _ = splitField(line)
 			b.trailer.Add(name, value)
 		}
 	}

@@ -181,7 +181,7 @@ func (cl *client) send(req *stream.Request) error {
 	if req.ContentLength < 0 {
 		kind = bodyChunked
 	}
-	if stream.BodyReady(req.Body) {
+	if req.ContentLength == 0 || stream.BodyReady(req.Body) {
 		_, err := copyBody(cl.c, req.Body, kind, req.ContentLength, &req.Trailer, nil)
 		return err
 	}

@@ -46,6 +46,9 @@ func (e *readError) Unwrap() error { return e.err }
 func copyBody(c *conn.Conn, body io.Reader, kind bodyKind, length int64, trailer *stream.Header, ended *atomic.Bool) (n int64, err error) {
 	w := c.Writer()
 	if kind == bodyNone || kind == bodyLength && length == 0 {
+		if ended != nil {
+			ended.Store(true)
+		}
 		return 0, w.Flush()
 	}
 	buf := copyBuffers.Get().(*copyBuffer)
@@ -63,7 +66,7 @@ func copyBody(c *conn.Conn, body io.Reader, kind bodyKind, length int64, trailer
 		}
 		m, rerr := body.Read(room)
 		n += int64(m)
-		last := rerr == io.EOF //nolint:errorlint // what io.Reader promises
+		last := rerr == io.EOF
 		switch {
 		case kind == bodyLength && n > length:
 			return n, &readError{errLongBody}

@@ -59,7 +59,7 @@ func (Protocol) NewServer(opts protocol.ServerOptions) (protocol.Server, error) 
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	for _, w := range warnings {
-		opts.Log.Warn(w.String())
+		opts.Log.Warn("a protocol option is not what it seems", "warning", w.String())
 	}
 	if err != nil {
 		return nil, err

@@ -102,29 +102,37 @@ func (s *served) send(t testing.TB, raw string) {
 	}
 }
 
+// answered is an answer as a caller sees it.
+type answered struct {
+	status int
+	close  bool // it is the last one
+	header http.Header
+	body   string
+}
+
 // answer reads one answer whole.
-func (s *served) answer(t testing.TB, method string) (*http.Response, string) {
+func (s *served) answer(t testing.TB, method string) answered {
 	t.Helper()
 	resp, err := http.ReadResponse(s.r, &http.Request{Method: method})
 	if err != nil {
 		t.Fatalf("read answer: %v", err)
 	}
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatalf("read answer's body: %v", err)
 	}
-	_ = resp.Body.Close()
-	return resp, string(body)
+	return answered{resp.StatusCode, resp.Close, resp.Header, string(body)}
 }
 
 // want reads one answer and checks its status and body.
-func (s *served) want(t testing.TB, status int, body string) *http.Response {
+func (s *served) want(t testing.TB, status int, body string) answered {
 	t.Helper()
-	resp, got := s.answer(t, "GET")
-	if resp.StatusCode != status || got != body {
-		t.Fatalf("got %d %q, want %d %q", resp.StatusCode, got, status, body)
+	a := s.answer(t, "GET")
+	if a.status != status || a.body != body {
+		t.Fatalf("got %d %q, want %d %q", a.status, a.body, status, body)
 	}
-	return resp
+	return a
 }
 
 // rest reads up to the end of the connection.
@@ -242,8 +250,6 @@ func echo(_ context.Context, req *stream.Request) (*stream.Response, error) {
 // forward sends each request over a connection of its own, opened by dial.
 type forward struct {
 	dial func() (net.Conn, error)
-	mu   sync.Mutex
-	open []io.Closer
 }
 
 func (f *forward) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {

@@ -243,8 +243,10 @@ func forbiddenTrailer(name string) bool {
 	if special(name) != fieldOther {
 		return true
 	}
-	for _, n := range [...]string{"Authorization", "Cookie", "Set-Cookie", "Content-Encoding", "Content-Type", "Content-Range",
-		"Cache-Control", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location", "Vary", "WWW-Authenticate"} {
+	for _, n := range [...]string{
+		"Authorization", "Cookie", "Set-Cookie", "Content-Encoding", "Content-Type", "Content-Range",
+		"Cache-Control", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location", "Vary", "WWW-Authenticate",
+	} {
 		if stream.EqualName(name, n) {
 			return true
 		}

@@ -107,7 +107,7 @@ func (s *sender) stop(req *stream.Request) error {
 const lastWrite = 100 * time.Millisecond
 
 // wait returns the outcome if the sending is over, or as good as over; ok tells.
-func (s *sender) wait() (err error, ok bool) { //nolint:staticcheck // ST1008: the error is a result like any other here
+func (s *sender) wait() (err error, ok bool) {
 	select {
 	case err := <-s.done:
 		s.running = false

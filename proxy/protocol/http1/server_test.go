@@ -45,16 +45,26 @@ func TestAnswers(t *testing.T) {
 		want          string
 		closes        bool
 	}{
-		{"length", get11, answering(func() *stream.Response { return text(200, "hi") }),
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nhi", false},
-		{"chunked", get11, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
-			"HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false},
-		{"own date", get11, answering(func() *stream.Response { return with(text(200, ""), "date", "yesterday") }),
-			"HTTP/1.1 200 OK\r\ndate: yesterday\r\nContent-Length: 0\r\n\r\n", false},
-		{"no body", get11, answering(func() *stream.Response { return &stream.Response{Status: 404} }),
-			"HTTP/1.1 404 Not Found\r\n" + date + "Content-Length: 0\r\n\r\n", false},
-		{"unknown status", get11, answering(func() *stream.Response { return &stream.Response{Status: 499} }),
-			"HTTP/1.1 499 \r\n" + date + "Content-Length: 0\r\n\r\n", false},
+		{
+			"length", get11, answering(func() *stream.Response { return text(200, "hi") }),
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\nhi", false,
+		},
+		{
+			"chunked", get11, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
+			"HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false,
+		},
+		{
+			"own date", get11, answering(func() *stream.Response { return with(text(200, ""), "date", "yesterday") }),
+			"HTTP/1.1 200 OK\r\ndate: yesterday\r\nContent-Length: 0\r\n\r\n", false,
+		},
+		{
+			"no body", get11, answering(func() *stream.Response { return &stream.Response{Status: 404} }),
+			"HTTP/1.1 404 Not Found\r\n" + date + "Content-Length: 0\r\n\r\n", false,
+		},
+		{
+			"unknown status", get11, answering(func() *stream.Response { return &stream.Response{Status: 499} }),
+			"HTTP/1.1 499 \r\n" + date + "Content-Length: 0\r\n\r\n", false,
+		},
 		{"fields in order", get11, answering(func() *stream.Response {
 			return with(text(200, ""), "B", "1", "a", "2", "B", "3", "Connection", "a", "Transfer-Encoding", "gzip", "Content-Length", "7", "Keep-Alive", "x")
 		}), "HTTP/1.1 200 OK\r\n" + date + "B: 1\r\na: 2\r\nB: 3\r\nContent-Length: 0\r\n\r\n", false},
@@ -70,25 +80,43 @@ func TestAnswers(t *testing.T) {
 			resp.Trailer.Add("A", "b\r\nC: d")
 			return resp
 		}), "HTTP/1.1 200 OK\r\n" + date + "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", false},
-		{"HEAD", head, answering(func() *stream.Response { return text(200, "hi") }),
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\n", false},
-		{"HEAD, length not said", head, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
-			"HTTP/1.1 200 OK\r\n" + date + "\r\n", false},
+		{
+			"HEAD", head, answering(func() *stream.Response { return text(200, "hi") }),
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\n\r\n", false,
+		},
+		{
+			"HEAD, length not said", head, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
+			"HTTP/1.1 200 OK\r\n" + date + "\r\n", false,
+		},
 		{"204", get11, answering(func() *stream.Response { return text(204, "hi") }), "HTTP/1.1 204 No Content\r\n" + date + "\r\n", false},
-		{"304", get11, answering(func() *stream.Response { return &stream.Response{Status: 304, ContentLength: 7} }),
-			"HTTP/1.1 304 Not Modified\r\n" + date + "Content-Length: 7\r\n\r\n", false},
-		{"304, length not said", get11, answering(func() *stream.Response { return &stream.Response{Status: 304, ContentLength: -1} }),
-			"HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", false},
-		{"one-way", get11, answering(func() *stream.Response { return stream.NoResponse }),
-			"HTTP/1.1 202 Accepted\r\n" + date + "Content-Length: 0\r\n\r\n", false},
-		{"1.0", get10, answering(func() *stream.Response { return text(200, "hi") }),
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: close\r\n\r\nhi", true},
-		{"1.0 kept", get10keep, answering(func() *stream.Response { return text(200, "hi") }),
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", false},
-		{"1.0 knows no chunks", get10keep, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
-			"HTTP/1.1 200 OK\r\n" + date + "Connection: close\r\n\r\nhi", true},
-		{"close", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", answering(func() *stream.Response { return text(200, "hi") }),
-			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: close\r\n\r\nhi", true},
+		{
+			"304", get11, answering(func() *stream.Response { return &stream.Response{Status: 304, ContentLength: 7} }),
+			"HTTP/1.1 304 Not Modified\r\n" + date + "Content-Length: 7\r\n\r\n", false,
+		},
+		{
+			"304, length not said", get11, answering(func() *stream.Response { return &stream.Response{Status: 304, ContentLength: -1} }),
+			"HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", false,
+		},
+		{
+			"one-way", get11, answering(func() *stream.Response { return stream.NoResponse }),
+			"HTTP/1.1 202 Accepted\r\n" + date + "Content-Length: 0\r\n\r\n", false,
+		},
+		{
+			"1.0", get10, answering(func() *stream.Response { return text(200, "hi") }),
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: close\r\n\r\nhi", true,
+		},
+		{
+			"1.0 kept", get10keep, answering(func() *stream.Response { return text(200, "hi") }),
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", false,
+		},
+		{
+			"1.0 knows no chunks", get10keep, answering(func() *stream.Response { return flow(strings.NewReader("hi")) }),
+			"HTTP/1.1 200 OK\r\n" + date + "Connection: close\r\n\r\nhi", true,
+		},
+		{
+			"close", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Close\r\n\r\n", answering(func() *stream.Response { return text(200, "hi") }),
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nConnection: close\r\n\r\nhi", true,
+		},
 		{"neither answer nor error", get11, answering(func() *stream.Response { return nil }), "500 proxy_internal_error", false},
 		{"status of no answer", get11, answering(func() *stream.Response { return &stream.Response{Status: 101} }), "500 proxy_internal_error", false},
 		{"status 0", get11, answering(func() *stream.Response { return &stream.Response{} }), "500 proxy_internal_error", false},
@@ -118,10 +146,10 @@ func TestAnswers(t *testing.T) {
 						t.Fatalf("got %q, %v\nwant %q", got[:n], err, c.want)
 					}
 				} else {
-					resp, body := s.answer(t, "GET")
-					_, e, _ := strings.Cut(resp.Header.Get(stream.ProxyStatus), "; error=")
-					if got := fmt.Sprintf("%d %s", resp.StatusCode, e); got != c.want || body == "" {
-						t.Fatalf("got %s %q, want %s", got, body, c.want)
+					a := s.answer(t, "GET")
+					_, e, _ := strings.Cut(a.header.Get(stream.ProxyStatus), "; error=")
+					if got := fmt.Sprintf("%d %s", a.status, e); got != c.want || a.body == "" {
+						t.Fatalf("got %s %q, want %s", got, a.body, c.want)
 					}
 				}
 				if c.closes {
@@ -209,8 +237,8 @@ func TestUnreadBodies(t *testing.T) {
 				s := serve(t, ignore)
 				s.send(t, "POST /1 HTTP/1.1\r\nHost: h\r\n"+c.framing+"\r\n\r\n"+c.body)
 				resp := s.want(t, 200, "/1")
-				if resp.Close == c.kept {
-					t.Errorf("Connection: close is %v", resp.Close)
+				if resp.close == c.kept {
+					t.Errorf("Connection: close is %v", resp.close)
 				}
 				if !c.kept {
 					s.closed(t)
@@ -391,9 +419,9 @@ func TestBodyLimit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := serve(t, stream.HandlerFunc(echo), extend("max_request_body_size", 5))
 		s.send(t, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n")
-		resp, _ := s.answer(t, "POST")
-		if resp.StatusCode != 413 || !resp.Close {
-			t.Errorf("got %d, close %v", resp.StatusCode, resp.Close)
+		resp := s.answer(t, "POST")
+		if resp.status != 413 || !resp.close {
+			t.Errorf("got %d, close %v", resp.status, resp.close)
 		}
 		s.closed(t)
 	})
@@ -435,11 +463,13 @@ func TestRejecter(t *testing.T) {
 			r := new(rejections)
 			s := serve(t, r, extend("max_request_body_size", 5))
 			s.send(t, c.raw)
-			resp, _ := s.answer(t, "GET")
+			resp := s.answer(t, "GET")
 			_ = s.Close()
-			<-s.ended
-			if resp.StatusCode != c.status || !resp.Close || r.status != c.status || r.err == nil || r.err.Kind != c.kind || r.err.Side != stream.Downstream {
-				t.Errorf("%.30q: answered %d, recorded %d %v", c.raw, resp.StatusCode, r.status, r.err)
+			if err := <-s.ended; err != nil {
+				t.Errorf("%.30q: ended with %v", c.raw, err)
+			}
+			if resp.status != c.status || !resp.close || r.status != c.status || r.err == nil || r.err.Kind != c.kind || r.err.Side != stream.Downstream {
+				t.Errorf("%.30q: answered %d, recorded %d %v", c.raw, resp.status, r.status, r.err)
 			}
 		})
 	}
@@ -531,7 +561,9 @@ func TestCallerGoesDuringAnswer(t *testing.T) {
 		if d := time.Since(start); d > watchAfter {
 			t.Errorf("noticed after %v", d)
 		}
-		<-s.ended
+		if err := <-s.ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
 	})
 }
 
@@ -657,7 +689,7 @@ func TestDrain(t *testing.T) {
 		s.send(t, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n")
 		synctest.Wait()
 		s.c.Drain()
-		if resp := s.want(t, 200, "GET /1 "); !resp.Close {
+		if resp := s.want(t, 200, "GET /1 "); !resp.close {
 			t.Error("the answer does not say that it is the last")
 		}
 		s.closed(t)
@@ -673,7 +705,7 @@ func TestDrain(t *testing.T) {
 		s.c.Drain()
 		time.Sleep(time.Second)
 		s.send(t, "st: h\r\n\r\n")
-		if resp := s.want(t, 200, "GET /1 "); !resp.Close {
+		if resp := s.want(t, 200, "GET /1 "); !resp.close {
 			t.Error("the answer does not say that it is the last")
 		}
 		s.closed(t)
@@ -743,9 +775,9 @@ func TestDeadline(t *testing.T) {
 			s.want(t, 200, "POST /later hello")
 			start := time.Now()
 			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
-			resp, _ := s.answer(t, "POST")
-			if d := time.Since(start); resp.StatusCode != 504 || !resp.Close || d != time.Second {
-				t.Errorf("a body that does not come: %d after %v", resp.StatusCode, d)
+			resp := s.answer(t, "POST")
+			if d := time.Since(start); resp.status != 504 || !resp.close || d != time.Second {
+				t.Errorf("a body that does not come: %d after %v", resp.status, d)
 			}
 			s.closed(t)
 		})
@@ -778,7 +810,7 @@ func TestCloseWhileReading(t *testing.T) {
 			return text(200, "enough"), nil
 		}))
 		s.send(t, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
-		if resp := s.want(t, 200, "enough"); !resp.Close {
+		if resp := s.want(t, 200, "enough"); !resp.close {
 			t.Error("the connection goes on")
 		}
 		s.closed(t)

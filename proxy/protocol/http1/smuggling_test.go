@@ -64,7 +64,9 @@ func through(t *testing.T, raw string) (statuses []int, arrived []string) {
 		_ = resp.Body.Close()
 		statuses = append(statuses, resp.StatusCode)
 	}
-	<-s.ended
+	if err := <-s.ended; err != nil {
+		t.Logf("ended with %v", err)
+	}
 	u.wg.Wait()
 	for _, record := range u.got {
 		arrived = append(arrived, record.String())
@@ -145,8 +147,10 @@ func TestSmuggling(t *testing.T) {
 		refused(400, "TE with NUL in the name", p("Transfer\x00-Encoding: chunked\r\n", "0\r\n\r\n"+evil)),
 		refused(400, "Connection with other letters", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: clo\xc5\xbfe\r\n\r\n"),
 		refused(400, "scheme with other letters", "GET http\xc5\xbf://h/ HTTP/1.1\r\nHost: h\r\n\r\n"),
-		{"TE with underscore is another field", p("Transfer_Encoding: chunked\r\n", evil), "200 200",
-			[]string{up("Transfer_Encoding: chunked\r\nContent-Length: 0\r\n", ""), "GET /evil HTTP/1.1\r\nHost: h\r\n\r\n"}},
+		{
+			"TE with underscore is another field", p("Transfer_Encoding: chunked\r\n", evil), "200 200",
+			[]string{up("Transfer_Encoding: chunked\r\nContent-Length: 0\r\n", ""), "GET /evil HTTP/1.1\r\nHost: h\r\n\r\n"},
+		},
 		{"TE in capitals", p("TRANSFER-ENCODING: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"), "200", chunked("5\r\nhello\r\n0\r\n\r\n")},
 		{"TE taken away by Connection", p("Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), "200", chunked("5\r\nhello\r\n0\r\n\r\n")},
 		{"CL taken away by Connection", p("Connection: Content-Length\r\nContent-Length: 5\r\n", "hello"), "200", []string{up("Content-Length: 5\r\n", "hello")}},
@@ -178,10 +182,14 @@ func TestSmuggling(t *testing.T) {
 		half("trailer folded", "0\r\nA: b\r\n c\r\n\r\n"),
 		{"chunk extensions end here", p("Transfer-Encoding: chunked\r\n", "5;a=\"b;c\"\r\nhello\r\n0;x\r\n\r\n"), "200", chunked("5\r\nhello\r\n0\r\n\r\n")},
 		{"chunk size with zeros", p("Transfer-Encoding: chunked\r\n", "0005\r\nhello\r\n0000\r\n\r\n"), "200", chunked("5\r\nhello\r\n0\r\n\r\n")},
-		{"trailers that frame are dropped", p("Transfer-Encoding: chunked\r\n", "0\r\nContent-Length: 44\r\nTransfer-Encoding: x\r\nHost: evil\r\nA: b\r\n\r\n"+evil), "200 200",
-			[]string{up("Transfer-Encoding: chunked\r\n", "0\r\nA: b\r\n\r\n"), evil}},
-		{"chunks hold a request", p("Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(evil), evil)), "200",
-			chunked(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(evil), evil))},
+		{
+			"trailers that frame are dropped", p("Transfer-Encoding: chunked\r\n", "0\r\nContent-Length: 44\r\nTransfer-Encoding: x\r\nHost: evil\r\nA: b\r\n\r\n"+evil), "200 200",
+			[]string{up("Transfer-Encoding: chunked\r\n", "0\r\nA: b\r\n\r\n"), evil},
+		},
+		{
+			"chunks hold a request", p("Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(evil), evil)), "200",
+			chunked(fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(evil), evil)),
+		},
 		// Lines.
 		refused(400, "all lines end in LF", "GET /1 HTTP/1.1\nHost: h\n\n"+evil),
 		refused(400, "empty line is LF", "GET /1 HTTP/1.1\r\nHost: h\r\n\n"+evil),
@@ -218,16 +226,24 @@ func TestSmuggling(t *testing.T) {
 		{"target goes before Host", "GET http://h/1 HTTP/1.1\r\nHost: evil\r\n\r\n", "200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"}},
 		{"Host taken away by Connection", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Host\r\n\r\n", "200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"}},
 		// Fields of one hop.
-		{"upgrade to h2c", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n" + evil, "200 200",
-			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", evil}},
-		{"upgrade to websocket", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", "200",
-			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\n\r\n"}},
+		{
+			"upgrade to h2c", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n" + evil, "200 200",
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", evil},
+		},
+		{
+			"upgrade to websocket", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", "200",
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\n\r\n"},
+		},
 		{"Expect is ours to fulfil", p("Content-Length: 5\r\nExpect: 100-continue\r\n", "hello"), "200", []string{up("Content-Length: 5\r\n", "hello")}},
 		refused(417, "Expect unknown", p("Content-Length: 44\r\nExpect: x\r\n", evil)),
-		{"GET with a body", "GET /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" + evil, "200 200",
-			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", evil}},
-		{"HEAD with a body", "HEAD /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "200",
-			[]string{"HEAD /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"}},
+		{
+			"GET with a body", "GET /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" + evil, "200 200",
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", evil},
+		},
+		{
+			"HEAD with a body", "HEAD /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "200",
+			[]string{"HEAD /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"},
+		},
 		{"body cut off (CL.0)", p("Content-Length: 100\r\n", evil), "", []string{"half"}},
 	}
 	if len(cases) < 60 {
