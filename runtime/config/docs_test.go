@@ -59,9 +59,13 @@ func keyTables() string {
 		{"`servers[0]`", Server{}},
 		{"`listeners[]`", proxyconfig.Listener{}},
 		{"`filter_chains[]`", proxyconfig.FilterChain{}},
+		{"`tls_context`", proxyconfig.TLS{}},
 		{"`filters[]`, `stream_filters[]`", proxyconfig.Extension{}},
 		{"`config` of the network filter `grpc`", GRPCFilter{}},
 		{"`config` of the network filter `proxy`", proxyconfig.Proxy{}},
+		{"`config` of the network filter `tcp_proxy`", proxyconfig.TCPProxy{}},
+		{"`routes[]` of `tcp_proxy`", proxyconfig.L4Route{}},
+		{"`source_addrs[]`, `destination_addrs[]`", proxyconfig.CIDRRange{}},
 		{"`routers[]` of a server", proxyconfig.Router{}},
 		{"`virtual_hosts[]`", proxyconfig.VirtualHost{}},
 		{"`routers[]` of a virtual host", proxyconfig.Route{}},
@@ -145,6 +149,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	walk(reflect.TypeFor[File]())
 	walk(reflect.TypeFor[GRPCFilter]())
 	walk(reflect.TypeFor[proxyconfig.Proxy]())
+	walk(reflect.TypeFor[proxyconfig.TCPProxy]())
 	if len(seen) < 20 {
 		t.Errorf("%d structs only", len(seen))
 	}

@@ -46,8 +46,8 @@ type (
 func testOptions() Options {
 	return Options{
 		Known: proxyconfig.Known{
-			Protocols:      []string{"Http1"},
-			NetworkFilters: []string{"grpc", "proxy"},
+			Protocols:      []string{"Http1", "Http2"},
+			NetworkFilters: []string{"grpc", "proxy", "tcp_proxy"},
 			StreamFilters:  []string{"actuator_filter"},
 			Balancers:      []string{"LB_ROUNDROBIN", "LB_RANDOM"},
 		},
