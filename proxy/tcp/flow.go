@@ -15,7 +15,8 @@ import (
 const (
 	// bufferSize is the size of a chunk that is read at once.
 	bufferSize = 32 << 10
-	// waitSize is the size of the buffer that a connection that is no socket waits with.
+	// waitSize is the size of the buffer that a connection that is no socket
+	// waits with, and any for the first bytes of the client.
 	waitSize = 256
 	// holdBuffer is how long a connection that is no socket keeps a large
 	// buffer while nothing comes.
@@ -36,8 +37,6 @@ type flow struct {
 	moved int64
 	// What it means for the session when src or dst ends or fails.
 	closed, srcBroke, dstClosed, dstBroke l4.End
-
-	wait [waitSize]byte
 }
 
 // errNotWritten ends a flow whose destination takes no more.
@@ -79,10 +78,11 @@ func (f *flow) write(b []byte) error {
 // copyFirst passes on what was read already, or else the first bytes to come:
 // only the connection knows. done is true when the direction has ended.
 func (f *flow) copyFirst() (done bool, err error) {
-	n, err := f.first.Read(f.wait[:])
+	wait := make([]byte, waitSize)
+	n, err := f.first.Read(wait)
 	if n > 0 {
 		f.s.touch()
-		if err := f.write(f.wait[:n]); err != nil {
+		if err := f.write(wait[:n]); err != nil {
 			return true, err
 		}
 	}
@@ -102,6 +102,7 @@ func (f *flow) copyFirst() (done bool, err error) {
 // copyPlain passes bytes on from any kind of connection. While nothing comes,
 // it holds no large buffer.
 func (f *flow) copyPlain() error {
+	wait := make([]byte, waitSize)
 	var (
 		large *[bufferSize]byte
 		until time.Time // the read deadline, while there is a large buffer
@@ -112,7 +113,7 @@ func (f *flow) copyPlain() error {
 		}
 	}()
 	for {
-		b := f.wait[:]
+		b := wait
 		if large != nil {
 			b = large[:]
 			if now := time.Now(); until.Sub(now) < holdBuffer/2 {

@@ -358,8 +358,12 @@ func TestPanic(t *testing.T) {
 	dial := dialOf("tcp", host(t, "tcp", echo))
 	var calls atomic.Int32
 	s := start(t, "tcp", toCluster, func(ctx context.Context, a l4.Attempt) (l4.Upstream, error) {
+		call := calls.Add(1)
+		if call == 3 {
+			panic("another defect")
+		}
 		up, err := dial(ctx, a)
-		if calls.Add(1) == 2 {
+		if call == 2 {
 			up.Conn = panicky{up.Conn}
 		}
 		return up, err
@@ -372,6 +376,13 @@ func TestPanic(t *testing.T) {
 		t.Errorf("read %d bytes", n)
 	}
 	if r := s.records.next(t); r.End != l4.Unknown || stream.AsError(r.Err).Kind != stream.Internal {
+		t.Errorf("record %+v", r)
+	}
+	worse := s.dial() // its Dial panics
+	if n, err := worse.Read(make([]byte, 1)); err == nil {
+		t.Errorf("read %d bytes", n)
+	}
+	if r := s.records.next(t); r.End != l4.Unknown {
 		t.Errorf("record %+v", r)
 	}
 	send(t, good, "b")
