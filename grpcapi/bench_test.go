@@ -160,7 +160,7 @@ var invocation = &runtimev1.InvokeServiceRequest{Id: "svc", Message: &runtimev1.
 // goroutines' stacks included.
 func BenchmarkIdleConnection(b *testing.B) {
 	s := newServer(b, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
-	l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // from a list of services (layotto.New and its like; a Service is one API
 // flavour) and adds what every one of them needs:
 //
-//   - listeners: TCP and unix sockets (Serve, Listen), and connections that
+//   - listeners: TCP and unix sockets (Serve), and connections that
 //     somebody else accepted (ServeConn);
 //   - server reflection, v1 and v1alpha, and grpc.health.v1;
 //   - recovery from panics: the caller sees INTERNAL and a request id, the log

@@ -89,7 +89,7 @@ func newServer(t testing.TB, opts grpcapi.Options) *grpcapi.Server {
 func serve(t testing.TB, opts grpcapi.Options) (*grpcapi.Server, *grpc.ClientConn) {
 	t.Helper()
 	s := newServer(t, opts)
-	l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

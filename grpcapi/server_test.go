@@ -411,7 +411,7 @@ func TestClientCancels(t *testing.T) {
 
 func TestHostileBytes(t *testing.T) {
 	s, cc := serve(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
-	l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func TestShutdownLetsCallsFinish(t *testing.T) {
 	if err := srv.Shutdown(timeout(t)); err != nil {
 		t.Errorf("Shutdown again = %v", err)
 	}
-	l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestShutdownWithSilentConnection(t *testing.T) {
 	for name, limit := range map[string]time.Duration{"graceful": testTime, "forced": time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			srv := newServer(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}})
-			l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package layotto_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func serve(t testing.TB, cfg layotto.Config) (runtimev1.RuntimeClient, *grpc.Cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := grpcapi.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -44,42 +45,54 @@ func splitAddress(network, address string) (string, string) {
 	return network, address
 }
 
-// bind opens a socket. A unix socket file that a dead process left behind is
-// replaced; one that somebody serves is not.
-func bind(ctx context.Context, name, network, address string) (net.Listener, error) {
+// bind opens a socket as lc has it. A unix socket file that a dead process left
+// behind is replaced; one that somebody serves is not.
+func bind(ctx context.Context, lc *net.ListenConfig, name, network, address string) (net.Listener, error) {
 	network, address = splitAddress(network, address)
 	fail := &BindError{Listener: name, Address: address}
-	if network == "unix" {
+	if network == "unix" && !strings.HasPrefix(address, "@") { // "@" is a name without a file
+		// Between binding a socket and listening on it, it looks as if left
+		// over. So whoever looks keeps others from binding meanwhile.
+		unlock, err := lockFolder(filepath.Dir(address))
+		if err != nil {
+			fail.Err = err
+			return nil, fail.explain(network)
+		}
+		defer unlock()
 		if fail.Remedy, fail.Err = removeStale(ctx, address); fail.Err != nil {
 			return nil, fail
 		}
 	}
-	var lc net.ListenConfig
 	socket, err := lc.Listen(ctx, network, address)
 	if err == nil {
 		return socket, nil
 	}
 	fail.Err = err
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		fail.Err = op.Err // without the address, which is said already
+	return nil, fail.explain(network)
+}
+
+// explain takes the address out of the cause, and finds the way out.
+func (e *BindError) explain(network string) *BindError {
+	if op, ok := errors.AsType[*net.OpError](e.Err); ok {
+		e.Err = op.Err // without the address, which is said already
 	}
-	errno, known := errors.AsType[syscall.Errno](err)
+	errno, known := errors.AsType[syscall.Errno](e.Err)
 	if known {
-		fail.Err = errno
+		e.Err = errno
 	}
 	switch {
 	case errno == syscall.EADDRINUSE:
-		fail.Remedy = "stop the process that has it, or choose another address"
+		e.Remedy = "stop the process that has it, or choose another address"
 	case errno == syscall.EACCES && network == "unix":
-		fail.Remedy = "choose a folder that may be written"
+		e.Remedy = "choose a folder that may be written"
 	case errno == syscall.EACCES:
-		fail.Remedy = "choose a port above 1023"
+		e.Remedy = "choose a port above 1023"
 	case errno == syscall.EADDRNOTAVAIL:
-		fail.Remedy = "the address does not belong to this machine; choose one that does"
+		e.Remedy = "the address does not belong to this machine; choose one that does"
 	case errno == syscall.ENOENT:
-		fail.Remedy = "make the folder first"
+		e.Remedy = "make the folder first"
 	}
-	return nil, fail
+	return e
 }
 
 func removeStale(ctx context.Context, path string) (remedy string, err error) {

@@ -31,6 +31,10 @@ type Options struct {
 	// brings connections.
 	Network, Address string
 	Unbound          bool
+	// ReusePort lets several sockets, of other processes too, share the address.
+	ReusePort bool
+	// Prepare, if not nil, changes how the socket is opened.
+	Prepare func(*net.ListenConfig)
 	// MaxConnections is the most connections at a time; 0 is no limit.
 	MaxConnections int
 	// WriteTimeout bounds each wait for a peer to take bytes; 0 is never.
@@ -86,7 +90,14 @@ func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Unbound {
 		return nil
 	}
-	nl, err := bind(ctx, l.opts.Name, l.opts.Network, l.opts.Address)
+	lc := &net.ListenConfig{}
+	if l.opts.ReusePort {
+		lc.Control = controlReusePort
+	}
+	if l.opts.Prepare != nil {
+		l.opts.Prepare(lc)
+	}
+	nl, err := bind(ctx, lc, l.opts.Name, l.opts.Network, l.opts.Address)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -553,5 +554,69 @@ func TestStaleUnixSocketIsReplaced(t *testing.T) {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket file is left behind: %v", err)
 		}
+	}
+}
+
+// TestUnixSocketRace: of two that find the same left-over socket at once, one
+// gets it, and keeps it.
+func TestUnixSocketRace(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 50 {
+		path := filepath.Join(dir, fmt.Sprint(round))
+		left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left.SetUnlinkOnClose(false)
+		_ = left.Close()
+		bound := make([]*Listener, 2)
+		var wg sync.WaitGroup
+		for i := range bound {
+			wg.Go(func() {
+				l := New(t.Context(), Options{Name: "l", Network: "unix", Address: path, Log: slog.New(slog.DiscardHandler)})
+				if err := l.Bind(t.Context()); err == nil {
+					bound[i] = l
+				} else if !errors.Is(err, syscall.EADDRINUSE) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if (bound[0] == nil) == (bound[1] == nil) {
+			t.Fatalf("round %d: %v, want exactly one", round, bound)
+		}
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatalf("round %d: the socket is not alive: %v", round, err)
+		}
+		_ = c.Close()
+		for _, l := range bound {
+			if l != nil {
+				l.Close()
+			}
+		}
+	}
+}
+
+// TestReusePort: B5, several sockets share an address if they all ask for it.
+func TestReusePort(t *testing.T) {
+	options := func(address string) Options {
+		return Options{Name: "l", Address: address, ReusePort: true, Log: slog.New(slog.DiscardHandler)}
+	}
+	first := New(t.Context(), options("127.0.0.1:0"))
+	if err := first.Bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second := New(t.Context(), options(first.Addr().String()))
+	if err := second.Bind(t.Context()); err != nil {
+		t.Errorf("both with reuseport: %v", err)
+	}
+	defer second.Close()
+	o := options(first.Addr().String())
+	o.ReusePort = false
+	third := New(t.Context(), o)
+	if err := third.Bind(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("one without: %v", err)
 	}
 }

@@ -99,6 +99,7 @@ func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *share
 		if failed != nil && s.opts.MaxConnections > 0 && len(s.links) >= s.opts.MaxConnections {
 			failed = nil // there may be no other
 		}
+		s.closeUnlocked(s.dropBroken())
 		if l := s.roomiest(failed); l != nil {
 			l.users++
 			s.mu.Unlock()
@@ -128,22 +129,42 @@ func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *share
 	}
 }
 
-// roomiest returns the usable connection with the fewest exchanges, nil if
-// none has room. It drops those that are broken. mu is held.
+// dropBroken takes out the connections that take no more exchanges, and returns
+// those that have none left. The last exchange of the others closes them. mu is held.
+func (s *Shared) dropBroken() (unused []*sharedLink) {
+	s.links = slices.DeleteFunc(s.links, func(l *sharedLink) bool {
+		if l.client.Err() == nil && (s.opts.MaxRequests <= 0 || l.served+l.users < s.opts.MaxRequests) {
+			return false
+		}
+		if l.users == 0 {
+			unused = append(unused, l)
+		}
+		return true
+	})
+	return unused
+}
+
+// closeUnlocked closes connections; mu is held, but not meanwhile.
+func (s *Shared) closeUnlocked(links []*sharedLink) {
+	if len(links) == 0 {
+		return
+	}
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	for _, l := range links {
+		_ = l.client.Close()
+	}
+}
+
+// roomiest returns the connection with the fewest exchanges, nil if none has
+// room. mu is held.
 func (s *Shared) roomiest(failed *sharedLink) *sharedLink {
 	var best *sharedLink
-	s.links = slices.DeleteFunc(s.links, func(l *sharedLink) bool {
-		if l.client.Err() != nil || s.opts.MaxRequests > 0 && l.served+l.users >= s.opts.MaxRequests {
-			if l.users == 0 {
-				go l.client.Close() // not under the lock
-			}
-			return true // the last exchange closes it
-		}
+	for _, l := range s.links {
 		if l != failed && l.users < limitOf(l.client) && (best == nil || l.users < best.users) {
 			best = l
 		}
-		return false
-	})
+	}
 	return best
 }
 

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package grpcapi
+package listener
 
 // lockFolder does nothing where folders cannot be locked.
 func lockFolder(string) (unlock func(), err error) { return func() {}, nil }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package grpcapi
+package listener
 
 import (
 	"errors"
