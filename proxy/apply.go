@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -203,7 +204,8 @@ func (s *Server) retire(f *frontend) {
 
 // sameAddress reports whether the socket of one listener is what the other asks for.
 func sameAddress(a, b config.Listener) bool {
-	return a.BindPort == b.BindPort && (!a.BindPort || a.Address == b.Address && a.Network == b.Network)
+	return a.BindPort == b.BindPort && (!a.BindPort || a.Address == b.Address && a.Network == b.Network &&
+		a.ReusePort == b.ReusePort && reflect.DeepEqual(a.UseOriginalDst, b.UseOriginalDst))
 }
 
 // socketKey is the same for listeners that ask for the same socket; "" for one

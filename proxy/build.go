@@ -13,6 +13,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
+	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -63,10 +64,31 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 		st.release()
 		return nil, err
 	}
+	if err := st.listens(s, cfg, path); err != nil {
+		st.release()
+		return nil, err
+	}
 	if st.gate.tls != nil {
 		st.words += ", TLS"
 	}
 	return st, nil
+}
+
+// listens finds out how connections come in, and refuses listener filters that
+// nobody knows.
+func (st *stack) listens(s *Server, cfg config.Listener, path string) error {
+	for i, f := range cfg.ListenerFilters {
+		if f.Type != origdst.FilterType {
+			return decode.Problems{{Path: decode.At(path+".listener_filters", i) + ".type",
+				Message: fmt.Sprintf("unknown listener filter %q", f.Type), Remedy: "known: " + origdst.FilterType}}
+		}
+	}
+	capture, warnings, err := origdst.Parse(&cfg, path)
+	for _, w := range warnings {
+		s.opts.Log.Warn(w.String())
+	}
+	st.capture = capture
+	return err
 }
 
 // buildNetwork makes a filter that answers connections itself.

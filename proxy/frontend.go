@@ -7,6 +7,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
+	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
 )
@@ -20,6 +21,8 @@ type stack struct {
 	// which requests are known, and requests the requests.
 	gate     gate
 	requests stream.Handler
+	// capture says how connections are brought here that wanted to go elsewhere.
+	capture origdst.Config
 	// fallback: connections that speak none of the gate's protocols are for network.
 	fallback bool
 	// network answers connections where they are not.
@@ -73,6 +76,7 @@ func (st *stack) lastSink() []telemetry.Sink {
 
 // frontend is a listener with the stack that answers it now.
 type frontend struct {
+	server *Server
 	// cfg is guarded by Server.applying.
 	cfg      config.Listener
 	listener *listener.Listener
@@ -81,13 +85,15 @@ type frontend struct {
 }
 
 func (s *Server) newFrontend(cfg config.Listener, st *stack) *frontend {
-	f := &frontend{cfg: cfg}
+	f := &frontend{server: s, cfg: cfg}
 	f.current.Store(st)
 	f.listener = listener.New(s.base, listener.Options{
 		Name:           cfg.Name,
 		Network:        cfg.Network,
 		Address:        cfg.Address,
 		Unbound:        !cfg.BindPort,
+		ReusePort:      cfg.ReusePort,
+		Prepare:        st.capture.Prepare,
 		MaxConnections: cfg.MaxConnections,
 		WriteTimeout:   idleTimeout(cfg),
 		Handler:        f,

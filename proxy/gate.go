@@ -143,6 +143,10 @@ func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error
 
 // ServeConn implements listener.Handler with the stack of the moment.
 func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
+	f, err := f.server.captured(f, c)
+	if err != nil {
+		return err
+	}
 	st := f.current.Load()
 	if err := st.gate.enter(ctx, c); err != nil {
 		return err

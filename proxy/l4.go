@@ -27,6 +27,7 @@ func (s *Server) buildTCP(ext config.Extension, cfg config.Listener, clusters *c
 		Path:        env.Path,
 		IdleTimeout: idleTimeout(cfg),
 		Dial:        dialL4(clusters),
+		Destination: destination,
 		Record:      s.recordL4,
 	})
 }

@@ -263,3 +263,24 @@ func TestUnknownProtocol(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestCaptureDialedDirectly: a listener to which a firewall brings connections
+// also serves those that dial it.
+func TestCaptureDialedDirectly(t *testing.T) {
+	snapshot := serving()
+	snapshot.Listeners[0].UseOriginalDst = "redirect"
+	s := proxytest.Start(t, nil, snapshot)
+	if body, _, err := secureGet(t, addr(t, s, "web"), "http", nil); err != nil || body != "hello" {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// TestUnknownListenerFilter is refused, with its place and what is known.
+func TestUnknownListenerFilter(t *testing.T) {
+	snapshot := serving()
+	snapshot.Listeners[0].ListenerFilters = []config.Extension{{Type: "nosuch"}}
+	_, err := proxytest.New(t, nil, snapshot)
+	if err == nil || !strings.Contains(err.Error(), `listeners[0].listener_filters[0].type: unknown listener filter "nosuch" (known: original_dst)`) {
+		t.Errorf("%v", err)
+	}
+}

@@ -16,16 +16,16 @@ type Listener struct {
 	Address                 string        `json:"address" doc:"host:port to listen on, or the path of a unix socket when network is unix (also unix:/path)."`
 	Network                 string        `json:"network" enum:"|tcp|unix|udp" doc:"tcp (default) or unix."`
 	BindPort                bool          `json:"bind_port" default:"true" doc:"false: open no socket; the listener is reached only from inside the process. Default true."`
-	UseOriginalDst          any           `json:"use_original_dst" unbuilt:"refuse" doc:"Take the destination from the operating system."`
+	UseOriginalDst          any           `json:"use_original_dst" doc:"Connections are brought here by a firewall and wanted to go elsewhere: redirect or tproxy (true is redirect)."`
 	AccessLogs              []AccessLog   `json:"access_logs" doc:"Where requests are recorded."`
-	ListenerFilters         []Extension   `json:"listener_filters" unbuilt:"refuse" doc:"Filters that see a connection's first bytes."`
+	ListenerFilters         []Extension   `json:"listener_filters" doc:"Filters for what arrives: original_dst."`
 	FilterChains            []FilterChain `json:"filter_chains" doc:"What is done with a connection: one chain of network filters."`
 	StreamFilters           []Extension   `json:"stream_filters" doc:"Filters that requests pass, in this order."`
 	Inspector               bool          `json:"inspector" doc:"Accept TLS and plaintext on one port."`
 	ConnectionIdleTimeout   time.Duration `json:"connection_idle_timeout" doc:"Close a connection on which nothing happened for this long. Default 90s."`
 	DefaultReadBufferSize   int           `json:"default_read_buffer_size" unbuilt:"warn" doc:"Bytes; buffers are sized to need here."`
 	PerConnBufferLimitBytes int           `json:"per_connection_buffer_limit_bytes" unbuilt:"warn" doc:"Bytes."`
-	ReusePort               bool          `json:"reuseport" unbuilt:"warn" doc:"Let several processes listen on the address."`
+	ReusePort               bool          `json:"reuseport" doc:"Let several processes listen on the address."`
 	MaxConnections          int           `json:"max_connections" doc:"Most connections at a time; further ones are closed at once. 0: no limit."`
 }
 

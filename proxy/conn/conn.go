@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,10 @@ type Conn struct {
 	// somebody else has set one since.
 	writeBy time.Time
 	moved   atomic.Bool
+
+	// Destination is where the peer wanted to go, if a firewall brought the
+	// connection here; else not valid.
+	Destination netip.AddrPort
 
 	r *bufio.Reader
 	w *bufio.Writer
