@@ -31,11 +31,10 @@ const (
 	maxKeptBlock = 4 << 10 // a larger block's memory is not kept
 )
 
-func (e *encoder) init() {
-	e.enc = hpack.NewEncoder((*blockWriter)(e))
-	e.kept = make(map[string]string)
-	e.lower = make(map[string]string)
-}
+func (e *encoder) init() { e.enc = hpack.NewEncoder((*blockWriter)(e)) }
+
+// quiet lets go of what can be made again.
+func (e *encoder) quiet() { e.kept, e.lower, e.block, e.keptBytes = nil, nil, nil, 0 }
 
 type blockWriter encoder
 
@@ -71,6 +70,9 @@ func (e *encoder) keep(s string) string {
 		clear(e.kept)
 		e.keptBytes = 0
 	}
+	if e.kept == nil {
+		e.kept = make(map[string]string)
+	}
 	k := strings.Clone(s)
 	e.kept[k] = k
 	e.keptBytes += len(s)
@@ -89,6 +91,9 @@ func (e *encoder) name(s string) string {
 	if len(s) <= maxKeptName {
 		if len(e.lower) >= maxKept {
 			clear(e.lower)
+		}
+		if e.lower == nil {
+			e.lower = make(map[string]string)
 		}
 		e.lower[strings.Clone(s)] = k
 	}

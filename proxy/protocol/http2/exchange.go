@@ -102,8 +102,8 @@ const (
 // recentIDs remembers how the latest streams have ended, to tell frames that
 // were on their way from frames that must not come.
 type recentIDs struct {
-	ids  [128]uint32
-	how  [128]endedBy
+	ids  [64]uint32
+	how  [64]endedBy
 	next int
 }
 

@@ -89,7 +89,7 @@ func (s *session) headersFrame(fh xhttp2.FrameHeader) error {
 	}
 	s.mu.Lock()
 	x := s.streams[fh.StreamID]
-	if x == nil {
+	if x == nil && !s.idleStream(fh.StreamID) {
 		if was, how := s.recent.find(fh.StreamID); was {
 			s.mu.Unlock()
 			if how == endedByUs {
@@ -97,7 +97,7 @@ func (s *session) headersFrame(fh xhttp2.FrameHeader) error {
 			}
 			return &connError{xhttp2.ErrCodeStreamClosed, "HEADERS for a stream that has ended"}
 		}
-	} else {
+	} else if x != nil {
 		x.pins++
 	}
 	s.mu.Unlock()

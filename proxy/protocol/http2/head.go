@@ -62,6 +62,19 @@ func (b *block) add(p []byte) error {
 	return nil
 }
 
+// indexed is a header block of one field of the static table.
+var indexed = []byte{0x82}
+
+// quiet lets go of what is not needed until the next block.
+func (b *block) quiet() {
+	b.fields = nil
+	// The decoder still points into the buffer it read last: it is given
+	// bytes that cost nothing, and change nothing.
+	b.decoder.SetEmitEnabled(false)
+	_, _ = b.decoder.Write(indexed)
+	_ = b.decoder.Close()
+}
+
 func (b *block) end() error {
 	if b.decoder.Close() != nil {
 		return &connError{xhttp2.ErrCodeCompression, "malformed header block"}

@@ -179,13 +179,22 @@ func (s *session) waitFrame() error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if !quiet {
 				quiet = true
-				s.c.Release()
-				s.role.quiet()
+				s.quiet()
 			}
 		default:
 			return err
 		}
 	}
+}
+
+// quiet gives back what an idle connection need not hold.
+func (s *session) quiet() {
+	s.c.Release()
+	s.block.quiet()
+	s.mu.Lock()
+	s.encoder.quiet()
+	s.mu.Unlock()
+	s.role.quiet()
 }
 
 // waitByte waits at most d for a byte.
