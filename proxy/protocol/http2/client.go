@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"sync"
 
 	xhttp2 "golang.org/x/net/http2"
@@ -376,7 +375,7 @@ func (k *ask) explain(op string, err error) *stream.Error {
 		return e
 	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, errStalled):
+	case errors.Is(err, errTimeUp), errors.Is(err, errStalled):
 		e.Kind = stream.Timeout
 	case errors.As(err, new(*streamError)):
 		e.Kind = stream.BadMessage

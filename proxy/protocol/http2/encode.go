@@ -1,8 +1,10 @@
 package http2
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2/hpack"
@@ -20,6 +22,9 @@ type encoder struct {
 	// that the table does not keep whole message heads alive.
 	kept      map[string]string
 	keptBytes int
+	// second is the time for which today is the text of Date.
+	second int64
+	today  string
 	// lower holds the lower-case forms of names that came in another.
 	lower map[string]string
 }
@@ -192,10 +197,21 @@ func (e *encoder) response(resp *stream.Response, length int64) []byte {
 	e.status(resp.Status)
 	never, _ := resp.Native.(secrets)
 	e.fields(&resp.Header, never)
+	if _, ok := resp.Header.Lookup("Date"); !ok {
+		// A recipient with a clock adds what the origin left out (RFC 9110 section 6.6.1).
+		e.field("date", e.date(time.Now()), false)
+	}
 	if length >= 0 {
 		e.length(length)
 	}
 	return e.block
+}
+
+func (e *encoder) date(now time.Time) string {
+	if now.Unix() != e.second || e.today == "" {
+		e.second, e.today = now.Unix(), now.UTC().Format(http.TimeFormat)
+	}
+	return e.today
 }
 
 // bare makes the block of an answer that has nothing but a status.

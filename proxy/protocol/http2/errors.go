@@ -60,6 +60,7 @@ func resetCode(err error) xhttp2.ErrCode {
 var (
 	errClosed   = errors.New("the connection was closed")
 	errGoAway   = errors.New("the host takes no more requests on this connection")
+	errTimeUp   = errors.New("the time limit has passed")
 	errStalled  = errors.New("the peer takes no bytes")
 	errSilent   = errors.New("the peer does not answer")
 	errIdle     = errors.New("nothing happened on the connection")

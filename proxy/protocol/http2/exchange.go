@@ -2,8 +2,8 @@ package http2
 
 import (
 	"context"
+	"errors"
 	"io"
-	"os"
 	"time"
 
 	xhttp2 "golang.org/x/net/http2"
@@ -199,14 +199,14 @@ func (x *exchange) waitSend(until limit) error {
 		}
 	}
 	err := wait(x.sendWake, until.done, at, &x.sendTimer)
-	if stalled && err == os.ErrDeadlineExceeded {
+	if stalled && errors.Is(err, errTimeUp) {
 		return errStalled
 	}
 	return err
 }
 
 // wait waits for a token in wake. The error is context.Canceled when done was
-// closed, os.ErrDeadlineExceeded at the time at, if that is not zero.
+// closed, errTimeUp at the time at, if that is not zero.
 func wait(wake, done <-chan struct{}, at time.Time, timer **time.Timer) error {
 	if at.IsZero() {
 		select {
@@ -218,7 +218,7 @@ func wait(wake, done <-chan struct{}, at time.Time, timer **time.Timer) error {
 	}
 	d := time.Until(at)
 	if d <= 0 {
-		return os.ErrDeadlineExceeded
+		return errTimeUp
 	}
 	if *timer == nil {
 		*timer = time.NewTimer(d)
@@ -232,7 +232,7 @@ func wait(wake, done <-chan struct{}, at time.Time, timer **time.Timer) error {
 	case <-done:
 		return context.Canceled
 	case <-(*timer).C:
-		return os.ErrDeadlineExceeded
+		return errTimeUp
 	}
 }
 

@@ -224,6 +224,39 @@ func TestBodyLengths(t *testing.T) {
 	}
 }
 
+// An answer has a date: the host's, or ours.
+func TestDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _, _ := caller(t, protocol.ServerOptions{}, handlerFunc(func(_ context.Context, req *stream.Request) (*stream.Response, error) {
+			resp := answer(204, "")
+			if v := req.Header.Get("x"); v != "" {
+				resp.Header.Add("Date", v)
+			}
+			return resp, nil
+		}))
+		for i, want := range []string{"Sat, 01 Jan 2000 00:00:00 GMT", "mine", "Sat, 01 Jan 2000 00:00:01 GMT"} {
+			if want == "mine" {
+				p.headers(uint32(2*i+1), true, with(basic, "x: mine")...)
+			} else {
+				p.headers(uint32(2*i+1), true, basic...)
+			}
+			p.expect("HEADERS ...")
+			var dates []string
+			for _, f := range p.got {
+				if f.Name == "date" {
+					dates = append(dates, f.Value)
+				}
+			}
+			if len(dates) != 1 || dates[0] != want {
+				t.Errorf("dates %q, expected %q", dates, want)
+			}
+			if want == "mine" {
+				time.Sleep(time.Second)
+			}
+		}
+	})
+}
+
 func TestTrailersOfRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _, _ := caller(t, protocol.ServerOptions{}, handlerFunc(echo))
