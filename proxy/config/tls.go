@@ -1,5 +1,12 @@
 package config
 
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+)
+
 // TLS is a TLS context: towards callers on a listener, towards hosts on a cluster.
 type TLS struct {
 	Status            bool           `json:"status" doc:"true: TLS is on. Default false."`
@@ -21,3 +28,25 @@ type TLS struct {
 	ExtendVerify      map[string]any `json:"extend_verify" doc:"Options of the extension."`
 	SDSSource         any            `json:"sds_source" unbuilt:"refuse" doc:"Certificates from a control plane."`
 }
+
+// shownTLS is a context that is formatted as any struct is.
+type shownTLS TLS
+
+// shown returns the context without its secrets.
+func (t TLS) shown() shownTLS {
+	if t.PrivateKey != "" {
+		t.PrivateKey = decode.Hidden
+	}
+	if t.ExtendVerify != nil {
+		t.ExtendVerify, _ = decode.Redact(t.ExtendVerify).(map[string]any)
+	}
+	return shownTLS(t)
+}
+
+// Format implements fmt.Formatter: no log and no dump shows the private key.
+func (t TLS) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), t.shown())
+}
+
+// MarshalJSON implements json.Marshaler, with the private key hidden.
+func (t TLS) MarshalJSON() ([]byte, error) { return json.Marshal(t.shown()) }

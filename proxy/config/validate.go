@@ -16,10 +16,20 @@ import (
 // Known is what a snapshot may refer to: the names that this build of the
 // program has code for. A list that is nil is not checked against.
 type Known struct {
-	Protocols      []string // compared without regard to case
-	NetworkFilters []string
-	StreamFilters  []string
-	Balancers      []string
+	Protocols       []string // compared without regard to case
+	ListenerFilters []string
+	NetworkFilters  []string
+	StreamFilters   []string
+	Balancers       []string
+	// TLS checks the contexts of a listener (server) or of a cluster with all
+	// that they refer to, such as files; path says where context i stands. nil:
+	// not checked.
+	TLS func(list []TLS, server bool, path func(i int) string) (warnings, errs decode.Problems)
+	// Capture checks how the listener that stands at path gets connections that
+	// wanted to go elsewhere. nil: not checked.
+	Capture func(l *Listener, path string) (warnings, errs decode.Problems)
+	// L4 checks the routes of a "tcp_proxy" that stands at path. nil: not checked.
+	L4 func(cfg L4Proxy, path string) decode.Problems
 	// Paths says where the parts of the snapshot stand in their source.
 	Paths Paths
 }
@@ -30,6 +40,9 @@ type Paths struct {
 	// Listeners, Routers and Clusters are the paths of the lists:
 	// "servers[0].listeners". "" is the key of the list in Snapshot.
 	Listeners, Routers, Clusters string
+	// ClusterTLS is the path of the TLS context that the clusters with
+	// ClusterManagerTLS share. "": each stands with its cluster.
+	ClusterTLS string
 	// Made holds the path of what caused a listener or router that is not in
 	// the source itself, by its name: "runtime.listen".
 	Made map[string]string
@@ -48,7 +61,7 @@ func (p Paths) of(list, fallback, name string, i int) string {
 // Names that MOSN's users may have in their files and that have no code here yet.
 var (
 	unbuiltProtocols      = []string{"bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
-	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
+	unbuiltNetworkFilters = []string{"udp_proxy", "tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault", "fault_inject", "faulttolerance", "gzip",
 		"header_to_metadata", "ip_access", "mirror", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
@@ -81,6 +94,8 @@ type validator struct {
 	strictRouters map[string]string
 	// clusterNames holds the names of all clusters.
 	clusterNames map[string]bool
+	// clusterTLS says that the context which clusters share has been checked.
+	clusterTLS bool
 }
 
 func (v *validator) fail(path, remedy, format string, args ...any) {
@@ -89,6 +104,11 @@ func (v *validator) fail(path, remedy, format string, args ...any) {
 
 func (v *validator) warn(path, remedy, format string, args ...any) {
 	v.warnings = append(v.warnings, decode.Problem{Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// add takes over what others found.
+func (v *validator) add(warnings, errs decode.Problems) {
+	v.warnings, v.errs = append(v.warnings, warnings...), append(v.errs, errs...)
 }
 
 // name reports a name that is not in the list, and says what is.
@@ -253,117 +273,6 @@ func hostName(host string) bool {
 		}
 	}
 	return true
-}
-
-func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
-	if n := len(l.FilterChains); n != 1 {
-		remedy := `write one entry: filter_chains: [{filters: [{type: proxy, config: …}]}]`
-		if n > 1 {
-			remedy = "keep one, or split the listener"
-		}
-		v.fail(decode.Join(path, "filter_chains"), remedy, "a listener has exactly one filter chain, this one has %d", n)
-	}
-	proxied := false
-	for i, chain := range l.FilterChains {
-		v.tls(decode.At(decode.Join(path, "filter_chains"), i), &chain, l.Inspector)
-		at := decode.Join(decode.At(decode.Join(path, "filter_chains"), i), "filters")
-		if len(chain.Filters) == 0 {
-			v.fail(at, "name one: proxy, grpc, …", "the chain has no filter, so nobody would answer a connection")
-		}
-		for j, f := range chain.Filters {
-			filterPath := decode.At(at, j)
-			if f.Type == "" {
-				v.fail(decode.Join(filterPath, "type"), "name one", "the filter has no type")
-				continue
-			}
-			v.name(decode.Join(filterPath, "type"), "network filter", f.Type, v.known.NetworkFilters, unbuiltNetworkFilters, false)
-			if f.Type == "proxy" {
-				proxied = true
-				v.proxy(decode.Join(filterPath, "config"), f.Config, routers)
-			}
-			if f.Type == "tcp_proxy" {
-				v.tcpProxy(decode.Join(filterPath, "config"), f.Config, v.clusterNames)
-			}
-		}
-	}
-	for i, f := range l.StreamFilters {
-		at := decode.At(decode.Join(path, "stream_filters"), i)
-		if f.Type == "" {
-			v.fail(decode.Join(at, "type"), "name one", "the filter has no type")
-			continue
-		}
-		v.name(decode.Join(at, "type"), "stream filter", f.Type, v.known.StreamFilters, unbuiltStreamFilters, false)
-		if !proxied {
-			v.warn(at, `add a network filter of type "proxy", or remove this`, "has no effect: no network filter of this listener reads requests")
-		}
-	}
-}
-
-// tls checks what can be known of TLS contexts without their files.
-func (v *validator) tls(path string, chain *FilterChain, inspector bool) {
-	on := chain.TLSContext != nil && chain.TLSContext.Status
-	for _, c := range chain.TLSContextSet {
-		on = on || c.Status
-	}
-	if chain.TLSContext != nil && len(chain.TLSContextSet) > 0 {
-		v.fail(path, "move the former into the latter", "has both tls_context and tls_context_set")
-	}
-	if inspector && !on {
-		v.warn(path, "add a tls_context with status: true, or remove inspector", "inspector has no effect: no TLS context is switched on")
-	}
-}
-
-func (v *validator) proxy(path string, config map[string]any, routers map[string]bool) {
-	var p Proxy
-	warnings, err := decode.Into(&p, config, path)
-	v.warnings = append(v.warnings, warnings...)
-	if err != nil {
-		v.errs = append(v.errs, decode.AsProblems(err, path)...)
-		return
-	}
-	at := decode.Join(path, "downstream_protocol")
-	if p.DownstreamProtocol == "" {
-		v.fail(at, "name it: Http1", "the protocol that callers speak is missing")
-	} else if !isAuto(p.DownstreamProtocol) {
-		for name := range strings.SplitSeq(p.DownstreamProtocol, ",") {
-			v.name(at, "protocol", strings.TrimSpace(name), v.known.Protocols, unbuiltProtocols, true)
-		}
-	}
-	if p.UpstreamProtocol != "" && p.UpstreamProtocol != p.DownstreamProtocol && !isAuto(p.UpstreamProtocol) {
-		v.name(decode.Join(path, "upstream_protocol"), "protocol", p.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
-	}
-	at = decode.Join(path, "router_config_name")
-	switch {
-	case p.RouterConfigName == "":
-		v.fail(at, "name one of routers", "the name of the router is missing")
-	case !routers[p.RouterConfigName]:
-		v.fail(at, knownNames(p.RouterConfigName, "routers", routers), "there is no router %q", p.RouterConfigName)
-	case p.ValidateClusters:
-		v.strictRouters[p.RouterConfigName] = path
-	}
-}
-
-// isAuto reports whether name stands for every protocol that is known.
-func isAuto(name string) bool { return strings.EqualFold(name, "Auto") }
-
-// tcpProxy checks the configuration of a "tcp_proxy".
-func (v *validator) tcpProxy(path string, config map[string]any, clusters map[string]bool) {
-	var p TCPProxy
-	warnings, err := decode.Into(&p, config, path)
-	v.warnings = append(v.warnings, warnings...)
-	if err != nil {
-		v.errs = append(v.errs, decode.AsProblems(err, path)...)
-		return
-	}
-	if p.Cluster == "" && len(p.Routes) == 0 {
-		v.fail(path, "add cluster, or routes with one each", "the filter does not say where connections go")
-	}
-	if p.Cluster != "" {
-		v.clusterOf(decode.Join(path, "cluster"), "", p.Cluster, clusters)
-	}
-	for i, r := range p.Routes {
-		v.clusterOf(decode.Join(decode.At(decode.Join(path, "routes"), i), "cluster"), "", r.Cluster, clusters)
-	}
 }
 
 // knownNames is the remedy for a reference that leads nowhere.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"regexp"
 	"strconv"
@@ -34,12 +35,18 @@ func (v *validator) domains(path string, domains []string, seen map[string]strin
 	for i, domain := range domains {
 		at := decode.At(path, i)
 		name := strings.ToLower(domain)
+		if name == "*:*" {
+			name = "*"
+		}
 		switch {
 		case strings.TrimSpace(domain) == "":
 			v.fail(at, `write "*" for all`, "the domain is empty")
 			continue
 		case strings.LastIndexByte(strings.TrimSuffix(name, ":*"), '*') > 0:
 			v.fail(at, `"*" may stand at the start, or for any port: "*.example.com", "example.com:*"`, "%q is no domain", domain)
+			continue
+		case strings.HasPrefix(name, ":"):
+			v.fail(at, fmt.Sprintf(`write "*%s" for all hosts with this port`, name), "%q names no host", domain)
 			continue
 		case strings.ContainsAny(name, " \t/"):
 			v.fail(at, "write the host only, without scheme and path", "%q is no domain", domain)
@@ -133,6 +140,7 @@ func (v *validator) clusters(s *Snapshot) {
 		v.notNegative(path, "connect_timeout", c.ConnectTimeout)
 		v.notNegative(path, "idle_timeout", c.IdleTimeout)
 		v.breakers(path, c)
+		v.clusterContext(path, c)
 		if len(c.Hosts) == 0 {
 			v.warn(decode.Join(path, "hosts"), "list host:port", "the cluster has no hosts; requests to it fail")
 		}

@@ -34,7 +34,7 @@ func snapshot(ls ...config.Listener) *config.Snapshot {
 }
 
 func known() config.Known {
-	return config.Known{Protocols: []string{"Http1"}, NetworkFilters: []string{"proxy"}, StreamFilters: []string{"x"}, Balancers: []string{"LB_RANDOM"}}
+	return config.Known{Protocols: []string{"Http1", "Http2"}, NetworkFilters: []string{"proxy", "tcp_proxy"}, StreamFilters: []string{"x"}, Balancers: []string{"LB_RANDOM"}}
 }
 
 func TestAddresses(t *testing.T) {
@@ -103,7 +103,7 @@ func TestNames(t *testing.T) {
 	}
 	_, errs = s.Validate(known())
 	want := []string{
-		`listeners[0].filter_chains[0].filters[0].config.downstream_protocol: this version knows the protocol "bolt" but has no code behind it yet (known: Http1)`,
+		`listeners[0].filter_chains[0].filters[0].config.downstream_protocol: this version knows the protocol "bolt" but has no code behind it yet (known: Auto, Http1, Http2)`,
 		`listeners[0].stream_filters[0].type: this version knows the stream filter "gzip" but has no code behind it yet (known: x)`,
 		`clusters[0].lb_type: this version knows the load balancer "LB_MAGLEV" but has no code behind it yet (known: LB_RANDOM)`,
 	}
@@ -161,7 +161,12 @@ func FuzzValidate(f *testing.F) {
 		l := listener(name, name, address)
 		l.FilterChains[0].Filters[0].Config[name] = regex
 		l.StreamFilters = []config.Extension{{Type: domain}}
-		s := snapshot(l, listener(regex, "", address), listener(name, "unix", address))
+		l.FilterChains[0].TLSContext = &config.TLS{Status: n > 0, ServerName: name}
+		passed := listener(domain, "", address)
+		passed.FilterChains[0].Filters[0].Config["downstream_protocol"] = regex
+		passed.FilterChains[0].Filters[0].Config["fallback_for_unknown_protocol"] = n%2 == 0
+		passed.FilterChains[0].Filters = append(passed.FilterChains[0].Filters, config.Extension{Type: "tcp_proxy", Config: map[string]any{name: n, "cluster": domain}})
+		s := snapshot(l, listener(regex, "", address), listener(name, "unix", address), passed)
 		s.Routers = append(s.Routers, config.Router{Name: name, VirtualHosts: []config.VirtualHost{{Domains: []string{domain, address}, Routes: []config.Route{
 			{Match: config.Match{Regex: regex, Headers: []config.HeaderMatch{{Name: name, Value: regex, Regex: true}}}, Route: &config.RouteAction{ClusterName: name, Timeout: time.Duration(n)}},
 			{DirectResponse: &config.DirectResponse{Status: int(n)}},

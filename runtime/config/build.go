@@ -84,17 +84,31 @@ func (b *builder) server() {
 	}
 }
 
-// clusters takes over the clusters. Those that ask for it get the manager's TLS.
+// clusters takes over the clusters. Those that ask for it get the manager's TLS
+// context, as in MOSN also those that have their own.
 func (b *builder) clusters(m *ClusterManager) {
 	b.cfg.Proxy.Clusters = slices.Clone(m.Clusters)
+	if m.TLSContext != nil {
+		b.paths.ClusterTLS = "cluster_manager.tls_context"
+	}
+	shared := false
 	for i := range b.cfg.Proxy.Clusters {
-		c := &b.cfg.Proxy.Clusters[i]
-		if !c.ClusterManagerTLS || c.TLSContext != nil {
-			continue
+		c, at := &b.cfg.Proxy.Clusters[i], decode.At(b.paths.Clusters, i)
+		switch {
+		case !c.ClusterManagerTLS:
+		case m.TLSContext != nil:
+			if c.TLSContext != nil {
+				b.warn(decode.Join(at, "tls_context"), "remove it, or cluster_manager_tls", "has no effect: with cluster_manager_tls the context of cluster_manager counts")
+			}
+			c.TLSContext, shared = m.TLSContext, true
+		case c.TLSContext == nil:
+			b.fail(decode.Join(at, "cluster_manager_tls"), "add cluster_manager.tls_context, or give the cluster its own", "there is no TLS context to use")
+		default:
+			b.warn(decode.Join(at, "cluster_manager_tls"), "remove it, or add cluster_manager.tls_context", "has no effect: cluster_manager has no TLS context, so the cluster's own counts")
 		}
-		if c.TLSContext = m.TLSContext; c.TLSContext == nil {
-			b.fail(decode.At("cluster_manager.clusters", i)+".cluster_manager_tls", "add cluster_manager.tls_context, or give the cluster its own", "there is no TLS context to use")
-		}
+	}
+	if m.TLSContext != nil && m.TLSContext.Status && !shared {
+		b.warn("cluster_manager.tls_context", "set cluster_manager_tls: true on them, or remove this", "has no effect: no cluster uses it")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/tcp/l4"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,10 +47,15 @@ type (
 func testOptions() Options {
 	return Options{
 		Known: proxyconfig.Known{
-			Protocols:      []string{"Http1", "Http2"},
-			NetworkFilters: []string{"grpc", "proxy", "tcp_proxy"},
-			StreamFilters:  []string{"actuator_filter"},
-			Balancers:      []string{"LB_ROUNDROBIN", "LB_RANDOM"},
+			Protocols:       []string{"Http1", "Http2"},
+			ListenerFilters: []string{"original_dst"},
+			NetworkFilters:  []string{"grpc", "proxy", "tcp_proxy"},
+			StreamFilters:   []string{"actuator_filter"},
+			Balancers:       []string{"LB_ROUNDROBIN", "LB_RANDOM"},
+			L4: func(cfg proxyconfig.L4Proxy, path string) decode.Problems {
+				_, err := l4.NewRoutes(cfg, path)
+				return decode.AsProblems(err, path)
+			},
 		},
 		Kinds: []Kind{
 			{Section: "hellos", Types: []Type{{Name: "helloworld", Doc: "Greets.", Metadata: &struct{}{}}}},
@@ -89,6 +95,7 @@ func TestBothFormatsAndForms(t *testing.T) {
 	groups := [][]string{
 		{"long.json", "long.yaml", "long_aliases.yml"},
 		{"short.yaml", "short.json", "short_env.yaml"},
+		{"proxy.yaml", "proxy.json"},
 	}
 	for _, group := range groups {
 		first, warnings, errs := load(t, dir+group[0], testOptions())

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,25 +120,31 @@ func (g *generator) field(owner reflect.Type, f decode.Field) object {
 	s := g.value(f.Type, f.Tag)
 	switch owner {
 	case reflect.TypeFor[proxyconfig.Proxy]():
-		if f.Key == "downstream_protocol" || f.Key == "upstream_protocol" {
-			s = g.protocols(s)
+		switch f.Key {
+		case "downstream_protocol":
+			s = g.protocols(s, true, true)
+		case "upstream_protocol":
+			s = g.protocols(s, true, false)
 		}
 	case reflect.TypeFor[proxyconfig.RouteAction]():
 		if f.Key == "upstream_protocol" {
-			s = g.protocols(s)
+			s = g.protocols(s, false, false)
 		}
 	case reflect.TypeFor[proxyconfig.Cluster]():
 		if f.Key == "lb_type" && g.opts.Known.Balancers != nil {
 			s = oneOfNames(append([]string{""}, g.opts.Known.Balancers...))
 		}
 	case reflect.TypeFor[proxyconfig.Listener]():
-		if f.Key == "stream_filters" {
+		switch f.Key {
+		case "stream_filters":
 			s = object{"type": "array", "items": g.extension(g.opts.Known.StreamFilters, nil)}
+		case "listener_filters":
+			s = object{"type": "array", "items": g.extension(g.opts.Known.ListenerFilters, nil)}
 		}
 	case reflect.TypeFor[proxyconfig.FilterChain]():
 		if f.Key == "filters" {
 			s = object{"type": "array", "items": g.extension(g.opts.Known.NetworkFilters, map[string]reflect.Type{
-				"proxy": reflect.TypeFor[proxyconfig.Proxy](), GRPCFilterType: reflect.TypeFor[GRPCFilter](),
+				"proxy": reflect.TypeFor[proxyconfig.Proxy](), "tcp_proxy": reflect.TypeFor[proxyconfig.TCPProxy](), GRPCFilterType: reflect.TypeFor[GRPCFilter](),
 			})}
 		}
 	case reflect.TypeFor[Sections](), reflect.TypeFor[ShortForm]():
@@ -169,19 +176,29 @@ func (g *generator) refine(t reflect.Type, s, properties object) {
 	}
 }
 
-func (g *generator) protocols(s object) object {
+// protocols is the schema of a protocol's name; auto allows Auto, and list
+// several names with commas.
+func (g *generator) protocols(s object, auto, list bool) object {
 	if g.opts.Known.Protocols == nil {
 		return s
 	}
-	names := []string{""}
+	var names, patterns []string
 	for _, p := range g.opts.Known.Protocols {
 		for _, form := range []string{p, strings.ToLower(p), strings.ToUpper(p), strings.ToUpper(p[:min(1, len(p))]) + p[min(1, len(p)):]} {
 			if !slices.Contains(names, form) {
-				names = append(names, form)
+				names, patterns = append(names, form), append(patterns, regexp.QuoteMeta(form))
 			}
 		}
 	}
-	return oneOfNames(names)
+	if auto {
+		names = append(names, "Auto", "auto", "AUTO")
+	}
+	forms := oneOfNames(append([]string{""}, names...))
+	if list && len(patterns) > 0 {
+		one := `\s*(` + strings.Join(patterns, "|") + `)\s*`
+		forms["anyOf"] = append(forms["anyOf"].([]any), object{"type": "string", "pattern": "^" + one + "(," + one + ")+$"})
+	}
+	return forms
 }
 
 // oneOfNames allows the names, or a variable that holds one.
