@@ -170,12 +170,16 @@ func (k *ask) begin() error {
 		return k.unsent(k.cl.last)
 	}
 	if k.cl.available() == 0 {
-		return &stream.Error{Kind: stream.Overload, Side: stream.Upstream, Retry: true, Op: "http2 exchange",
-			Err: errors.New("the host allows no further request at a time on this connection")}
+		return &stream.Error{
+			Kind: stream.Overload, Side: stream.Upstream, Retry: true, Op: "http2 exchange",
+			Err: errors.New("the host allows no further request at a time on this connection"),
+		}
 	}
 	if most := s.peer.maxList; most > 0 && listSize(k.req) > int64(most) {
-		return &stream.Error{Kind: stream.TooLarge, Side: stream.Upstream, Op: "write request",
-			Err: errors.New("the header is larger than the host accepts")}
+		return &stream.Error{
+			Kind: stream.TooLarge, Side: stream.Upstream, Op: "write request",
+			Err: errors.New("the header is larger than the host accepts"),
+		}
 	}
 	k.open()
 	return nil
@@ -526,7 +530,7 @@ type responseBody struct{ k *ask }
 // Read implements io.Reader.
 func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.k.x.read(p, b.k.until)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.k.explain("http2 response body", err)
 	}
 	return n, err

@@ -184,8 +184,10 @@ func TestRequestOnTheWire(t *testing.T) {
 		p, cl := host(t)
 		req := post("/a", 3, strings.NewReader("abc"))
 		req.Query, req.HasQuery = "q", true
-		for _, f := range []string{"Content-Type: application/grpc", "Connection: x", "Transfer-Encoding: y", "TE: trailers", "Host: z",
-			"Authorization: secret", "Cookie: a", "X-Token: s", "Proxy-Authorization: p"} {
+		for _, f := range []string{
+			"Content-Type: application/grpc", "Connection: x", "Transfer-Encoding: y", "TE: trailers", "Host: z",
+			"Authorization: secret", "Cookie: a", "X-Token: s", "Proxy-Authorization: p",
+		} {
 			name, value, _ := strings.Cut(f, ": ")
 			req.Header.Add(name, value)
 		}
@@ -376,7 +378,7 @@ func TestEndOfOneExchange(t *testing.T) {
 			return <-got
 		}, stream.Timeout, stream.Upstream},
 		"deadline while the body is sent": {func(ctx context.Context, cl *client, p *peer) result {
-			req := post("/", -1, &endless{n: new(atomic.Int64), closed: make(chan error, 1)})
+			req := post("/", -1, &endless{n: new(atomic.Int64), closed: make(chan struct{}, 1)})
 			req.Limit(time.Now().Add(time.Second))
 			got := send(ctx, cl, req)
 			p.expect("HEADERS 1 ...")
@@ -443,7 +445,7 @@ func TestCloseEarlyAndReleased(t *testing.T) {
 		var released atomic.Int64
 		a, b := conn.Pipe()
 		cl := Protocol{}.NewClient(conn.New(a), protocol.ClientOptions{Released: func() { released.Add(1) }}).(*client)
-		defer cl.Close()
+		defer func() { _ = cl.Close() }()
 		p := newPeer(t, b)
 		p.must(io.ReadFull(b, make([]byte, len(preface))))
 		p.ok(p.fr.WriteSettings())
@@ -504,7 +506,7 @@ func TestConnectionEnds(t *testing.T) {
 				p, cl := host(t)
 				var all []<-chan result
 				for i := range 20 {
-					all = append(all, send(t.Context(), cl, post(fmt.Sprint("/", i), -1, &endless{n: new(atomic.Int64), closed: make(chan error, 1)})))
+					all = append(all, send(t.Context(), cl, post(fmt.Sprint("/", i), -1, &endless{n: new(atomic.Int64), closed: make(chan struct{}, 1)})))
 				}
 				synctest.Wait()
 				start := time.Now()
@@ -528,6 +530,34 @@ func TestConnectionEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Requests that wait for room in the output fail with the connection too.
+func TestConnectionEndsForWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, cl := host(t, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 1000})
+		synctest.Wait()
+		var all []<-chan result
+		for i := range 400 {
+			req := get("/")
+			req.Header.Add("x", strings.Repeat(fmt.Sprint(i), 2000)) // the host does not read
+			all = append(all, send(t.Context(), cl, req))
+		}
+		synctest.Wait()
+		if n := cl.Available(); n < 700 {
+			t.Errorf("%d requests are queued although nothing is read", 1000-n)
+		}
+		start := time.Now()
+		_ = cl.Close()
+		for _, got := range all {
+			if r := <-got; r.err == nil || r.err.Kind != stream.Reset {
+				t.Error(r.err)
+			}
+		}
+		if d := time.Since(start); d != 0 {
+			t.Error(d)
+		}
+	})
 }
 
 // A host that is gone without a word is noticed while somebody waits for it.

@@ -16,18 +16,19 @@ import (
 )
 
 // hop is one step of a way: a client of a protocol, and its server with h behind it.
-func hop(t testing.TB, p protocol.Protocol, h stream.Handler) stream.Handler {
+func hop(ctx context.Context, t testing.TB, p protocol.Protocol, h stream.Handler) stream.Handler {
 	a, b := conn.Pipe()
 	srv, err := p.NewServer(protocol.ServerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := conn.New(b)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
 	go func() {
-		defer c.Close()
-		done <- srv.ServeConn(ctx, c, h)
+		defer close(done)
+		_ = srv.ServeConn(ctx, c, h)
+		_ = c.Close()
 	}()
 	cl := p.NewClient(conn.New(a), protocol.ClientOptions{})
 	t.Cleanup(func() { _ = cl.Close(); cancel(); <-done })
@@ -48,7 +49,7 @@ func eachWay(t *testing.T, h stream.HandlerFunc, f func(t *testing.T, front stre
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f(t, stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-					return hop(t, way[0], hop(t, way[1], handlerFunc(h))).Handle(ctx, req)
+					return hop(ctx, t, way[0], hop(ctx, t, way[1], handlerFunc(h))).Handle(ctx, req)
 				}))
 			})
 		})
@@ -122,7 +123,7 @@ func TestConversionStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Close()
+		defer func() { _ = resp.Close() }()
 		var buf [100]byte
 		for i := range 5 {
 			n, err := resp.Body.Read(buf[:])

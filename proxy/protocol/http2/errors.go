@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	xhttp2 "golang.org/x/net/http2"
-
-	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
 // connError ends a connection: the peer broke the protocol, or asks too much.
@@ -58,6 +56,7 @@ func resetCode(err error) xhttp2.ErrCode {
 }
 
 var (
+	errCut      = errors.New("the peer ended the connection in the middle of the exchange")
 	errClosed   = errors.New("the connection was closed")
 	errGoAway   = errors.New("the host takes no more requests on this connection")
 	errTimeUp   = errors.New("the time limit has passed")
@@ -84,8 +83,3 @@ type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
-
-// badMessage says that the peer's bytes are not a message.
-func badMessage(side stream.Side, op, reason string) *stream.Error {
-	return &stream.Error{Kind: stream.BadMessage, Side: side, Op: op, Err: errors.New(reason)}
-}

@@ -69,8 +69,10 @@ func (x *exchange) clear() {
 	case <-x.sendWake:
 	default:
 	}
-	*x = exchange{s: x.s, owner: x.owner, sendWake: x.sendWake, sendTimer: x.sendTimer, recvTimer: x.recvTimer,
-		recv: receiver{wake: x.recv.wake}}
+	*x = exchange{
+		s: x.s, owner: x.owner, sendWake: x.sendWake, sendTimer: x.sendTimer, recvTimer: x.recvTimer,
+		recv: receiver{wake: x.recv.wake},
+	}
 }
 
 func (x *exchange) signalSend() {
@@ -102,20 +104,31 @@ const (
 // recentIDs remembers how the latest streams have ended, to tell frames that
 // were on their way from frames that must not come.
 type recentIDs struct {
-	ids  [64]uint32
-	how  [64]endedBy
+	list []recentID
 	next int
 }
 
+type recentID struct {
+	id  uint32
+	how endedBy
+}
+
+// maxRecent is more than the streams that may be open at a time by default.
+const maxRecent = 512
+
 func (r *recentIDs) add(id uint32, how endedBy) {
-	r.ids[r.next], r.how[r.next] = id, how
-	r.next = (r.next + 1) % len(r.ids)
+	if len(r.list) < maxRecent {
+		r.list = append(r.list, recentID{id, how})
+		return
+	}
+	r.list[r.next] = recentID{id, how}
+	r.next = (r.next + 1) % maxRecent
 }
 
 func (r *recentIDs) find(id uint32) (bool, endedBy) {
-	for i, v := range r.ids {
-		if v == id {
-			return true, r.how[i]
+	for i := range r.list {
+		if r.list[i].id == id {
+			return true, r.list[i].how
 		}
 	}
 	return false, 0

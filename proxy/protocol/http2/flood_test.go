@@ -204,7 +204,7 @@ func TestSlowReaderStallsWriter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var produced atomic.Int64
-				closed := make(chan error, 1)
+				closed := make(chan struct{}, 1)
 				a, b := conn.Pipe()
 				serve(t, b, protocol.ServerOptions{}, handlerFunc(func(context.Context, *stream.Request) (*stream.Response, error) {
 					return &stream.Response{Status: 200, ContentLength: -1, Body: &endless{n: &produced, closed: closed}}, nil
@@ -247,7 +247,7 @@ func TestSlowReaderStallsWriter(t *testing.T) {
 
 type endless struct {
 	n      *atomic.Int64
-	closed chan error
+	closed chan struct{}
 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -256,7 +256,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func (e *endless) Close() error {
-	e.closed <- nil
+	e.closed <- struct{}{}
 	return nil
 }
 
@@ -341,7 +341,7 @@ func TestWindowViolations(t *testing.T) {
 // Streams share the connection frame by frame.
 func TestFairness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		closed := make(chan error, 10)
+		closed := make(chan struct{}, 10)
 		var n atomic.Int64
 		p, _, _ := caller(t, protocol.ServerOptions{}, handlerFunc(func(context.Context, *stream.Request) (*stream.Response, error) {
 			return &stream.Response{Status: 200, ContentLength: -1, Body: &endless{&n, closed}}, nil

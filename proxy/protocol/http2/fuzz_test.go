@@ -47,8 +47,10 @@ func seeds(f *testing.F, head ...string) {
 		}),
 		script(func(fr *xhttp2.Framer, block func(...string) []byte) {
 			b := block(with(head, "x: y", "cookie: a")...)
-			_ = fr.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: b[:3], PadLength: 9,
-				Priority: xhttp2.PriorityParam{StreamDep: 5, Weight: 3}})
+			_ = fr.WriteHeaders(xhttp2.HeadersFrameParam{
+				StreamID: 1, BlockFragment: b[:3], PadLength: 9,
+				Priority: xhttp2.PriorityParam{StreamDep: 5, Weight: 3},
+			})
 			_ = fr.WriteContinuation(1, false, b[3:5])
 			_ = fr.WriteContinuation(1, true, b[5:])
 			_ = fr.WriteData(1, false, []byte("abc"))

@@ -55,7 +55,7 @@ func (s *testService) StreamingInputCall(in grpc.ClientStreamingServer[pb.Stream
 	total := 0
 	for {
 		m, err := in.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return in.SendAndClose(&pb.StreamingInputCallResponse{AggregatedPayloadSize: int32(total)})
 		}
 		if err != nil {
@@ -78,7 +78,7 @@ func (s *testService) StreamingOutputCall(req *pb.StreamingOutputCallRequest, ou
 func (s *testService) FullDuplexCall(both grpc.BidiStreamingServer[pb.StreamingOutputCallRequest, pb.StreamingOutputCallResponse]) error {
 	for {
 		m, err := both.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -185,7 +185,8 @@ func TestGRPCUnary(t *testing.T) {
 	md := metadata.Pairs("x-initial", "a", "x-trailing-bin", "\x00\xab")
 	var head, tail metadata.MD
 	reply, err := tc.UnaryCall(metadata.NewOutgoingContext(ctx, md), &pb.SimpleRequest{
-		ResponseSize: 314159, Payload: &pb.Payload{Body: make([]byte, 271828)}}, grpc.Header(&head), grpc.Trailer(&tail))
+		ResponseSize: 314159, Payload: &pb.Payload{Body: make([]byte, 271828)},
+	}, grpc.Header(&head), grpc.Trailer(&tail))
 	if err != nil || len(reply.Payload.Body) != 314159 {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestGRPCStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := out.Recv(); err != io.EOF {
+	if _, err := out.Recv(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 }
@@ -252,7 +253,7 @@ func TestGRPCPingPong(t *testing.T) {
 		}
 	}
 	_ = both.CloseSend()
-	if _, err := both.Recv(); err != io.EOF {
+	if _, err := both.Recv(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	empty, err := tc.FullDuplexCall(soon(t))
@@ -260,7 +261,7 @@ func TestGRPCPingPong(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = empty.CloseSend()
-	if _, err := empty.Recv(); err != io.EOF {
+	if _, err := empty.Recv(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	// The host ends the call while the caller could go on.
@@ -298,7 +299,9 @@ func TestGRPCDeadlineOfTheProxy(t *testing.T) {
 	if _, err := tc.EmptyCall(soon(t), &pb.Empty{}); status.Code(err) != codes.DeadlineExceeded {
 		t.Fatal(err)
 	}
-	<-svc.ended
+	if err := <-svc.ended; err == nil {
+		t.Fatal("the host's call went on")
+	}
 }
 
 func TestGRPCCancel(t *testing.T) {
@@ -383,7 +386,7 @@ func TestGRPCManyStreams(t *testing.T) {
 				}
 			}
 			_ = both.CloseSend()
-			if _, err := both.Recv(); err != io.EOF {
+			if _, err := both.Recv(); !errors.Is(err, io.EOF) {
 				t.Error(err)
 			}
 		})

@@ -72,7 +72,7 @@ func (Protocol) NewServer(opts protocol.ServerOptions) (protocol.Server, error) 
 	o := DefaultOptions()
 	warnings, err := decode.Into(&o, opts.Extend, opts.Path)
 	for _, w := range warnings {
-		opts.Log.Warn(w.String())
+		opts.Log.Warn("a protocol option is not what it seems", "warning", w.String())
 	}
 	if err != nil {
 		return nil, err

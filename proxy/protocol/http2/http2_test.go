@@ -7,15 +7,14 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
-	xhttp2 "golang.org/x/net/http2"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,7 +70,7 @@ func serve(t testing.TB, nc net.Conn, opts protocol.ServerOptions, h stream.Hand
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		done <- srv.ServeConn(ctx, c, h)
 	}()
 	over, result := false, error(nil)
@@ -121,7 +120,7 @@ func fetch(t testing.TB, h stream.Handler, req *stream.Request) (status int, bod
 	if err != nil {
 		t.Fatalf("%s %s: %v", req.Method, req.Path, err)
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }()
 	all, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatalf("%s %s: body: %v", req.Method, req.Path, err)
@@ -155,68 +154,85 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// netClient speaks with our server as golang.org/x/net/http2 does.
-func netClient(t testing.TB, h stream.HandlerFunc) *http.Client {
-	tr := &xhttp2.Transport{AllowHTTP: true, DisableCompression: true}
-	a, b := conn.Pipe()
-	serve(t, b, protocol.ServerOptions{}, handlerFunc(h))
-	cc, err := tr.NewClientConn(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cc.Close() })
-	return &http.Client{Transport: cc}
+// unencrypted has net/http speak HTTP/2 without TLS.
+func unencrypted() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }
 
 func TestServerWithNetHTTP(t *testing.T) {
-	hc := netClient(t, echo)
-	for range 3 {
-		req, _ := http.NewRequest("POST", "http://x/abc?d=e", io.MultiReader(strings.NewReader(strings.Repeat("x", 100000)), strings.NewReader("y")))
-		req.Trailer = http.Header{"X-T": {"v"}}
-		resp, err := hc.Do(req)
+	tr := &http.Transport{Protocols: unencrypted(), DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	url := "http://" + listen(t, protocol.ServerOptions{}, echo) + "/abc?d=e"
+	do := func(method string, body io.Reader) (*http.Response, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := io.ReadAll(resp.Body)
-		if len(d) != 100001 || err != nil || resp.Trailer.Get("X-T") != "v" {
-			t.Fatal(len(d), err, resp.Trailer)
+		if body != nil {
+			req.Trailer = http.Header{"X-T": {"v"}}
 		}
-		resp, err = hc.Get("http://x/abc?d=e")
+		resp, err := tr.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err = io.ReadAll(resp.Body)
-		if string(d) != "GET /abc?d=e " || err != nil || resp.ContentLength != int64(len(d)) {
-			t.Fatal(string(d), err)
+		defer func() { _ = resp.Body.Close() }()
+		all, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return resp, string(all)
 	}
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			long := strings.Repeat("x", 100000)
+			if resp, body := do("POST", io.MultiReader(strings.NewReader(long), strings.NewReader("y"))); body != long+"y" || resp.Trailer.Get("X-T") != "v" { //nolint:bodyclose // do closes it
+				t.Error(len(body), resp.Trailer)
+			}
+			if resp, body := do("GET", nil); body != "GET /abc?d=e " || resp.ContentLength != int64(len(body)) || resp.ProtoMajor != 2 { //nolint:bodyclose // do closes it
+				t.Error(body, resp.ContentLength)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestClientWithNetHTTP(t *testing.T) {
-	a, b := conn.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		new(xhttp2.Server).ServeConn(b, &xhttp2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Trailer", "X-T")
-			w.Header().Set("X-Path", r.URL.String())
-			n, err := io.Copy(w, r.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			w.Header().Set("X-T", fmt.Sprint(n))
-		})})
-	}()
-	t.Cleanup(func() { _ = b.Close(); <-done })
-	cl := dial(t, a)
-	for range 3 {
-		long := strings.Repeat("x", 1<<20)
-		_, body, trailer := fetch(t, cl, post("/u?v", -1, strings.NewReader(long)))
-		if body != long || trailer["x-t"] != fmt.Sprint(len(long)) {
-			t.Fatal(len(body), trailer)
-		}
-		if status, body, _ := fetch(t, cl, get("/")); status != 200 || body != "" {
-			t.Fatal(status, body)
-		}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
+	srv := &http.Server{Protocols: unencrypted(), ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-T")
+		n, err := io.Copy(w, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("X-T", fmt.Sprint(n))
+	})}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close(); <-served })
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := dial(t, nc)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			long := strings.Repeat("x", 1<<20)
+			_, body, trailer := fetch(t, cl, post("/u?v", -1, strings.NewReader(long)))
+			if body != long || trailer["x-t"] != fmt.Sprint(len(long)) {
+				t.Error(len(body), trailer)
+			}
+			if status, body, _ := fetch(t, cl, get("/")); status != 200 || body != "" {
+				t.Error(status, body)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -287,10 +287,12 @@ func (t *turns) leave(x *exchange) {
 	}
 }
 
+// clear has all of them look why they wait no longer.
 func (t *turns) clear() {
 	for _, list := range [...][]*exchange{t.heads, t.bodies} {
 		for i, x := range list {
 			x.queued = false
+			x.signalSend()
 			list[i] = nil
 		}
 	}

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"errors"
 	"io"
 	"sync"
 )
@@ -160,7 +161,7 @@ func (b *receiver) take(p []byte) (n int, err error, wait bool) {
 		}
 	}
 	if b.held == 0 && b.err != nil && !b.filling {
-		if n > 0 && b.err != io.EOF {
+		if n > 0 && !errors.Is(b.err, io.EOF) {
 			return n, nil, false
 		}
 		return n, b.err, false
@@ -199,7 +200,7 @@ func (b *receiver) drop() {
 func (b *receiver) ready() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err == io.EOF || b.closed
+	return b.closed || errors.Is(b.err, io.EOF)
 }
 
 // buffered reports whether a read returns at once.

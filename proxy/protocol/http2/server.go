@@ -508,7 +508,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if most := k.sc.srv.limits.MaxBodyBytes; most > 0 && info.BytesIn > most {
 		return 0, &stream.Error{Kind: stream.TooLarge, Side: stream.Downstream, Op: "read request body"}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = bodyError(err)
 	}
 	return n, err

@@ -162,8 +162,11 @@ func TestRefusedRequests(t *testing.T) {
 		"expectation":     {with(basic, "expect: money"), true, []string{"HEADERS 1 [:status=417] END"}, "417 GET downstream bad message"},
 		"too many fields": {many, true, []string{"HEADERS 1 [:status=431] END"}, "431 GET downstream too large"},
 		"long header":     {with(basic, "x: "+strings.Repeat("y", 70000)), true, []string{"HEADERS 1 [:status=431] END"}, "431 GET downstream too large"},
-		"long body": {with(basicPost, "content-length: 1001"), false,
-			[]string{"HEADERS 1 [:status=413] END", "RST 1 NO_ERROR"}, "413 POST downstream too large"},
+		"long body": {
+			with(basicPost, "content-length: 1001"), false,
+			[]string{"HEADERS 1 [:status=413] END", "RST 1 NO_ERROR"},
+			"413 POST downstream too large",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -310,8 +313,10 @@ func TestErrorAnswers(t *testing.T) {
 		"one way": {func(context.Context, *stream.Request) (*stream.Response, error) {
 			return stream.NoResponse, nil
 		}, []string{"HEADERS 1 [:status=202] END"}},
-		"panic": {func(context.Context, *stream.Request) (*stream.Response, error) { panic("oh") },
-			[]string{"RST 1 INTERNAL_ERROR"}},
+		"panic": {
+			func(context.Context, *stream.Request) (*stream.Response, error) { panic("oh") },
+			[]string{"RST 1 INTERNAL_ERROR"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -193,6 +193,7 @@ func (s *session) quiet() {
 	s.block.quiet()
 	s.mu.Lock()
 	s.encoder.quiet()
+	s.recent = recentIDs{} // what was on its way has come
 	s.mu.Unlock()
 	s.role.quiet()
 }
@@ -341,6 +342,9 @@ func (s *session) fail(err error) {
 		return
 	}
 	s.err = err
+	if errors.Is(err, io.EOF) {
+		err = errCut // io.EOF is how a body ends that is whole
+	}
 	for id, x := range s.streams {
 		delete(s.streams, id)
 		x.gone = true
