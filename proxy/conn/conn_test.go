@@ -137,6 +137,16 @@ func TestConnDrain(t *testing.T) {
 			}
 		})
 	}
+	pair(t, func(t *testing.T, c *Conn, peer *PipeConn) { // a request has begun
+		time.AfterFunc(time.Hour, func() { write(t, peer, "a") })
+		if err := c.WaitRequest(0); err != nil {
+			t.Fatal(err)
+		}
+		c.Drain()
+		if err := c.WaitRequest(0); err != nil {
+			t.Errorf("with a byte at hand: %v", err)
+		}
+	})
 	pair(t, func(t *testing.T, c *Conn, peer *PipeConn) { // not idle: what is read is read to its end
 		write(t, peer, "a")
 		if err := c.WaitRequest(0); err != nil {
@@ -210,6 +220,15 @@ func TestWriteLimits(t *testing.T) {
 		c.Timeout = time.Minute
 		_ = c.SetWriteDeadline(time.Time{})
 		if err := filled(c); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute+time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+	pair(t, func(t *testing.T, c *Conn, _ *PipeConn) { // but not longer than until the next limit
+		c.Timeout = time.Minute
+		write(t, c, "x")
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+		start := time.Now()
+		if err := filled(c); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})

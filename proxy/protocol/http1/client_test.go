@@ -630,6 +630,7 @@ func TestEarlyAnswer(t *testing.T) {
 		go func() {
 			d.gets(t, head)
 			_ = d.host.CloseRead()
+			time.Sleep(lastWords / 2)
 			_, _ = io.WriteString(d.host, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
 			time.Sleep(time.Minute)
 			_, _ = io.WriteString(d.host, "ok")
@@ -641,6 +642,61 @@ func TestEarlyAnswer(t *testing.T) {
 		if got := read(t, resp); got != "ok" {
 			t.Errorf("got %q", got)
 		}
+		d.state(t, 1, false)
+	})
+}
+
+// An answer may come before the last bytes of the request have been taken. If
+// they are taken soon after it, the connection is as good as before.
+func TestLastWrite(t *testing.T) {
+	for _, c := range []struct {
+		taken time.Duration // 0: never
+		alive bool
+	}{{lastWrite / 2, true}, {2 * lastWrite, false}, {0, false}} {
+		bubble(t, func(t *testing.T) {
+			d := dial(t)
+			const size = 64 << 10 // with its head, a little more than the pipe holds
+			var host sync.WaitGroup
+			defer host.Wait()
+			defer func() { _ = d.host.Close() }()
+			host.Go(func() {
+				_, _ = io.WriteString(d.host, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				if time.Sleep(c.taken); c.taken > 0 {
+					_, _ = io.Copy(io.Discard, d.host)
+				}
+			})
+			resp, err := d.Handle(t.Context(), post(io.MultiReader(strings.NewReader(strings.Repeat("x", size))), size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			start := time.Now()
+			_ = resp.Close()
+			if took := time.Since(start); took != min(c.taken, lastWrite) && c.taken > 0 {
+				t.Errorf("Close took %v", took)
+			}
+			d.state(t, 1, c.alive)
+		})
+	}
+}
+
+// A context that ends between the last byte of an answer and its Close takes
+// the connection with it: nobody may be given it again.
+func TestCanceledBeforeClose(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := dial(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		d.answers(t, getHead, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		resp, err := d.Handle(ctx, get("/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "hi" {
+			t.Errorf("got %q, %v", got, err)
+		}
+		cancel()
+		synctest.Wait()
+		_ = resp.Close()
 		d.state(t, 1, false)
 	})
 }

@@ -29,7 +29,7 @@ type requestBody struct {
 
 var (
 	errBodyClosed = errors.New("the request body was closed")
-	errNotSent    = errors.New("the request was answered before its body was asked for")
+	errClosedBody = &stream.Error{Kind: stream.Reset, Op: "read request body", Err: errBodyClosed}
 	errTooLarge   = &stream.Error{Kind: stream.TooLarge, Side: stream.Downstream, Op: "read request body"}
 )
 
@@ -68,9 +68,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if max := b.x.s.limits.MaxBodyBytes; max > 0 && info.BytesIn > max {
 		n, err, b.r.err = 0, errTooLarge, errTooLarge
 	}
-	if b.leave(); b.r.done() {
+	closed := b.leave()
+	switch {
+	case b.r.done():
 		b.x.watch.start()
-	} else if err != nil {
+	case err != nil && closed:
+		err = errClosedBody
+	case err != nil:
 		err = bodyError(err)
 	}
 	return n, err
@@ -81,12 +85,11 @@ func (b *requestBody) enter() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return &stream.Error{Kind: stream.Reset, Op: "read request body", Err: errBodyClosed}
+		return errClosedBody
 	}
-	if b.expect && !b.r.buffered() {
-		if b.answered {
-			return &stream.Error{Kind: stream.Reset, Op: "read request body", Err: errNotSent}
-		}
+	// Once answered, nobody may be told to go on; callers may do so all the
+	// same after a while, and the host may count on it.
+	if b.expect && !b.answered && !b.r.buffered() {
 		b.x.c.NotAfter = b.x.req.Deadline
 		if _, err := b.x.c.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
 			return bodyError(err)
@@ -101,7 +104,8 @@ func (b *requestBody) enter() error {
 	return nil
 }
 
-func (b *requestBody) leave() {
+// leave is the end of a Read. It reports whether Close has come meanwhile.
+func (b *requestBody) leave() (closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
@@ -109,6 +113,7 @@ func (b *requestBody) leave() {
 		_ = b.x.c.SetReadDeadline(time.Time{})
 	}
 	b.cond.Broadcast()
+	return b.closed
 }
 
 // bodyError says what a request body's failure means to the layers above.

@@ -50,11 +50,6 @@ func (s *sender) fail(err error) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, errNotSent) {
-		// The answer is on its way to the caller already.
-		s.cl.finish(errNotWhole)
-		return
-	}
 	_, source := errors.AsType[*readError](err)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -331,6 +331,24 @@ func TestContinue(t *testing.T) {
 		wantError(t, <-failed, stream.Reset, stream.Local, false)
 		s.closed(t)
 	})
+	bubble(t, func(t *testing.T) { // a caller who sends all the same is heard
+		s := serve(t, stream.HandlerFunc(func(_ context.Context, req *stream.Request) (*stream.Response, error) {
+			return flow(req.Body), nil
+		}))
+		s.send(t, request)
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = s.r.ReadString('\n'); err != nil || strings.Contains(line, "100") {
+				t.Fatal(line, err)
+			}
+		}
+		time.Sleep(time.Second) // what curl waits for
+		s.send(t, "hello")
+		rest, err := io.ReadAll(s.r)
+		if want := "5\r\nhello\r\n0\r\n\r\n"; err != nil || string(rest) != want {
+			t.Errorf("got %q, %v", rest, err)
+		}
+	})
 }
 
 func TestSlowHead(t *testing.T) {
@@ -773,6 +791,14 @@ func TestDeadline(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.send(t, "llo")
 			s.want(t, 200, "POST /later hello")
+			// Nor does it reach a request that is there already.
+			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel")
+			synctest.Wait()
+			s.send(t, "loPOST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
+			s.want(t, 200, "POST /read hello")
+			time.Sleep(time.Hour)
+			s.send(t, "llo")
+			s.want(t, 200, "POST /later hello")
 			start := time.Now()
 			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
 			resp := s.answer(t, "POST")
@@ -803,7 +829,7 @@ func TestCloseWhileReading(t *testing.T) {
 			}()
 			time.Sleep(time.Second)
 			_ = req.Body.Close()
-			wantError(t, <-failed, stream.Timeout, stream.Downstream, false)
+			wantError(t, <-failed, stream.Reset, stream.Local, false)
 			_ = req.Body.Close()
 			_, err := req.Body.Read(make([]byte, 1))
 			wantError(t, err, stream.Reset, stream.Local, false)
