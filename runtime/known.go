@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"strings"
+
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy"
@@ -17,7 +19,7 @@ import (
 func (t Tables) ConfigOptions() config.Options {
 	known := proxyconfig.Known{
 		ListenerFilters: []string{origdst.FilterType},
-		NetworkFilters:  []string{proxy.ProxyFilter, proxy.TCPFilter, config.GRPCFilterType},
+		NetworkFilters:  []string{proxy.ProxyFilter, proxy.TCPFilter, proxy.UDPFilter, config.GRPCFilterType},
 		StreamFilters:   []string{actuator.FilterName},
 		TLS:             checkTLS,
 		Capture: func(l *proxyconfig.Listener, path string) (warnings, errs decode.Problems) {
@@ -50,14 +52,30 @@ func (t Tables) ConfigOptions() config.Options {
 // names that crypto/tls does not know.
 func checkTLS(list []proxyconfig.TLS, server bool, path func(i int) string) (warnings, errs decode.Problems) {
 	if server {
-		_, warnings, err := tlscontext.NewServer(list, nil, path)
-		return warnings, decode.AsProblems(err, path(0))
+		_, w, err := tlscontext.NewServer(list, nil, path)
+		warnings, errs = w, decode.AsProblems(err, path(0))
+	} else {
+		for i, cfg := range list {
+			_, w, err := tlscontext.NewClient(cfg, nil, path(i))
+			warnings, errs = append(warnings, w...), append(errs, decode.AsProblems(err, path(i))...)
+		}
 	}
-	for i, cfg := range list {
-		_, w, err := tlscontext.NewClient(cfg, nil, path(i))
-		warnings, errs = append(warnings, w...), append(errs, decode.AsProblems(err, path(i))...)
+	for _, cfg := range list {
+		hideKey(warnings, cfg.PrivateKey)
+		hideKey(errs, cfg.PrivateKey)
 	}
 	return warnings, errs
+}
+
+// hideKey removes a private key from messages. It is there when it is no PEM
+// text: then it is taken for the name of a file, "open …: no such file".
+func hideKey(ps decode.Problems, key string) {
+	if key == "" {
+		return
+	}
+	for i := range ps {
+		ps[i].Message = strings.ReplaceAll(ps[i].Message, " "+key+": ", " "+decode.Hidden+": ")
+	}
 }
 
 func kind[T any](section string, rows []components.Row[T]) config.Kind {
