@@ -26,7 +26,7 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 	defer s.applying.Unlock()
 	s.mu.Lock()
 	before, stopped := s.clusters, s.stopped
-	current := maps.Clone(s.listeners)
+	current, packets := maps.Clone(s.listeners), maps.Clone(s.packets)
 	s.mu.Unlock()
 	if stopped {
 		return errStopped
@@ -38,7 +38,7 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	p := &plan{s: s, removed: current}
+	p := &plan{s: s, removed: current, packetsRemoved: packets}
 	if err = p.make(ctx, snapshot, clusters); err == nil && !p.commit(clusters) {
 		err = errStopped
 	}
@@ -63,6 +63,9 @@ type plan struct {
 	removed map[string]*frontend
 	// replaced are the stacks that commit took out of use.
 	replaced []*stack
+	// The same for listeners for datagrams; one that changes is another.
+	packetsAdded   []*datagrams
+	packetsRemoved map[string]*datagrams
 }
 
 // update is a listener that stays, with its new stack.
@@ -96,6 +99,12 @@ func (p *plan) make(ctx context.Context, snapshot *config.Snapshot, clusters *cl
 			continue
 		}
 		seen[cfg.Name] = true
+		if cfg.Network == udpNetwork {
+			if err := p.planDatagrams(ctx, cfg, path); err != nil {
+				problems = append(problems, decode.AsProblems(err, path)...)
+			}
+			continue
+		}
 		st, err := s.build(snapshot, cfg, clusters, path)
 		if err != nil {
 			problems = append(problems, decode.AsProblems(err, path)...)
@@ -175,6 +184,14 @@ func (p *plan) commit(clusters *cluster.Manager) bool {
 		f.listener.StopAccepting() // its socket is closed when Apply returns
 		s.work.Go(func() { s.retire(f) })
 	}
+	for name, d := range p.packetsRemoved {
+		d.end()
+		delete(s.packets, name)
+	}
+	for _, d := range p.packetsAdded {
+		s.packets[d.cfg.Name] = d
+		s.startDatagrams(d)
+	}
 	s.clusters = clusters
 	return true
 }
@@ -186,6 +203,9 @@ func (p *plan) undo() {
 	}
 	for _, u := range p.updated {
 		u.stack.release()
+	}
+	for _, d := range p.packetsAdded {
+		d.end()
 	}
 }
 

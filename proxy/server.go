@@ -89,6 +89,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[string]*frontend
+	packets   map[string]*datagrams
 	retiring  map[*frontend]struct{}
 	clusters  *cluster.Manager
 	channels  map[*Channel]struct{}
@@ -110,6 +111,7 @@ func New(ctx context.Context, opts Options, snapshot *config.Snapshot) (*Server,
 	s := &Server{
 		opts:      opts,
 		listeners: make(map[string]*frontend),
+		packets:   make(map[string]*datagrams),
 		retiring:  make(map[*frontend]struct{}),
 		channels:  make(map[*Channel]struct{}),
 		failed:    make(chan error, 1),
@@ -130,12 +132,17 @@ func (s *Server) start(f *frontend) {
 	}
 	s.work.Go(func() {
 		if err := f.listener.Accept(); err != nil {
-			select {
-			case s.failed <- err:
-			default:
-			}
+			s.fail(err)
 		}
 	})
+}
+
+// fail ends Run with err, the first one that there is.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
 }
 
 // Run accepts connections until ctx ends or the server is shut down (nil), or
@@ -154,6 +161,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.running = true
 	for _, f := range s.listeners {
 		s.start(f)
+	}
+	for _, d := range s.packets {
+		s.startDatagrams(d)
 	}
 	s.mu.Unlock()
 	rctx, stop := context.WithCancel(ctx)
@@ -224,6 +234,9 @@ func (s *Server) Close() {
 	fronts := slices.Collect(maps.Values(s.listeners))
 	channels := slices.Collect(maps.Keys(s.channels))
 	clusters := s.clusters
+	for _, d := range s.packets {
+		d.end()
+	}
 	s.mu.Unlock()
 	s.end()
 	for _, c := range channels {
@@ -264,13 +277,16 @@ type ListenerStatus struct {
 func (s *Server) Listeners() []ListenerStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]ListenerStatus, 0, len(s.listeners))
-	for _, name := range slices.Sorted(maps.Keys(s.listeners)) {
-		f := s.listeners[name]
+	list := make([]ListenerStatus, 0, len(s.listeners)+len(s.packets))
+	for name, f := range s.listeners {
 		st := ListenerStatus{Name: name, Addr: f.listener.Addr(), Serves: f.serves(), Connections: f.listener.Connections()}
 		st.Accepted, st.Refused = f.listener.Counts()
 		list = append(list, st)
 	}
+	for _, d := range s.packets {
+		list = append(list, d.status())
+	}
+	slices.SortFunc(list, func(a, b ListenerStatus) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 

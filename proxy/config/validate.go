@@ -61,7 +61,7 @@ func (p Paths) of(list, fallback, name string, i int) string {
 // Names that MOSN's users may have in their files and that have no code here yet.
 var (
 	unbuiltProtocols      = []string{"bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
-	unbuiltNetworkFilters = []string{"udp_proxy", "tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
+	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault", "fault_inject", "faulttolerance", "gzip",
 		"header_to_metadata", "ip_access", "mirror", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
@@ -184,13 +184,14 @@ type binding struct {
 	listener, path, text string
 	socket               string // path of a unix socket, or ""
 	host, port           string
+	datagrams            bool // ports of udp are others than those of tcp
 }
 
 func (b binding) overlaps(o binding) bool {
 	if b.socket != "" || o.socket != "" {
 		return b.socket == o.socket
 	}
-	return b.port == o.port && b.port != "0" && (b.host == o.host || wildcard(b.host) || wildcard(o.host))
+	return b.datagrams == o.datagrams && b.port == o.port && b.port != "0" && (b.host == o.host || wildcard(b.host) || wildcard(o.host))
 }
 
 func wildcard(host string) bool {
@@ -205,10 +206,9 @@ func (v *validator) address(path, at string, l *Listener) (b binding, ok bool) {
 	switch l.Network {
 	case "", "tcp", "unix":
 	case "udp":
-		v.fail(decode.Join(path, "network"), "known: tcp, unix", `this version knows the network "udp" but has no code behind it yet`)
-		return b, false
+		b.datagrams = true
 	default:
-		v.fail(decode.Join(path, "network"), "known: tcp, unix", "unknown network %q", l.Network)
+		v.fail(decode.Join(path, "network"), "known: tcp, udp, unix", "unknown network %q", l.Network)
 		return b, false
 	}
 	if l.Address == "" {

@@ -11,6 +11,7 @@ import (
 const (
 	proxyFilter = "proxy"
 	tcpFilter   = "tcp_proxy"
+	udpFilter   = "udp_proxy"
 )
 
 func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
@@ -34,6 +35,7 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 		if l.Inspector && !chain.secured() {
 			v.warn(decode.Join(path, "inspector"), "add a tls_context with status: true, or remove inspector", "has no effect: no TLS context is switched on")
 		}
+		v.datagrams(decode.Join(at, "filters"), l, chain.Filters)
 		proxied = v.chain(decode.Join(at, "filters"), chain.Filters, routers) || proxied
 	}
 	for i, f := range l.StreamFilters {
@@ -69,7 +71,11 @@ func (v *validator) chain(path string, filters []Extension, routers map[string]b
 			p := v.proxy(decode.Join(at, "config"), f.Config, routers)
 			proxied, fallback = true, fallback || i == 0 && p.Fallback
 		case tcpFilter:
-			v.tcpProxy(decode.Join(at, "config"), f.Config)
+			var p TCPProxy
+			v.passes(decode.Join(at, "config"), f.Config, &p, &p.L4Proxy)
+		case udpFilter:
+			var p UDPProxy
+			v.passes(decode.Join(at, "config"), f.Config, &p, &p.L4Proxy)
 		}
 	}
 	v.reached(path, filters, fallback)
@@ -190,19 +196,31 @@ func (v *validator) protocols(path string, p *Proxy) {
 	}
 }
 
-// tcpProxy checks the configuration of a "tcp_proxy".
-func (v *validator) tcpProxy(path string, config map[string]any) {
-	var p TCPProxy
-	warnings, err := decode.Into(&p, config, path)
+// datagrams checks that listeners for udp, and only they, pass datagrams on.
+func (v *validator) datagrams(path string, l *Listener, filters []Extension) {
+	if l.Network == "udp" && (len(filters) != 1 || filters[0].Type != udpFilter) {
+		v.fail(path, "write filters: [{type: udp_proxy, config: {cluster: …}}]", "a listener for udp has exactly one network filter, udp_proxy")
+	}
+	for i, f := range filters {
+		if f.Type == udpFilter && l.Network != "udp" {
+			v.fail(decode.Join(decode.At(path, i), "type"), "set network: udp, or use tcp_proxy", "udp_proxy needs a listener for udp")
+		}
+	}
+}
+
+// passes checks the configuration of a "tcp_proxy" or "udp_proxy": it is
+// decoded into dst, of which l4 is a part.
+func (v *validator) passes(path string, config map[string]any, dst any, l4 *L4Proxy) {
+	warnings, err := decode.Into(dst, config, path)
 	v.add(warnings, decode.AsProblems(err, path))
 	if err != nil {
 		return
 	}
 	if v.known.L4 != nil {
-		v.add(nil, v.known.L4(p.L4Proxy, path))
+		v.add(nil, v.known.L4(*l4, path))
 	}
-	v.passedTo(decode.Join(path, "cluster"), p.Cluster)
-	for i, r := range p.Routes {
+	v.passedTo(decode.Join(path, "cluster"), l4.Cluster)
+	for i, r := range l4.Routes {
 		v.passedTo(decode.Join(decode.At(decode.Join(path, "routes"), i), "cluster"), r.Cluster)
 	}
 }

@@ -59,7 +59,7 @@ func TestAddresses(t *testing.T) {
 		"same socket":            {listeners: []config.Listener{listener("a", "unix", "/tmp/x/../a"), listener("b", "", "unix:/tmp/a")}, want: []string{`listeners[1].address: unix:/tmp/a is taken by the listener "a", listeners[0], which has /tmp/x/../a (choose another address)`}},
 		"long socket":            {listeners: []config.Listener{listener("a", "unix", strings.Repeat("x", 108))}, want: []string{`listeners[0].address: "` + strings.Repeat("x", 108) + `" is no path of a unix socket (a path of 1 to 107 bytes)`}},
 		"no port":                {listeners: []config.Listener{listener("a", "", "h")}, want: []string{`listeners[0].address: "h" is no address: missing port in address (write host:port, for example "127.0.0.1:8080")`}},
-		"unknown network":        {listeners: []config.Listener{listener("a", "tcp4", "h:1")}, want: []string{`listeners[0].network: unknown network "tcp4" (known: tcp, unix)`}},
+		"unknown network":        {listeners: []config.Listener{listener("a", "tcp4", "h:1")}, want: []string{`listeners[0].network: unknown network "tcp4" (known: tcp, udp, unix)`}},
 		"no name":                {listeners: []config.Listener{listener("", "", "h:1")}, want: []string{`listeners[0].name: the listener has no name (give it a name)`}},
 	} {
 		warnings, errs := snapshot(tt.listeners...).Validate(known())

@@ -77,7 +77,7 @@ func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Opti
 	must(t, err)
 	s.known = config.Known{
 		Protocols:      o.Protocols.Names(),
-		NetworkFilters: append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter, proxy.TCPFilter),
+		NetworkFilters: append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter, proxy.TCPFilter, proxy.UDPFilter),
 		StreamFilters:  o.Filters.Names(),
 		Balancers:      o.Balancers.Names(),
 	}
