@@ -46,6 +46,7 @@ demo: ## run every demo against an in-process runtime
 	@$(GO) build -o $(TOOLS)/test ./tools/test
 	@$(TOOLS)/test -fresh $(TESTFLAGS) -- ./demo/...
 
-bench: build ## measure against the direct calls and print ratios; BENCHFLAGS='-short' takes 20 s
+bench: ## measure against the direct calls and print ratios; BENCHFLAGS=-short takes a minute and a half
 	@$(GO) build -o $(TOOLS)/bench ./tools/bench
-	@$(TOOLS)/bench $(BENCHFLAGS)
+	@$(GO) build -trimpath -overlay tools/bench/overlay.json -ldflags '$(LDFLAGS)' -o $(TOOLS)/ottavo-bench ./cmd/ottavo
+	@$(TOOLS)/bench -sidecar=$(TOOLS)/ottavo-bench $(BENCHFLAGS)

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -60,23 +62,34 @@ func fakeSidecar(file string) error {
 			Listeners []struct{ Name, Address string }
 		}
 		ClusterManager struct {
-			Clusters []struct{ Hosts []struct{ Address string } }
+			Clusters []struct {
+				Name  string
+				Hosts []struct{ Address string }
+			}
 		} `json:"cluster_manager"`
 	}
 	if err := json.Unmarshal(text, &config); err != nil {
 		return err
 	}
+	cluster, service := map[string]string{}, ""
+	for _, c := range config.ClusterManager.Clusters {
+		service = c.Hosts[0].Address
+		cluster[c.Name] = service
+	}
 	address := map[string]string{}
 	for _, l := range config.Servers[0].Listeners {
 		address[l.Name] = l.Address
+		if err := fakeListener(l.Name, l.Address, cluster[l.Name]); err != nil {
+			return err
+		}
 	}
-	api, err := net.Listen("tcp", address["grpc"])
+	api, err := net.Listen("tcp", address["api"])
 	if err != nil {
 		return err
 	}
 	server := grpc.NewServer()
 	runtimev1.RegisterRuntimeServer(server, &forwarder{
-		client: &fasthttp.HostClient{Addr: config.ClusterManager.Clusters[0].Hosts[0].Address},
+		client: &fasthttp.HostClient{Addr: service},
 		fail:   os.Getenv("FAKE_SIDECAR") == "fails",
 	})
 	go func() { _ = server.Serve(api) }()
@@ -95,8 +108,49 @@ func fakeSidecar(file string) error {
 	return nil
 }
 
+// fakeListener passes on the bytes of a listener that has a cluster of its name,
+// and answers the requests of one named "web".
+func fakeListener(name, address, host string) error {
+	if host == "" && name != "web" {
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	if name == "web" {
+		protocols := onlyHTTP2()
+		protocols.SetHTTP1(true)
+		server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("ok"))
+		})}
+		go func() { _ = server.Serve(l) }()
+		return nil
+	}
+	go func() {
+		for {
+			front, err := l.Accept()
+			if err != nil {
+				return
+			}
+			back, err := net.Dial("tcp", host)
+			if err != nil {
+				_ = front.Close()
+				continue
+			}
+			pass := func(to, from net.Conn) {
+				_, _ = io.Copy(to, from)
+				_ = to.Close()
+			}
+			go pass(front, back)
+			go pass(back, front)
+		}
+	}()
+	return nil
+}
+
 type forwarder struct {
-	runtimev1.UnimplementedRuntimeServer
+	echo
 	client *fasthttp.HostClient
 	calls  atomic.Int64
 	fail   bool
@@ -121,7 +175,7 @@ func (f *forwarder) InvokeService(_ context.Context, in *runtimev1.InvokeService
 }
 
 func tiny(more ...string) []string {
-	return append([]string{"-rounds=2", "-levels=1,4", "-warmup=10ms", "-duration=50ms", "-idle=20ms", "-starts=2", "-sidecar=" + os.Args[0]}, more...)
+	return append([]string{"-rounds=2", "-levels=1,4", "-warmup=5ms", "-duration=25ms", "-idle=20ms", "-starts=2", "-conns=20", "-sidecar=" + os.Args[0]}, more...)
 }
 
 func TestRunWithSidecar(t *testing.T) {
@@ -135,18 +189,36 @@ func TestRunWithSidecar(t *testing.T) {
 			values[key] = text
 		}
 	}
-	keys := []string{"invoke.sidecar.start_ms", "invoke.sidecar.rss_idle_mib", "invoke.sidecar.rss_after_mib", "invoke.sidecar.idle_cpu_percent"}
+	keys := []string{"idle.http1.bytes_per_conn", "idle.http2.bytes_per_conn", "idle.api.cpu_percent", "http1.sidecar.rss_after_mib", "tcpstream.1.direct.mib_per_s", "invoke.sidecar.start_ms", "invoke.sidecar.rss_idle_mib", "invoke.sidecar.rss_after_mib", "invoke.sidecar.idle_cpu_percent"}
 	for _, level := range []string{"1", "4"} {
-		for _, way := range []string{"sidecar", "grpc", "http"} {
-			for _, key := range []string{"p50_us", "p99_us", "calls_per_s"} {
-				keys = append(keys, "invoke."+level+"."+way+"."+key)
-			}
-			if got := values["invoke."+level+"."+way+".errors"]; got != "0" {
-				t.Errorf("%s in flight, %s: %q errors", level, way, got)
-			}
+		compared := map[string][][2]string{ // a way, and what it is compared with
+			"invoke": {{"sidecar", "grpc"}, {"sidecar", "http"}},
+			"http1":  {{"sidecar", "direct"}},
+			"http2":  {{"sidecar", "direct"}},
+			"grpc":   {{"sidecar", "direct"}},
+			"tcp":    {{"sidecar", "direct"}},
+			"state":  {{"get_memory", "get_grpc"}, {"save_memory", "save_grpc"}},
 		}
-		for _, key := range []string{"ratio_p50_grpc", "ratio_p50_http", "ratio_p99_grpc", "ratio_calls_grpc", "added_p50_us", "ratio_added_grpc", "cpu_ms_per_1000"} {
-			keys = append(keys, "invoke."+level+"."+key)
+		if _, err := exec.LookPath("redis-server"); err == nil {
+			compared["state"] = append(compared["state"], [2]string{"get_redis", "get_goredis"}, [2]string{"save_redis", "save_grpc"})
+		} else {
+			t.Logf("without Redis: %v", err)
+		}
+		for scenario, pairs := range compared {
+			for _, pair := range pairs {
+				for _, way := range pair {
+					for _, key := range []string{"p50_us", "p99_us", "calls_per_s", "mib_per_s"} {
+						keys = append(keys, scenario+"."+level+"."+way+"."+key)
+					}
+					if got := values[scenario+"."+level+"."+way+".errors"]; got != "0" {
+						t.Errorf("%s: %s in flight, %s: %q errors", scenario, level, way, got)
+					}
+				}
+				for _, key := range []string{"ratio_p50", "ratio_p99", "ratio_calls", "added_p50_us", "ratio_added"} {
+					keys = append(keys, scenario+"."+level+"."+pair[0]+"."+key+"_"+pair[1])
+				}
+				keys = append(keys, scenario+"."+level+"."+pair[0]+".cpu_us_per_call")
+			}
 		}
 	}
 	for _, key := range keys {
@@ -161,7 +233,7 @@ func TestRunWithSidecar(t *testing.T) {
 
 func TestRunDirect(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), tiny("-direct", "-sidecar=/nonexistent"), &out, &errs); code != 0 {
+	if code := run(t.Context(), tiny("-direct", "-run=invoke|tcp|idle", "-sidecar=/nonexistent"), &out, &errs); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, &out, &errs)
 	}
 	if strings.Contains(out.String(), "sidecar") {
@@ -173,7 +245,7 @@ func TestRunFailures(t *testing.T) {
 	t.Run("one failed call", func(t *testing.T) {
 		t.Setenv("FAKE_SIDECAR", "fails")
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), tiny(), &out, &errs); code != 1 || !strings.Contains(errs.String(), "the fifth call") {
+		if code := run(t.Context(), tiny("-run=invoke"), &out, &errs); code != 1 || !strings.Contains(errs.String(), "the fifth call") {
 			t.Errorf("exit code %d, %q: want 1 and the error of the fifth call", code, &errs)
 		}
 	})
@@ -182,15 +254,15 @@ func TestRunFailures(t *testing.T) {
 		code int
 		want string
 	}{
-		"no sidecar":       {tiny("-sidecar=/nonexistent/ottavo"), 1, "make build"},
-		"sidecar ends":     {tiny("-sidecar=/bin/ls"), 1, "does not become ready: it ended (exit status 2)\n---- output of sidecar:\n/bin/ls: cannot access 'start'"},
+		"no sidecar":       {tiny("-run=invoke", "-sidecar=/nonexistent/ottavo"), 1, "make build"},
+		"sidecar ends":     {tiny("-run=invoke", "-sidecar=/bin/ls"), 1, "does not become ready: it ended (exit status 2)\n---- output of sidecar:\n/bin/ls: cannot access 'start'"},
 		"unknown scenario": {[]string{"-run=nosuch"}, 2, "matches no scenario"},
 		"bad level":        {[]string{"-levels=1,0"}, 2, "-levels=1,0"},
 		"bad pattern":      {[]string{"-run=("}, 2, "-run"},
 		"argument":         {[]string{"invoke"}, 2, `"invoke"`},
 		"bad rounds":       {[]string{"-rounds=0"}, 2, "-rounds"},
 		"long":             {[]string{"-duration=2h"}, 2, "-duration"},
-		"limit":            {tiny("-limit=1ms", "-direct"), 1, "-limit=1ms"},
+		"limit":            {tiny("-run=invoke", "-limit=1ms", "-direct"), 1, "-limit=1ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errs bytes.Buffer

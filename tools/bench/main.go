@@ -30,11 +30,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := settings{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	short := flags.Bool("short", false, "about 20 s: shorter and fewer rounds, for a first look")
+	short := flags.Bool("short", false, "about a minute and a half: shorter and fewer rounds, for a first look")
 	pattern := flags.String("run", ".", "run the scenarios that match this regular expression")
 	list := flags.Bool("list", false, "list the scenarios and end")
 	levels := flags.String("levels", "1,16,64", "calls in flight")
-	limit := flags.Duration("limit", 15*time.Minute, "end the whole run after this time")
+	limit := flags.Duration("limit", 20*time.Minute, "end the whole run after this time")
 	flags.StringVar(&s.binary, "sidecar", "bin/ottavo", "the binary to measure")
 	flags.IntVar(&s.pin, "pin", -1, "bind the sidecar to this CPU (with taskset); -1: any")
 	flags.BoolVar(&s.direct, "direct", false, "measure the direct calls only")
@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&s.warmup, "warmup", 500*time.Millisecond, "of each measurement, not recorded")
 	flags.DurationVar(&s.duration, "duration", 2*time.Second, "of each measurement")
 	flags.DurationVar(&s.idle, "idle", 2*time.Second, "how long to watch the idle sidecar")
+	flags.IntVar(&s.conns, "conns", 10_000, "idle connections")
 	flags.IntVar(&s.starts, "starts", 5, "how often to start the sidecar; the time is their median")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if *short {
-		for name, text := range map[string]string{"rounds": "3", "warmup": "100ms", "duration": "400ms", "idle": "1s", "starts": "3"} {
+		for name, text := range map[string]string{"rounds": "3", "warmup": "100ms", "duration": "300ms", "idle": "500ms", "starts": "3", "conns": "2000"} {
 			if !given[name] {
 				_ = flags.Set(name, text) // a constant that its flag takes
 			}
@@ -73,6 +74,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return usage("-levels=%s: want numbers from 1 to 4096 with commas between", *levels)
 		}
 		s.levels = append(s.levels, n)
+	}
+	if s.conns < 1 || s.conns > 100_000 {
+		return usage("-conns=%d: want 1 to 100,000", s.conns)
 	}
 	if s.rounds < 1 || s.rounds > 100 || s.starts < 1 || s.starts > 100 {
 		return usage("-rounds and -starts: want 1 to 100")

@@ -131,6 +131,33 @@ func startService(ctx context.Context, folder, name string) (*process, string, e
 	return p, strings.TrimSpace(address), nil
 }
 
+// running is the services of a scenario.
+type running struct {
+	processes []*process
+	address   map[string]string // by role
+}
+
+// startServices starts a process for each role; stop ends them.
+func startServices(ctx context.Context, folder string, roles ...string) (*running, error) {
+	r := &running{address: map[string]string{}}
+	for _, name := range roles {
+		p, address, err := startService(ctx, folder, name)
+		if err != nil {
+			r.stop()
+			return nil, err
+		}
+		r.processes = append(r.processes, p)
+		r.address[name] = address
+	}
+	return r, nil
+}
+
+func (r *running) stop() {
+	for _, p := range r.processes {
+		_ = p.stop()
+	}
+}
+
 // runClient makes one load in a client process.
 func runClient(ctx context.Context, order clientOrder) (result, error) {
 	bound := order.Load.Warmup + order.Load.Duration + 20*time.Second
@@ -181,17 +208,22 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
-// residentBytes returns VmRSS.
-func residentBytes(pid int) (int64, error) {
+// residentBytes returns how much memory of a process is in RAM.
+func residentBytes(pid int) (int64, error) { return statusBytes(pid, "VmRSS:") }
+
+// peakBytes returns the most that residentBytes ever was.
+func peakBytes(pid int) (int64, error) { return statusBytes(pid, "VmHWM:") }
+
+func statusBytes(pid int, field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
 			return n * 1024, err
 		}
 	}
-	return 0, errors.New("/proc: status has no VmRSS")
+	return 0, fmt.Errorf("/proc: status has no %s", field)
 }

@@ -46,8 +46,33 @@ func median[T int64 | float64 | time.Duration](all []T) T {
 // A series is the results of one path at one level, one for each round.
 type series struct {
 	results []result
-	cpu     time.Duration // of the sidecar, in all rounds
-	calls   uint64        // in all rounds, with warm-ups
+	used    []usage // by the sidecar, in each round
+	calls   uint64  // in all rounds, with warm-ups
+}
+
+func (s *series) add(u usage) { s.used = append(s.used, u) }
+
+// perCall returns what the sidecar used for a call: its mean over all rounds.
+func (s *series) perCall() []column {
+	var cpu time.Duration
+	var allocs, bytes uint64
+	timed, counted := true, true
+	for _, u := range s.used {
+		cpu, allocs, bytes = cpu+u.cpu, allocs+u.allocs, bytes+u.bytes
+		timed, counted = timed && u.timed, counted && u.counted
+	}
+	format := func(known bool, format string) string {
+		if !known || len(s.used) == 0 {
+			return ""
+		}
+		return format
+	}
+	calls := float64(s.calls)
+	return []column{
+		{"cpu_us_per_call", format(timed, "%.1f"), ratio(microseconds(cpu), calls)},
+		{"allocs_per_call", format(counted, "%.1f"), ratio(float64(allocs), calls)},
+		{"alloc_bytes_per_call", format(counted, "%.0f"), ratio(float64(bytes), calls)},
+	}
 }
 
 func (s *series) p50() time.Duration {

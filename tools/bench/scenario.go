@@ -17,6 +17,12 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"invoke", "gRPC InvokeService to an HTTP service, against the direct gRPC and the direct HTTP call", runInvoke},
+		{"http1", "an HTTP/1 request through the proxy, against the direct one", runHTTP1},
+		{"http2", "an HTTP/2 request through the proxy, against the direct one", runHTTP2},
+		{"grpc", "a unary gRPC call through the proxy, against the direct one", runGRPC},
+		{"tcp", "bytes through tcp_proxy, against a direct connection", runTCP},
+		{"state", "GetState and SaveState on memory and Redis, against a plain gRPC call and go-redis", runState},
+		{"idle", "memory and CPU of connections that say nothing", runIdle},
 	}
 }
 
@@ -40,4 +46,5 @@ type settings struct {
 	duration time.Duration // of one measurement, recorded
 	starts   int           // how often the start is timed
 	idle     time.Duration // how long the idle sidecar is watched
+	conns    int           // idle connections
 }

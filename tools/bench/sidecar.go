@@ -15,77 +15,91 @@ import (
 	"time"
 )
 
-// serviceID is the id that the calls carry and that routes match.
-const serviceID = "HelloService:1.0"
-
 // A sidecar is a running bin/ottavo.
 type sidecar struct {
 	*process
-	api    string        // address of the gRPC API
-	ready  time.Duration // from the start of the process to "ready"
-	config string        // file
+	api      string        // address of the gRPC API
+	counters string        // unix socket, see counters.go
+	ready    time.Duration // from the start of the process to "ready"
+	config   string        // file
 }
 
 // object is a JSON object in a generated config.
 type object = map[string]any
 
-// sidecarConfig is one of Layotto's files: the API, an actuator, and a listener
-// that the calls of InvokeService enter by memory and leave to the service.
-func sidecarConfig(api, actuator, egress, service string) object {
-	listener := func(name, address string, filters []object, more object) object {
-		l := object{"name": name, "address": address, "bind_port": true, "filter_chains": []object{{"filters": filters}}}
-		for k, v := range more {
-			l[k] = v
-		}
-		return l
+// A setup is what a scenario adds to the sidecar's config.
+type setup struct {
+	runtime   object   // more keys of grpc_config
+	listeners []object // each with a socket
+	routers   []object
+	clusters  []object
+}
+
+// sidecarConfig is a file in Layotto's form: the API, an actuator, and what the
+// scenario needs.
+func sidecarConfig(api, actuator string, s setup) object {
+	runtime := s.runtime
+	if runtime == nil {
+		runtime = object{}
 	}
-	proxy := func(router string) object {
-		return object{"type": "proxy", "config": object{
-			"downstream_protocol": "Http1", "upstream_protocol": "Http1", "router_config_name": router,
-		}}
-	}
+	health := proxyListener("actuator", actuator, "Http1")
+	health["stream_filters"] = []object{{"type": "actuator_filter"}}
 	return object{
 		"servers": []object{{
 			"default_log_path":  "stdout",
 			"default_log_level": "ERROR",
-			"listeners": []object{
-				listener("grpc", api, []object{{"type": "grpc", "config": object{
-					"server_name": "runtime",
-					"grpc_config": object{"rpcs": object{"mosn": object{"config": object{
-						"channel": []object{{"size": 256, "protocol": "http", "listener": "egress_runtime_http"}},
-					}}}},
-				}}}, nil),
-				listener("actuator", actuator, []object{proxy("actuator_dont_need_router")},
-					object{"stream_filters": []object{{"type": "actuator_filter"}}}),
-				listener("egress_runtime_http", egress, []object{proxy("egress")}, nil),
-			},
-			"routers": []object{
-				{"router_config_name": "actuator_dont_need_router"},
-				{"router_config_name": "egress", "virtual_hosts": []object{{
-					"name": "service", "domains": []string{"*"},
-					"routers": []object{{
-						"match": object{"headers": []object{{"name": "id", "value": serviceID}}},
-						"route": object{"cluster_name": "http_server"},
-					}},
-				}}},
-			},
+			"listeners": append([]object{
+				listenerOf("api", api, object{"type": "grpc", "config": object{"server_name": "runtime", "grpc_config": runtime}}),
+				health,
+			}, s.listeners...),
+			"routers": append([]object{{"router_config_name": "actuator"}}, s.routers...),
 		}},
-		"cluster_manager": object{"clusters": []object{{
-			"name": "http_server", "type": "SIMPLE", "lb_type": "LB_ROUNDROBIN",
-			"hosts": []object{{"address": service}},
-		}}},
+		"cluster_manager": object{"clusters": append([]object{}, s.clusters...)},
 	}
 }
 
-// startSidecar starts the sidecar in front of service and waits, 20 seconds at
-// most, until it says that it is ready.
-func (b *bench) startSidecar(ctx context.Context, service string) (*sidecar, error) {
-	addresses, err := freeAddresses(3)
+// listenerOf is a listener with one network filter.
+func listenerOf(name, address string, filter object) object {
+	return object{"name": name, "address": address, "bind_port": true, "filter_chains": []object{{"filters": []object{filter}}}}
+}
+
+// proxyListener is a listener whose requests follow the router of its name.
+func proxyListener(name, address, protocol string) object {
+	return listenerOf(name, address, object{"type": "proxy", "config": object{
+		"downstream_protocol": protocol, "upstream_protocol": protocol, "router_config_name": name,
+	}})
+}
+
+// routerTo sends the requests that match to a cluster.
+func routerTo(name, cluster string, match object) object {
+	return object{"router_config_name": name, "virtual_hosts": []object{{
+		"name": name, "domains": []string{"*"},
+		"routers": []object{{"match": match, "route": object{"cluster_name": cluster}}},
+	}}}
+}
+
+// routerAnswering answers every request itself.
+func routerAnswering(name, body string) object {
+	return object{"router_config_name": name, "virtual_hosts": []object{{
+		"name": name, "domains": []string{"*"},
+		"routers": []object{{"match": object{"prefix": "/"}, "direct_response": object{"status": 200, "body": body}}},
+	}}}
+}
+
+// clusterOf has one host.
+func clusterOf(name, host string) object {
+	return object{"name": name, "type": "SIMPLE", "lb_type": "LB_ROUNDROBIN", "hosts": []object{{"address": host}}}
+}
+
+// startSidecar starts a sidecar and waits, 20 seconds at most, until it says
+// that it is ready.
+func (b *bench) startSidecar(ctx context.Context, s setup) (*sidecar, error) {
+	addresses, err := freeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
-	api, actuator, egress := addresses[0], addresses[1], addresses[2]
-	text, err := json.MarshalIndent(sidecarConfig(api, actuator, egress, service), "", "  ")
+	api, actuator := addresses[0], addresses[1]
+	text, err := json.MarshalIndent(sidecarConfig(api, actuator, s), "", "  ")
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +113,9 @@ func (b *bench) startSidecar(ctx context.Context, service string) (*sidecar, err
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = b.folder
+	counters := filepath.Join(b.folder, "counters")
+	_ = os.Remove(counters) // of the sidecar before
+	cmd.Env = append(os.Environ(), countersVariable+"="+counters)
 	begin := time.Now()
 	p, err := start(b.folder, "sidecar", cmd)
 	if err != nil {
@@ -108,7 +125,7 @@ func (b *bench) startSidecar(ctx context.Context, service string) (*sidecar, err
 		_ = p.stop()
 		return nil, p.explain(fmt.Errorf("the sidecar (%s start -c %s) does not become ready: %w", b.binary, config, err))
 	}
-	return &sidecar{process: p, api: api, ready: time.Since(begin), config: config}, nil
+	return &sidecar{process: p, api: api, counters: counters, ready: time.Since(begin), config: config}, nil
 }
 
 // waitReady asks url every few milliseconds until it answers 200.
