@@ -15,10 +15,10 @@ var bad = map[string][]string{
 		`!:2: runtime.listen: "34904" is no address (write "127.0.0.1:34904")`,
 		`!:3: runtime.actuator.listen: the port of "127.0.0.1:99999" is no port (a number from 0 to 65535)`,
 		`!:8: servers[0].listeners[0].address: "127.0.0.1" is no address: missing port in address (write host:port, for example "127.0.0.1:8080")`,
+		`!:9: servers[0].listeners[5].filter_chains[0].filters: a listener for udp has exactly one network filter, udp_proxy (write filters: [{type: udp_proxy, config: {cluster: …}}])`,
 		`!:12: servers[0].listeners[1].address: the host of "some host:80" is neither an IP address nor a name (write host:port, for example "127.0.0.1:8080")`,
 		`!:15: servers[0].listeners[2].address: the listener has no address (write host:port, or the path of a socket with network: unix; or bind_port: false)`,
 		`!:21: servers[0].listeners[4].address: 127.0.0.1:8080 is taken by the listener "d", servers[0].listeners[3], which has 0.0.0.0:8080 (choose another address)`,
-		`!:24: servers[0].listeners[5].network: this version knows the network "udp" but has no code behind it yet (known: tcp, unix)`,
 		`!:27: servers[0].listeners[6].name: the name "a" is taken by servers[0].listeners[0] (names are unique)`,
 	},
 	"alias.yaml": {
