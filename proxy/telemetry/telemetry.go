@@ -89,6 +89,8 @@ func (h *handler) Reject(_ context.Context, req *stream.Request, status int, err
 var (
 	errPanic = &stream.Error{Kind: stream.Internal, Op: "a panic, see the log"}
 	errEarly = &stream.Error{Kind: stream.Canceled, Side: stream.Downstream, Op: "the answer was not taken to its end"}
+	errLate  = &stream.Error{Kind: stream.Timeout, Side: stream.Downstream, Op: "the answer was not taken to its end in time"}
+	errShort = &stream.Error{Kind: stream.Internal, Op: "the answer was shorter than its length"}
 )
 
 func (h *handler) record(req *stream.Request, status int, err error) {
@@ -133,7 +135,9 @@ func (x *exchange) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
-		x.whole = true
+		if x.whole = x.whole || x.left <= 0; !x.whole {
+			x.err = errShort
+		}
 	default:
 		x.err = err
 	}
@@ -160,6 +164,9 @@ func (x *exchange) Close() error {
 	}
 	if x.err == nil && !x.whole {
 		x.err = errEarly
+		if by := x.req.Deadline; !by.IsZero() && !time.Now().Before(by) {
+			x.err = errLate
+		}
 	}
 	h := x.h
 	h.record(x.req, x.status, x.err)

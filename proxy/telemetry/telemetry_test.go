@@ -56,6 +56,7 @@ func TestOneRecordPerExchange(t *testing.T) {
 		err    error
 		read   func(*testing.T, *stream.Response)
 		status int
+		late   bool   // the exchange's time is over when the answer is closed
 		want   string // of the error
 	}{
 		{name: "whole body", resp: &stream.Response{Status: 200, Body: text("hello"), ContentLength: 5}, read: full, status: 200},
@@ -80,6 +81,16 @@ func TestOneRecordPerExchange(t *testing.T) {
 			read: nothing, want: "downstream canceled: the answer was not taken to its end",
 		},
 		{
+			name: "closed late", resp: &stream.Response{Status: 200, Body: text("hello"), ContentLength: 5}, status: 200, late: true,
+			read: func(_ *testing.T, r *stream.Response) { _, _ = io.ReadFull(r.Body, make([]byte, 2)) },
+			want: "downstream timeout: the answer was not taken to its end in time",
+		},
+		{name: "whole in time", resp: &stream.Response{Status: 200, Body: text("hello"), ContentLength: 5}, read: full, status: 200, late: true},
+		{
+			name: "shorter than said", resp: &stream.Response{Status: 200, Body: text("hel"), ContentLength: 5}, status: 200,
+			read: full, want: "internal: the answer was shorter than its length",
+		},
+		{
 			name: "broken body", resp: &stream.Response{Status: 200, Body: &body{Reader: strings.NewReader("hel"), err: broken}, ContentLength: 5}, status: 200,
 			read: full, want: "upstream reset: broken",
 		},
@@ -98,6 +109,9 @@ func TestOneRecordPerExchange(t *testing.T) {
 				}), first, second)
 				req := &stream.Request{Protocol: "Http1", Method: c.method, Authority: "pay", Path: "/p"}
 				req.Info.Start = time.Now()
+				if c.late {
+					req.Deadline = req.Info.Start.Add(3 * time.Second)
+				}
 				want := 2 * time.Second
 				inner := stream.NoResponse.Body
 				if c.resp != nil {
