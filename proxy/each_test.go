@@ -214,6 +214,41 @@ func TestEachTimeoutInTheAnswer(t *testing.T) {
 	})
 }
 
+// A caller that takes the beginning of an answer and no more: it has as long as
+// the route allows, and as a connection may stand still.
+func TestEachDeafCaller(t *testing.T) {
+	EachProtocol(t, func(t *testing.T, p Protocol) {
+		for _, tc := range []struct {
+			timeout, least, most time.Duration
+			failure              stream.Kind
+		}{
+			{3 * time.Second, 3 * time.Second, 3 * time.Second, stream.Timeout},
+			{time.Hour, 60 * time.Second, 90 * time.Second, stream.Canceled},
+		} {
+			gone := make(chan time.Time, 1)
+			r := p.Start(t, tc.timeout, handler(func(ctx context.Context, _ *stream.Request) (*stream.Response, error) {
+				context.AfterFunc(ctx, func() { gone <- time.Now() })
+				return p.Answer(200, NewPattern(64<<20), -1), nil
+			}))
+			begin := time.Now()
+			resp, err := r.Caller(t).Handle(t.Context(), p.Request("/", nil, 0))
+			must(t, err)
+			take(t, resp.Body, 1)
+			if d := (<-gone).Sub(begin); d < tc.least || d > tc.most+soon {
+				t.Errorf("the host was told after %v", d)
+			}
+			synctest.Wait()
+			if rec := r.Record(t, 1, 200, tc.failure); rec.Duration < tc.least || rec.Duration > tc.most {
+				t.Errorf("record %+v", rec)
+			}
+			if n, err := CheckPattern(resp.Body, 1); err == nil || n > inBetween {
+				t.Errorf("the caller got %d bytes, %v", n, err)
+			}
+			_ = resp.Close()
+		}
+	})
+}
+
 func TestEachRefused(t *testing.T) {
 	EachProtocol(t, func(t *testing.T, p Protocol) {
 		r := p.Start(t, 0, nil)
