@@ -116,14 +116,15 @@ var benchHead = "GET /api/v1/orders/42?expand=lines HTTP/1.1\r\nHost: shop.examp
 	"Accept-Encoding: gzip\r\nX-Request-Id: 0123456789abcdef\r\nTraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nConnection: keep-alive\r\n\r\n"
 
 func BenchmarkReadRequest(b *testing.B) {
-	c := heldConn([]byte(benchHead))
+	head := []byte(benchHead)
+	c := heldConn(head)
 	src := c.Conn.(*held)
 	var req stream.Request
 	var f framing
 	b.SetBytes(int64(len(benchHead)))
 	b.ReportAllocs()
 	for b.Loop() {
-		src.r.Reset([]byte(benchHead))
+		src.r.Reset(head)
 		req.Reset()
 		f.reset()
 		if err := readRequest(c, 64<<10, nil, &req, &f); err != nil {

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -238,8 +237,6 @@ func (b *bodyReader) line(limit int) (string, error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			return "", io.ErrUnexpectedEOF
-		case errors.Is(err, bufio.ErrBufferFull):
-			return "", errChunk
 		case err != nil:
 			return "", err
 		}

@@ -11,6 +11,11 @@
 // Bodies stream in both directions; chunked ones with their trailers. Nothing
 // here holds more of a body than one buffer.
 //
+// What this hop does itself, it takes out of a head and writes anew: framing,
+// connection options and the fields they name, Expect, Upgrade and TE. It
+// speaks HTTP/1.1 to hosts whatever the caller spoke, offers no upgrade, and
+// knows no CONNECT.
+//
 // Posture: both peers may be hostile. Heads are limited in bytes and fields,
 // chunk lines in bytes, reading a head in time.
 package http1

@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -106,8 +105,7 @@ func (b *responseBody) Close() error {
 		_ = cl.c.Close()
 		cl.c.Free()
 	} else {
-		_ = cl.c.SetReadDeadline(time.Time{})
-		cl.c.Release()
+		cl.c.Release() // the next exchange sets its own deadlines
 	}
 	b.ctx, b.req = nil, nil
 	b.mu.Unlock()

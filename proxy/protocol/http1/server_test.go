@@ -791,6 +791,8 @@ func TestDeadline(t *testing.T) {
 			time.Sleep(time.Hour)
 			s.send(t, "llo")
 			s.want(t, 200, "POST /later hello")
+			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+			s.want(t, 200, "POST /read hello")
 			// Nor does it reach a request that is there already.
 			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel")
 			synctest.Wait()
@@ -804,6 +806,25 @@ func TestDeadline(t *testing.T) {
 			resp := s.answer(t, "POST")
 			if d := time.Since(start); resp.status != 504 || !resp.close || d != time.Second {
 				t.Errorf("a body that does not come: %d after %v", resp.status, d)
+			}
+			s.closed(t)
+		})
+		bubble(t, func(t *testing.T) { // nor the refusal of what comes next
+			s := serve(t, h, stall(timeout))
+			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+			s.want(t, 200, "POST /read hello")
+			time.Sleep(time.Hour)
+			s.send(t, "nonsense\r\n\r\n")
+			s.want(t, 400, "malformed method\n")
+		})
+		bubble(t, func(t *testing.T) { // it bounds the 100, too, but not the answer that tells of it
+			s := serve(t, h, stall(timeout))
+			s.send(t, "POST /read HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+			if a := s.answer(t, "POST"); a.status != 100 {
+				t.Errorf("got %d", a.status)
+			}
+			if a := s.answer(t, "POST"); a.status != 504 {
+				t.Errorf("got %d", a.status)
 			}
 			s.closed(t)
 		})
