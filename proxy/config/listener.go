@@ -14,7 +14,7 @@ type Listener struct {
 	Name                    string        `json:"name" doc:"Name of the listener; other parts refer to it, updates find it by it. Default: the address."`
 	Type                    string        `json:"type" enum:"|ingress|egress" doc:"Direction of the traffic; a label only."`
 	Address                 string        `json:"address" doc:"host:port to listen on, or the path of a unix socket when network is unix (also unix:/path)."`
-	Network                 string        `json:"network" enum:"|tcp|unix|udp" doc:"tcp (default) or unix."`
+	Network                 string        `json:"network" enum:"|tcp|unix|udp" doc:"tcp (default), unix, or udp for datagrams."`
 	BindPort                bool          `json:"bind_port" default:"true" doc:"false: open no socket; the listener is reached only from inside the process. Default true."`
 	UseOriginalDst          any           `json:"use_original_dst" doc:"Connections are brought here by a firewall and wanted to go elsewhere: redirect or tproxy (true is redirect)."`
 	AccessLogs              []AccessLog   `json:"access_logs" doc:"Where requests are recorded."`

@@ -23,7 +23,7 @@ type TLS struct {
 	MinVersion        string         `json:"min_version" enum:"|TLS1.0|TLS1.1|TLS1.2|TLS1.3|TLSv1_0|TLSv1_1|TLSv1_2|TLSv1_3|TLS_AUTO" doc:"Lowest version. Default, and lowest without allow_weak: TLS1.2."`
 	MaxVersion        string         `json:"max_version" enum:"|TLS1.0|TLS1.1|TLS1.2|TLS1.3|TLSv1_0|TLSv1_1|TLSv1_2|TLSv1_3|TLS_AUTO" doc:"Highest version. Default: TLS1.3."`
 	ALPN              string         `json:"alpn" doc:"Protocols to offer, separated by commas: h2, http/1.1, sofa."`
-	FallBack          bool           `json:"fall_back" doc:"true: without a usable certificate, or when a handshake with a host fails, go on without TLS. Default false."`
+	FallBack          bool           `json:"fall_back" doc:"true: go on without TLS; on a listener when the certificate cannot be used, on a cluster when the handshake with a host fails. Default false."`
 	AllowWeak         bool           `json:"allow_weak" doc:"true: also versions below 1.2 and suites that are broken. Default false."`
 	ExtendVerify      map[string]any `json:"extend_verify" doc:"Options of the extension."`
 	SDSSource         any            `json:"sds_source" unbuilt:"refuse" doc:"Certificates from a control plane."`

@@ -217,7 +217,7 @@ func (v *validator) address(path, at string, l *Listener) (b binding, ok bool) {
 		}
 		return b, false
 	}
-	if socket, unix := strings.CutPrefix(l.Address, "unix:"); unix || l.Network == "unix" {
+	if socket, unix := strings.CutPrefix(l.Address, "unix:"); l.Network == "unix" || unix && l.Network != "udp" {
 		const longest = 107 // what the operating system takes
 		if socket == "" || len(socket) > longest {
 			v.fail(at, fmt.Sprintf("a path of 1 to %d bytes", longest), "%q is no path of a unix socket", l.Address)

@@ -35,7 +35,7 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 		if l.Inspector && !chain.secured() {
 			v.warn(decode.Join(path, "inspector"), "add a tls_context with status: true, or remove inspector", "has no effect: no TLS context is switched on")
 		}
-		v.datagrams(decode.Join(at, "filters"), l, chain.Filters)
+		v.datagrams(at, l, chain)
 		proxied = v.chain(decode.Join(at, "filters"), chain.Filters, routers) || proxied
 	}
 	for i, f := range l.StreamFilters {
@@ -197,14 +197,22 @@ func (v *validator) protocols(path string, p *Proxy) {
 }
 
 // datagrams checks that listeners for udp, and only they, pass datagrams on.
-func (v *validator) datagrams(path string, l *Listener, filters []Extension) {
-	if l.Network == "udp" && (len(filters) != 1 || filters[0].Type != udpFilter) {
-		v.fail(path, "write filters: [{type: udp_proxy, config: {cluster: …}}]", "a listener for udp has exactly one network filter, udp_proxy")
-	}
-	for i, f := range filters {
-		if f.Type == udpFilter && l.Network != "udp" {
-			v.fail(decode.Join(decode.At(path, i), "type"), "set network: udp, or use tcp_proxy", "udp_proxy needs a listener for udp")
+// path is that of the chain.
+func (v *validator) datagrams(path string, l *Listener, chain *FilterChain) {
+	at := decode.Join(path, "filters")
+	if l.Network != "udp" {
+		for i, f := range chain.Filters {
+			if f.Type == udpFilter {
+				v.fail(decode.Join(decode.At(at, i), "type"), "set network: udp, or use tcp_proxy", "udp_proxy needs a listener for udp")
+			}
 		}
+		return
+	}
+	if len(chain.Filters) != 1 || chain.Filters[0].Type != udpFilter {
+		v.fail(at, "write filters: [{type: udp_proxy, config: {cluster: …}}]", "a listener for udp has exactly one network filter, udp_proxy")
+	}
+	if chain.secured() {
+		v.fail(path, "remove the TLS contexts", "TLS is not spoken over udp; datagrams are passed on as they are")
 	}
 }
 

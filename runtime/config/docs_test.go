@@ -64,7 +64,8 @@ func keyTables() string {
 		{"`config` of the network filter `grpc`", GRPCFilter{}},
 		{"`config` of the network filter `proxy`", proxyconfig.Proxy{}},
 		{"`config` of the network filter `tcp_proxy`", proxyconfig.TCPProxy{}},
-		{"`routes[]` of `tcp_proxy`", proxyconfig.L4Route{}},
+		{"`config` of the network filter `udp_proxy`", proxyconfig.UDPProxy{}},
+		{"`routes[]` of `tcp_proxy` and `udp_proxy`", proxyconfig.L4Route{}},
 		{"`source_addrs[]`, `destination_addrs[]`", proxyconfig.CIDRRange{}},
 		{"`routers[]` of a server", proxyconfig.Router{}},
 		{"`virtual_hosts[]`", proxyconfig.VirtualHost{}},
@@ -149,7 +150,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	walk(reflect.TypeFor[File]())
 	walk(reflect.TypeFor[GRPCFilter]())
 	walk(reflect.TypeFor[proxyconfig.Proxy]())
-	walk(reflect.TypeFor[proxyconfig.TCPProxy]())
+	walk(reflect.TypeFor[proxyconfig.UDPProxy]())
 	if len(seen) < 20 {
 		t.Errorf("%d structs only", len(seen))
 	}

@@ -49,7 +49,7 @@ func testOptions() Options {
 		Known: proxyconfig.Known{
 			Protocols:       []string{"Http1", "Http2"},
 			ListenerFilters: []string{"original_dst"},
-			NetworkFilters:  []string{"grpc", "proxy", "tcp_proxy"},
+			NetworkFilters:  []string{"grpc", "proxy", "tcp_proxy", "udp_proxy"},
 			StreamFilters:   []string{"actuator_filter"},
 			Balancers:       []string{"LB_ROUNDROBIN", "LB_RANDOM"},
 			L4: func(cfg proxyconfig.L4Proxy, path string) decode.Problems {

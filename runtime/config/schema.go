@@ -144,7 +144,8 @@ func (g *generator) field(owner reflect.Type, f decode.Field) object {
 	case reflect.TypeFor[proxyconfig.FilterChain]():
 		if f.Key == "filters" {
 			s = object{"type": "array", "items": g.extension(g.opts.Known.NetworkFilters, map[string]reflect.Type{
-				"proxy": reflect.TypeFor[proxyconfig.Proxy](), "tcp_proxy": reflect.TypeFor[proxyconfig.TCPProxy](), GRPCFilterType: reflect.TypeFor[GRPCFilter](),
+				"proxy": reflect.TypeFor[proxyconfig.Proxy](), GRPCFilterType: reflect.TypeFor[GRPCFilter](),
+				"tcp_proxy": reflect.TypeFor[proxyconfig.TCPProxy](), "udp_proxy": reflect.TypeFor[proxyconfig.UDPProxy](),
 			})}
 		}
 	case reflect.TypeFor[Sections](), reflect.TypeFor[ShortForm]():

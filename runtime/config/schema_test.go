@@ -72,8 +72,8 @@ func TestConfigs(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			return nil
 		}
-		if cfg.Runtime == nil {
-			t.Errorf("%s: no runtime", name)
+		if (cfg.Runtime == nil) != (name == "proxy.yaml") {
+			t.Errorf("%s: runtime %v", name, cfg.Runtime)
 		}
 		var paths []string
 		for _, w := range warnings {
@@ -98,19 +98,36 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-func TestDefaultConfigIsSafe(t *testing.T) {
+func TestOurConfigsAreSafe(t *testing.T) {
+	for _, file := range []string{"default.yaml", "proxy.yaml"} {
+		cfg, _, err := Load("../../configs/"+file, testOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range cfg.Proxy.Listeners {
+			if !strings.HasPrefix(l.Address, "127.0.0.1:") {
+				t.Errorf("%s: the listener %q is on %s", file, l.Name, l.Address)
+			}
+		}
+	}
+}
+
+func TestDefaultConfig(t *testing.T) {
 	cfg, _, err := Load("../../configs/default.yaml", testOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range cfg.Proxy.Listeners {
-		if !strings.HasPrefix(l.Address, "127.0.0.1:") {
-			t.Errorf("the listener %q is on %s", l.Name, l.Address)
-		}
-	}
 	if cfg.Runtime.DataDir != ".data" || !cfg.Actuator.Enabled || cfg.Proxy.Clusters[0].Hosts[0].Address != "127.0.0.1:8889" {
 		t.Errorf("%+v", cfg.Runtime)
 	}
+}
+
+// chainWith is a file with one filter chain, proxyWith one with a proxy filter.
+func chainWith(chain string) string {
+	return "servers: [{listeners: [{filter_chains: [{" + chain + "}]}]}]"
+}
+func proxyWith(config string) string {
+	return chainWith("filters: [{type: proxy, config: {router_config_name: r, " + config + "}}]")
 }
 
 func TestSchema(t *testing.T) {
@@ -162,6 +179,25 @@ func TestSchema(t *testing.T) {
 		"unknown filter":           {"servers: [{listeners: [{filter_chains: [{filters: [{type: prxy}]}]}]}]", false},
 		"typo in a filter":         {"servers: [{listeners: [{filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: http1, router_config_name: r, x: 1}}]}]}]}]", false},
 		"unknown protocol":         {"servers: [{listeners: [{filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: http9, router_config_name: r}}]}]}]}]", false},
+		"protocols":                {proxyWith("downstream_protocol: 'Http1, http2'"), true},
+		"protocols, a typo":        {proxyWith("downstream_protocol: 'Http1,Htp2'"), false},
+		"protocols, an end":        {proxyWith("downstream_protocol: 'Http1,'"), false},
+		"any protocol":             {proxyWith("downstream_protocol: Auto, upstream_protocol: auto"), true},
+		"any among others":         {proxyWith("downstream_protocol: 'Http1,Auto'"), false},
+		"several upstream":         {proxyWith("downstream_protocol: Http1, upstream_protocol: 'Http1,Http2'"), false},
+		"context":                  {chainWith("tls_context: {status: true, cert_chain: a, private_key: b, min_version: TLSv1_2}, filters: [{type: grpc}]"), true},
+		"context, a typo":          {chainWith("tls_context: {status: true, certchain: a}, filters: [{type: grpc}]"), false},
+		"contexts":                 {chainWith("tls_context_set: [{status: true}, {server_name: a}], filters: [{type: grpc}]"), true},
+		"version":                  {chainWith("tls_context: {max_version: TLS2}, filters: [{type: grpc}]"), false},
+		"tcp_proxy":                {chainWith("filters: [{type: tcp_proxy, config: {cluster: a, idle_timeout: 1m, routes: [{cluster: b, ports: '80', source_addrs: [{address: '::1', length: 128}]}]}}]"), true},
+		"tcp_proxy, a typo":        {chainWith("filters: [{type: tcp_proxy, config: {clutser: a}}]"), false},
+		"tcp_proxy, a route":       {chainWith("filters: [{type: tcp_proxy, config: {routes: [{cluster: b, ports: 80, source_addrs: [{length: 129}]}]}}]"), false},
+		"udp_proxy":                {chainWith("filters: [{type: udp_proxy, config: {cluster: a, max_sessions: 5}}]"), true},
+		"udp_proxy, a typo":        {chainWith("filters: [{type: udp_proxy, config: {maxsessions: 5}}]"), false},
+		"listener filter":          {"servers: [{listeners: [{listener_filters: [{type: original_dst}], filter_chains: [{filters: [{type: grpc}]}]}]}]", true},
+		"unknown listener filter":  {"servers: [{listeners: [{listener_filters: [{type: x}], filter_chains: [{filters: [{type: grpc}]}]}]}]", false},
+		"cluster's context":        {"runtime: {}\ncluster_manager: {tls_context: {status: true}, clusters: [{name: a, cluster_manager_tls: true}, {name: b, tls_context: {insecure_skip: 'true'}}]}", true},
+		"cluster's context, typo":  {"runtime: {}\ncluster_manager: {clusters: [{name: b, tls_context: {insecureskip: true}}]}", false},
 		"unknown balancer":         {"runtime: {}\ncluster_manager: {clusters: [{name: a, lb_type: LB_X}]}", false},
 		"two servers":              {"servers: [{}, {}]", false},
 	} {
