@@ -75,14 +75,23 @@ func (g *gate) secure(s *Server, cfg config.Listener, path string) error {
 	return nil
 }
 
-// alpn returns what the gate's protocols are called in a TLS handshake.
+// alpn returns what the gate's protocols are called in a TLS handshake. Of
+// those that a caller offers, the first is taken: one that carries several
+// requests at a time, if there is one, as callers that offer both hope.
 func (g *gate) alpn() (names []string) {
+	var single []string
 	for _, s := range g.speakers {
-		if a, ok := s.protocol.(protocol.ALPN); ok {
+		a, ok := s.protocol.(protocol.ALPN)
+		if !ok {
+			continue
+		}
+		if _, ok := s.protocol.(protocol.Multiplexed); ok {
 			names = append(names, a.ALPN()...)
+		} else {
+			single = append(single, a.ALPN()...)
 		}
 	}
-	return names
+	return append(names, single...)
 }
 
 // enter does the TLS handshake, if there is to be one.
