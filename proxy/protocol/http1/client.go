@@ -177,10 +177,7 @@ func (cl *client) send(req *stream.Request) error {
 	if req.Body == nil {
 		return cl.c.Writer().Flush()
 	}
-	kind := bodyLength
-	if req.ContentLength < 0 {
-		kind = bodyChunked
-	}
+	kind := requestKind(req)
 	if req.ContentLength == 0 || stream.BodyReady(req.Body) {
 		_, err := copyBody(cl.c, req.Body, kind, req.ContentLength, &req.Trailer, nil)
 		return err

@@ -95,7 +95,7 @@ func TestReadRequest(t *testing.T) {
 		{"GET / HTTP/1.1\r\n" + host + "A: 1\r\nConnection: a, x-b\r\nX-B: 2\r\nC: 3\r\n\r\n", "GET http h / [C=3]"},
 		{"GET / HTTP/1.1\r\n" + host + "A: 1\r\nConnection: close, a\r\nConnection: keep-alive\r\n\r\n", "GET http h / close keep-alive"},
 		{"GET / HTTP/1.1\r\n" + host + "TE: trailers\r\nUpgrade: h2c\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n" +
-			"Proxy-Authorization: Basic eA==\r\nProxy-Authenticate: x\r\nTrailer: X\r\nAuthorization: Basic eQ==\r\n\r\n", "GET http h / [Authorization=Basic eQ==]"},
+			"Proxy-Authorization: Basic eA==\r\nProxy-Authenticate: x\r\nTrailer: X\r\nAuthorization: Basic eQ==\r\n\r\n", "GET http h / [Trailer=X] [Authorization=Basic eQ==]"},
 		{"GET / HTTP/1.1\r\n" + host + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n", "GET http h /"},
 		// Options cannot take away what frames and addresses the message.
 		{"POST / HTTP/1.1\r\n" + host + "Connection: host, content-length\r\nContent-Length: 3\r\n\r\n", "POST http h / length=3"},
@@ -246,7 +246,7 @@ func TestReadResponse(t *testing.T) {
 		{"HTTP/1.0 404 Not \xe9 Found\r\nA: b\r\n\r\n", "404 1.0 [{A b}]"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nKeep-Alive: timeout=5\r\nConnection: x-a\r\nX-A: 1\r\n\r\n", "200 length=5 []"},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\n", "200 chunked [{Set-Cookie a} {Set-Cookie b}]"},
-		{"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic\r\nTrailer: A\r\n\r\n", "407 []"},
+		{"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic\r\nTrailer: A\r\n\r\n", "407 [{Trailer A}]"},
 		{"HTTP/1.1 200 OK\r\nHost: a\r\nHost: b c\r\nExpect: x\r\n\r\n", "200 []"},
 		{"HTTP/1.1 599 OK\r\nConnection: close\r\n\r\n", "599 close []"},
 		{"HTTP/1.1 100 Continue\r\n\r\n", "100 []"},
@@ -493,7 +493,7 @@ func TestMatch(t *testing.T) {
 
 func TestSpecialFields(t *testing.T) {
 	names := []string{
-		"TE", "Host", "Expect", "Upgrade", "Trailer", "Connection", "Keep-Alive", "Content-Length", "Proxy-Connection",
+		"TE", "Host", "Expect", "Upgrade", "Connection", "Keep-Alive", "Content-Length", "Proxy-Connection",
 		"Transfer-Encoding", "Proxy-Authenticate", "Proxy-Authorization",
 	}
 	for _, name := range names {

@@ -202,9 +202,6 @@ func special(name string) fieldKind {
 		if stream.EqualName(name, "Upgrade") {
 			return fieldHop
 		}
-		if stream.EqualName(name, "Trailer") {
-			return fieldHop
-		}
 	case 10:
 		if stream.EqualName(name, "Connection") {
 			return fieldConnection
@@ -245,7 +242,7 @@ func forbiddenTrailer(name string) bool {
 	}
 	for _, n := range [...]string{
 		"Authorization", "Cookie", "Set-Cookie", "Content-Encoding", "Content-Type", "Content-Range",
-		"Cache-Control", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location", "Vary", "WWW-Authenticate",
+		"Cache-Control", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location", "Vary", "WWW-Authenticate", "Trailer",
 	} {
 		if stream.EqualName(name, n) {
 			return true

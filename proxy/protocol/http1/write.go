@@ -63,7 +63,7 @@ func writeRequestHead(w *bufio.Writer, req *stream.Request) {
 	_, _ = w.WriteString("\r\n")
 	writeFields(w, &req.Header)
 	switch {
-	case req.Body != nil && req.ContentLength < 0:
+	case requestKind(req) == bodyChunked:
 		_, _ = w.WriteString("Transfer-Encoding: chunked\r\n")
 	case req.Body != nil:
 		writeLength(w, req.ContentLength)
@@ -71,6 +71,24 @@ func writeRequestHead(w *bufio.Writer, req *stream.Request) {
 		writeLength(w, 0)
 	}
 	_, _ = w.WriteString("\r\n")
+}
+
+// requestKind returns how a request's body is framed.
+func requestKind(req *stream.Request) bodyKind {
+	switch {
+	case req.Body == nil:
+		return bodyNone
+	case req.ContentLength < 0 || req.ContentLength > 0 && announcesTrailer(&req.Header):
+		return bodyChunked
+	}
+	return bodyLength
+}
+
+// announcesTrailer reports whether trailers are to come. Only behind chunks is
+// there a place for them, though HTTP/2 also has them where the length is known.
+func announcesTrailer(h *stream.Header) bool {
+	_, ok := h.Lookup("Trailer")
+	return ok
 }
 
 // methodTakesBody reports whether a request of this method without a body
@@ -103,7 +121,7 @@ func writeResponseHead(w *bufio.Writer, method string, resp *stream.Response, da
 		}
 	case resp.Body == nil:
 		writeLength(w, 0)
-	case resp.ContentLength >= 0:
+	case resp.ContentLength >= 0 && (http10 || resp.ContentLength == 0 || !announcesTrailer(&resp.Header)):
 		writeLength(w, resp.ContentLength)
 		kind = bodyLength
 	case http10:
