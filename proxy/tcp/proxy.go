@@ -2,9 +2,7 @@ package tcp
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
-	"runtime/debug"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -106,12 +104,12 @@ func (p *Proxy) connect(ctx context.Context, r *l4.Record) (l4.Upstream, error) 
 		return l4.Upstream{}, stream.Errorf(stream.NoRoute, stream.Local, "no route for a connection from %s to %s", r.Source, r.Destination)
 	}
 	r.Cluster = cluster
-	up, attempts, err := p.dial(ctx, l4.Attempt{
+	up, attempts, err := p.deps.Dial.Connect(ctx, l4.Attempt{
 		Network:     "tcp",
 		Cluster:     cluster,
 		Source:      r.Source,
 		Destination: r.Destination,
-	})
+	}, p.cfg.MaxConnectAttempts)
 	r.Host, r.Attempts, r.Connect = up.Host, attempts, time.Since(r.Start)
 	switch {
 	case err == nil:
@@ -121,24 +119,4 @@ func (p *Proxy) connect(ctx context.Context, r *l4.Record) (l4.Upstream, error) 
 		r.End = l4.NotConnected
 	}
 	return up, err
-}
-
-// dial connects in a goroutine of its own: looking up names and connecting take
-// a deep stack, which the connection's goroutine would keep while it lives.
-func (p *Proxy) dial(ctx context.Context, a l4.Attempt) (up l4.Upstream, attempts int, err error) {
-	done, defect := make(chan struct{}), ""
-	go func() {
-		defer close(done)
-		defer func() {
-			if v := recover(); v != nil {
-				defect = fmt.Sprintf("%v\n%s", v, debug.Stack())
-			}
-		}()
-		up, attempts, err = p.deps.Dial.Connect(ctx, a, p.cfg.MaxConnectAttempts)
-	}()
-	<-done
-	if defect != "" {
-		panic(defect) // the listener reports it
-	}
-	return up, attempts, err
 }

@@ -227,11 +227,12 @@ func (ss *session) useHost(tried []string) (answered bool, refusal error) {
 	}
 	ss.mu.Unlock()
 
+	answer := func(b []byte) {
+		answered = true
+		ss.answer(b)
+	}
 	for {
-		err := host.read(func(b []byte) {
-			answered = true
-			ss.answer(b)
-		})
+		err := host.read(answer)
 		if err == nil {
 			continue
 		}

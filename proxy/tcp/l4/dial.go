@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -48,6 +49,26 @@ type Dial func(ctx context.Context, attempt Attempt) (Upstream, error)
 // returns the connection with the number of attempts. The error is that of the
 // last attempt; its Upstream says which host that was.
 func (dial Dial) Connect(ctx context.Context, a Attempt, most int) (up Upstream, attempts int, err error) {
+	// Looking up names and connecting take a deep stack, which the caller's
+	// goroutine would keep while the connection lives. So this one is another.
+	done, defect := make(chan struct{}), ""
+	go func() {
+		defer close(done)
+		defer func() {
+			if v := recover(); v != nil {
+				defect = fmt.Sprintf("%v\n%s", v, debug.Stack())
+			}
+		}()
+		up, attempts, err = dial.connect(ctx, a, most)
+	}()
+	<-done
+	if defect != "" {
+		panic(defect)
+	}
+	return up, attempts, err
+}
+
+func (dial Dial) connect(ctx context.Context, a Attempt, most int) (up Upstream, attempts int, err error) {
 	for {
 		attempts++
 		up, err = dial(ctx, a)
