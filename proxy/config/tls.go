@@ -45,7 +45,7 @@ func (t TLS) shown() shownTLS {
 
 // Format implements fmt.Formatter: no log and no dump shows the private key.
 func (t TLS) Format(s fmt.State, verb rune) {
-	fmt.Fprintf(s, fmt.FormatString(s, verb), t.shown())
+	_, _ = fmt.Fprintf(s, fmt.FormatString(s, verb), t.shown())
 }
 
 // MarshalJSON implements json.Marshaler, with the private key hidden.

@@ -99,8 +99,13 @@ func TestProtocols(t *testing.T) {
 		down, up string
 		want     []string
 	}{
-		{down: "Http1"}, {down: "HTTP2", up: "http1"}, {down: "Http1,Http2"}, {down: " http1 , Http2", up: "Http1"},
-		{down: "Auto"}, {down: "auto", up: "AUTO"}, {down: "Http1", up: "Auto"},
+		{down: "Http1"},
+		{down: "HTTP2", up: "http1"},
+		{down: "Http1,Http2"},
+		{down: " http1 , Http2", up: "Http1"},
+		{down: "Auto"},
+		{down: "auto", up: "AUTO"},
+		{down: "Http1", up: "Auto"},
 		{down: "", want: []string{at + "downstream_protocol: the protocol that callers speak is missing (name it: Http1; or Auto for all that are known)"}},
 		{down: "Http1,Http3,bolt", want: []string{
 			at + `downstream_protocol: unknown protocol "Http3" (did you mean "Http1"? known: Http1, Http2)`,

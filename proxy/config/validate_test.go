@@ -172,7 +172,7 @@ func FuzzValidate(f *testing.F) {
 			{DirectResponse: &config.DirectResponse{Status: int(n)}},
 		}}}})
 		s.Clusters = []config.Cluster{{Name: name, LBType: domain, Type: address, Hosts: []config.Host{{Address: address, Weight: int(n)}}}}
-		s.Validate(known())
-		s.Validate(config.Known{})
+		_, _ = s.Validate(known())
+		_, _ = s.Validate(config.Known{})
 	})
 }

@@ -240,7 +240,7 @@ var bad = map[string][]string{
 		`?:2: runtime.listne: unknown key; it has no effect (did you mean "listen"?)`,
 		`?:3: runtime.State: keys distinguish capital letters; taken as "state" (write "state")`,
 		`?:4: runtime.actuator.port: unknown key; it has no effect (known keys: enabled, listen)`,
-		`?:8: servers[0].listeners[0].adress: unknown key; it has no effect (did you mean "address"?)`,
+		`?:8: servers[0].listeners[0].addr_ess: unknown key; it has no effect (did you mean "address"?)`,
 		`?:10: servers[0].listeners[0].bindport: unknown key; it has no effect (did you mean "bind_port"?)`,
 		`?:11: servers[0].listeners[0].filter_chains[0].filters[0].config.router_config_nam: unknown key; it has no effect (did you mean "router_config_name"?)`,
 		`?:13: servers[0].completely_else: unknown key; it has no effect (known keys: default_log_level, default_log_path, global_log_roller, graceful_timeout, listeners, mosn_server_name, optimize_local_write, processor, routers, use_netpoll_mode)`,

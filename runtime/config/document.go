@@ -54,7 +54,7 @@ func read(file string) ([]byte, error) {
 	if err != nil {
 		return nil, unreadable(file, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return readAll(file, f)
 }
 

@@ -138,11 +138,16 @@ func TestShortForm(t *testing.T) {
 		t.Errorf("actuator %+v, log %+v, shutdown %v", cfg.Actuator, cfg.Log, cfg.ShutdownTimeout)
 	}
 	wantListeners := []proxyconfig.Listener{
-		{Name: "actuator", Address: "127.0.0.1:34999", BindPort: true, StreamFilters: []proxyconfig.Extension{{Type: "actuator_filter"}},
+		{
+			Name: "actuator", Address: "127.0.0.1:34999", BindPort: true, StreamFilters: []proxyconfig.Extension{{Type: "actuator_filter"}},
 			FilterChains: []proxyconfig.FilterChain{{Filters: []proxyconfig.Extension{{Type: "proxy", Config: map[string]any{
-				"downstream_protocol": "Http1", "upstream_protocol": "Http1", "router_config_name": "actuator_dont_need_router"}}}}}},
-		{Name: "runtime", Network: "unix", Address: "/tmp/api.sock", BindPort: true,
-			FilterChains: []proxyconfig.FilterChain{{Filters: []proxyconfig.Extension{{Type: "grpc", Config: map[string]any{"server_name": "runtime"}}}}}},
+				"downstream_protocol": "Http1", "upstream_protocol": "Http1", "router_config_name": "actuator_dont_need_router",
+			}}}}},
+		},
+		{
+			Name: "runtime", Network: "unix", Address: "/tmp/api.sock", BindPort: true,
+			FilterChains: []proxyconfig.FilterChain{{Filters: []proxyconfig.Extension{{Type: "grpc", Config: map[string]any{"server_name": "runtime"}}}}},
+		},
 	}
 	var got []proxyconfig.Listener
 	for _, l := range cfg.Proxy.Listeners {

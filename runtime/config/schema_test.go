@@ -126,6 +126,7 @@ func TestDefaultConfig(t *testing.T) {
 func chainWith(chain string) string {
 	return "servers: [{listeners: [{filter_chains: [{" + chain + "}]}]}]"
 }
+
 func proxyWith(config string) string {
 	return chainWith("filters: [{type: proxy, config: {router_config_name: r, " + config + "}}]")
 }
@@ -152,7 +153,7 @@ func TestSchema(t *testing.T) {
 		"smallest":                 {"runtime: {}", true},
 		"nothing":                  {"cluster_manager: {}", false},
 		"typo":                     {"runtime: {listne: x}", false},
-		"typo in a list":           {"servers: [{listeners: [{adress: x, filter_chains: [{}]}]}]", false},
+		"typo in a list":           {"servers: [{listeners: [{addr_ess: x, filter_chains: [{}]}]}]", false},
 		"number in a text":         {"runtime: {max_recv_bytes: '5'}", true},
 		"variable for a number":    {"runtime: {max_recv_bytes: '${SIZE}'}", true},
 		"word for a number":        {"runtime: {max_recv_bytes: many}", false},
