@@ -246,7 +246,7 @@ func TestHostBreaksOff(t *testing.T) {
 		}
 		return up, err
 	}, nil)
-	const rounds = 200
+	const rounds = 100
 	for i := range rounds {
 		nc := s.dial()
 		wrote := make(chan error, 1)

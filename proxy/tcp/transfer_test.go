@@ -332,7 +332,7 @@ func TestSplice(t *testing.T) {
 		quiet++
 	}
 	chunk := bytes.Repeat([]byte("x"), 4<<20)
-	const connections = 100
+	const connections = 30
 	most := 0
 	for range connections {
 		nc := s.dial()

@@ -414,9 +414,9 @@ func TestStuckDial(t *testing.T) {
 	t.Parallel()
 	alive := host(t, echo)
 	goOn := make(chan struct{})
-	var calls atomic.Int32
+	var whose atomic.Value // of netip.AddrPort
 	s := start(t, "127.0.0.1:0", toCluster, func(ctx context.Context, a l4.Attempt) (l4.Upstream, error) {
-		if calls.Add(1) == 1 {
+		if whose.Load() == a.Source {
 			select {
 			case <-goOn:
 			case <-ctx.Done():
@@ -426,6 +426,7 @@ func TestStuckDial(t *testing.T) {
 		return dialOf(alive)(ctx, a)
 	})
 	stuck := s.dial()
+	whose.Store(l4.AddrPort(stuck.LocalAddr()))
 	for i := range 20 {
 		_, _ = fmt.Fprintf(stuck, "%d", i)
 	}
