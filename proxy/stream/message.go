@@ -38,6 +38,21 @@ type Request struct {
 	Trailer Header
 	// OneWay requests get no answer: Handle returns NoResponse.
 	OneWay bool
+	// Upgrade names the protocols that the caller offers to go on with in place
+	// of this one (RFC 9110 section 7.8), "websocket" for example; "" is none.
+	// It is an offer: any answer but a 101 is that to an ordinary request. Such
+	// a request has no Body.
+	Upgrade string
+	// Tunnel is what the caller sends after a 101, as it comes; nil where there
+	// is no Upgrade. It is not a Body, so that until a 101 the request is one
+	// without, to be sent again or over a protocol that knows no Upgrade.
+	//
+	// Who answers 101 reads it, once Response.Body is read, up to an error, and
+	// closes it when all of it was passed on or cannot be: the exchange ends
+	// when Response.Body has ended and Tunnel is closed. io.EOF is the end of
+	// the caller's direction only. A Read before the caller has the 101 waits.
+	// Deadline does not hold after a 101; ctx does.
+	Tunnel io.ReadCloser
 	// Target is the address ("host:port") the caller wants, for clusters that
 	// pass requests through to it; "" lets the cluster choose.
 	Target string
@@ -112,8 +127,13 @@ func BodyBuffered(body io.Reader) bool {
 // call Close exactly once when it is done with it, body or no body. After that
 // it may be in use for another exchange: nobody may keep it.
 type Response struct {
-	// Status is the HTTP status code. Other protocols map theirs onto it.
+	// Status is the HTTP status code. Other protocols map theirs onto it. 101
+	// is the answer to a Request with Upgrade only: the protocol is another
+	// from here on, and Body is what the host sends in it, as it comes.
 	Status int
+	// Upgrade names the protocol that a 101 changes to; with 426, those that
+	// the host asks for. Else it is "".
+	Upgrade string
 	// Header holds the end-to-end fields; see Request.Header.
 	Header Header
 	// ContentLength is the length of Body in bytes; -1 when it is not known.

@@ -27,6 +27,7 @@ const (
 	bodyLength           // after so many bytes
 	bodyChunked          // after the last chunk and the trailer
 	bodyClose            // when the peer closes
+	bodyRaw              // when the peer ends its direction; no message of ours, but another protocol
 )
 
 // bodyReader reads a message's body from a connection up to its end.
@@ -74,6 +75,8 @@ func (b *bodyReader) buffered() bool {
 	switch {
 	case b.err != nil:
 		return true
+	case b.kind == bodyRaw: // held or not, it is passed on as it comes
+		return false
 	case b.kind == bodyChunked && b.left == 0:
 		data, end := b.ahead(false)
 		return data || end
@@ -143,6 +146,11 @@ func (b *bodyReader) read(p []byte) (int, error) {
 }
 
 func (b *bodyReader) step(p []byte) (int, error) {
+	if b.kind == bodyRaw {
+		n, err := b.c.Read(p)
+		b.c.Release() // what came early has a buffer, what comes now needs none
+		return n, err
+	}
 	br := b.c.Reader()
 	switch b.kind {
 	case bodyClose:

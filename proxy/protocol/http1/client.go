@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -109,7 +110,7 @@ func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 	if err := cl.exchange(req); err != nil {
 		err = cl.reason(err)
 		_ = cl.end(err)
-		_ = cl.sender.stop(req)
+		_ = cl.sender.stop()
 		cl.abort.Stop()
 		cl.c.Free()
 		e := cl.explain(ctx, req, err)
@@ -201,6 +202,8 @@ func checkRequest(req *stream.Request) error {
 		return errors.New("a blank or control character in path or query")
 	case !validHost(req.Authority):
 		return errors.New("malformed host")
+	case offersUpgrade(req) && passable(req.Upgrade) != req.Upgrade:
+		return errors.New("a protocol to change to that is malformed, or is not passed on")
 	}
 	return checkFields(&req.Header)
 }
@@ -222,10 +225,10 @@ func (cl *client) receive(req *stream.Request) error {
 		if err := readResponse(cl.c, DefaultOptions().MaxHeaderBytes, &cl.resp, &cl.frame); err != nil {
 			return err
 		}
-		if cl.resp.Status == 101 {
-			return bad("101 Switching Protocols without having been asked")
-		}
-		if cl.resp.Status >= 200 {
+		switch {
+		case cl.resp.Status == http.StatusSwitchingProtocols:
+			return cl.upgraded(req)
+		case cl.resp.Status >= 200:
 			return cl.frameAnswer(req)
 		}
 	}
@@ -248,6 +251,9 @@ func (cl *client) frameAnswer(req *stream.Request) error {
 		kind, length, resp.ContentLength = bodyLength, f.length, f.length
 	default:
 		kind, resp.ContentLength = bodyClose, -1
+	}
+	if resp.Status == http.StatusUpgradeRequired && f.upgrades {
+		resp.Upgrade = passable(f.upgrade)
 	}
 	cl.body.r.reset(cl.c, kind, length, &resp.Trailer)
 	if f.close || f.http10 && !f.keepAlive || kind == bodyClose {

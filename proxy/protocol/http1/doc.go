@@ -16,6 +16,18 @@
 // speaks HTTP/1.1 to hosts whatever the caller spoke, offers no upgrade, and
 // knows no CONNECT.
 //
+// Upgrade (WebSocket is one) is for GET without a body, over HTTP/1.1: the
+// offer goes to the host, but for protocols that would hide further requests
+// from us (h2c, TLS). If the host agrees with 101, the connections of caller and
+// host are joined, bytes that came early included, and end with each other:
+// each direction is closed on its own, and what breaks off on one side breaks
+// off on the other. The route's time ends with the 101, and limits on body size do not
+// hold; a tunnel without a byte in either direction is closed after the
+// listener's idle timeout, and one whose peer takes nothing after the write
+// timeout. Drain leaves a tunnel alone: it ends by itself, or is cut off when
+// the listener's time for draining is over. Any other answer is that to an
+// ordinary request, and the connection goes on with what came behind it.
+//
 // Posture: both peers may be hostile. Heads are limited in bytes and fields,
 // chunk lines in bytes, reading a head in time.
 package http1

@@ -34,9 +34,18 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if !b.open.Load() {
 		return 0, &stream.Error{Kind: stream.Reset, Op: bodyOp, Err: errBodyClosed}
 	}
+	if b.r.kind == bodyRaw {
+		b.cl.sender.startTunnel(b.req.Tunnel)
+	}
 	n, err := b.r.read(p)
-	if err != nil && !b.r.done() {
+	switch {
+	case err == nil:
+	case !b.r.done():
 		err = b.explain(err)
+	case b.r.kind == bodyRaw:
+		if failure := b.cl.sender.failure(); failure != nil {
+			err = b.explain(failure) // the host is not ended in order when it did not take all
+		}
 	}
 	return n, err
 }
@@ -45,6 +54,9 @@ const bodyOp = "http1 response body"
 
 func (b *responseBody) explain(err error) error {
 	if b.ctx.Err() != nil {
+		if own, ok := errors.AsType[*stream.Error](context.Cause(b.ctx)); ok {
+			return own
+		}
 		return stream.FromContext(b.ctx, bodyOp)
 	}
 	err = b.cl.reason(err)
@@ -116,10 +128,15 @@ func (b *responseBody) Close() error {
 // finishRequest ends the sending of a body that the host answered early. The
 // connection cannot be used again then: the request on it is not whole.
 func (b *responseBody) finishRequest() {
+	if b.r.kind == bodyRaw { // the connection ends with it in any case
+		_ = b.cl.c.Close()
+		_ = b.cl.sender.stop()
+		return
+	}
 	err, over := b.cl.sender.wait()
 	if !over {
 		_ = b.cl.end(errNotWhole)
-		err = b.cl.sender.stop(b.req)
+		err = b.cl.sender.stop()
 	}
 	if err != nil {
 		b.cl.finish(err)

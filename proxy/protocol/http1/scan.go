@@ -31,8 +31,12 @@ type framing struct {
 	chunked bool
 	// close and keepAlive are the connection options of these names.
 	close, keepAlive bool
-	// connection holds the options that name fields (all but the above).
+	// connection holds the options that name fields (all but the above and "upgrade").
 	connection []string
+	// upgrade is the value of Upgrade; it is said to us if upgrades, which is
+	// the connection option of that name.
+	upgrade  string
+	upgrades bool
 	// expectContinue: the sender waits for 100 before it sends the body.
 	expectContinue bool
 	// response: the head is a response's, in which Host and Expect mean nothing.
@@ -105,6 +109,12 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 				continue
 			}
 			return &badMessage{status: 417, reason: "unknown expectation"}
+		case fieldUpgrade:
+			if f.upgrade != "" {
+				value = f.upgrade + ", " + value
+			}
+			f.upgrade = value
+			continue
 		case fieldHop:
 			continue
 		}
@@ -139,6 +149,8 @@ func (f *framing) options(value string) *badMessage {
 			f.close = true
 		case stream.EqualName(option, "keep-alive"):
 			f.keepAlive = true
+		case stream.EqualName(option, "upgrade"):
+			f.upgrades = true
 		case !isToken(option):
 			return bad("malformed Connection")
 		default:
@@ -181,7 +193,8 @@ const (
 	fieldHost
 	fieldConnection
 	fieldExpect
-	fieldHop // other hop-by-hop fields, which are dropped; we offer no upgrade
+	fieldUpgrade
+	fieldHop // other hop-by-hop fields, which are dropped
 )
 
 func special(name string) fieldKind {
@@ -200,7 +213,7 @@ func special(name string) fieldKind {
 		}
 	case 7:
 		if stream.EqualName(name, "Upgrade") {
-			return fieldHop
+			return fieldUpgrade
 		}
 	case 10:
 		if stream.EqualName(name, "Connection") {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ type sender struct {
 	cl *client
 	// running: start was called, and wait has not returned since.
 	running bool
+	// source is what is being sent.
+	source io.Closer
 	// done gets the goroutine's last word: why the body was not sent to its end.
 	done chan error
 	// ended: the body was read to its end; only the last write is left.
@@ -31,12 +34,17 @@ type sender struct {
 }
 
 func (s *sender) start(req *stream.Request, kind bodyKind) {
+	s.begin(req.Body)
+	go s.run(req, kind)
+}
+
+// begin gets ready for a goroutine that sends source.
+func (s *sender) begin(source io.Closer) {
 	if s.done == nil {
 		s.done = make(chan error, 1)
 	}
-	s.running, s.waiting, s.broken, s.failed = true, true, false, nil
+	s.running, s.waiting, s.broken, s.failed, s.source = true, true, false, nil, source
 	s.ended.Store(false)
-	go s.run(req, kind)
 }
 
 func (s *sender) run(req *stream.Request, kind bodyKind) {
@@ -88,11 +96,11 @@ func (s *sender) answered() {
 
 // stop ends the sending and waits for it; the connection must be closed. It
 // returns why the body was not sent to its end.
-func (s *sender) stop(req *stream.Request) error {
+func (s *sender) stop() error {
 	if !s.running {
 		return nil
 	}
-	_ = req.Body.Close()
+	_ = s.source.Close()
 	s.running = false
 	return <-s.done
 }

@@ -46,6 +46,8 @@ type exchange struct {
 	frame framing
 	body  requestBody
 	watch watch
+	// tunnel is nil while the request offers no other protocol.
+	tunnel *tunnel
 }
 
 // ServeConn implements protocol.Server.
@@ -58,19 +60,20 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 	end.Watch(life)
 	defer end.Stop()
 
-	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
-	x.hurry = func() { _ = c.SetReadDeadline(x.req.Info.Start.Add(s.limits.HeadTimeout)) }
-	_, x.inside = c.Conn.(*conn.PipeConn)
-	x.scheme = "http"
-	if _, secure := c.TLS(); secure {
-		x.scheme = "https"
+	x := s.newExchange(c, h, cancel)
+	defer func() { x.watch.stop() }()
+	// While nothing happens the connection holds no exchange, either.
+	quiet := func() {
+		if !x.blank {
+			x = nil
+		}
 	}
-	x.body.init(x)
-	x.watch.init(c, cancel)
-	defer x.watch.stop()
 	for {
 		c.Release()
-		err := c.WaitRequest(s.opts.IdleTimeout)
+		err := c.WaitQuiet(s.opts.IdleTimeout, quiet)
+		if x == nil {
+			x = s.newExchange(c, h, cancel)
+		}
 		if err != nil {
 			if life.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil
@@ -84,6 +87,21 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 			return err
 		}
 	}
+}
+
+// newExchange is not part of ServeConn because what it needs of the stack would
+// stay with every idle connection.
+func (s *server) newExchange(c *conn.Conn, h stream.Handler, cancel context.CancelFunc) *exchange {
+	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
+	x.hurry = func() { _ = c.SetReadDeadline(x.req.Info.Start.Add(s.limits.HeadTimeout)) }
+	_, x.inside = c.Conn.(*conn.PipeConn)
+	x.scheme = "http"
+	if _, secure := c.TLS(); secure {
+		x.scheme = "https"
+	}
+	x.body.init(x)
+	x.watch.init(c, cancel)
+	return x
 }
 
 // errLast ends a connection in order: its last answer was written, or the
@@ -110,7 +128,10 @@ func (x *exchange) serve(ctx context.Context) error {
 		return x.refuse(ctx, &badMessage{status: 413, reason: "body too large"})
 	}
 	x.body.begin()
-	if x.body.r.done() {
+	if x.tunnel = nil; x.body.r.done() {
+		if ctx = x.offer(ctx); x.tunnel != nil {
+			defer x.tunnel.end()
+		}
 		x.watch.start()
 	} else {
 		req.Body = &x.body
@@ -155,6 +176,9 @@ func (x *exchange) answer(resp *stream.Response, failure error) error {
 	keep := x.body.answer()
 	now := time.Now()
 	resp = x.writable(resp, failure, now)
+	if resp.Status == http.StatusSwitchingProtocols {
+		return x.upgrade(resp)
+	}
 	c, w := x.c, x.c.Writer()
 	closing := x.frame.close || x.frame.http10 && !x.frame.keepAlive || c.Draining() || !keep
 	kind := writeResponseHead(w, x.req.Method, resp, x.s.clock.date(now), x.frame.http10, closing)
@@ -185,12 +209,16 @@ func (x *exchange) writable(resp *stream.Response, failure error, now time.Time)
 			failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: errors.New("the handler returned neither an answer nor an error")}
 		case resp == stream.NoResponse:
 			return &stream.Response{Status: http.StatusAccepted}
-		case resp.Status < 200 || resp.Status > 599:
+		case resp.Status < 200 && !x.agreed(resp) || resp.Status > 599:
 			failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: fmt.Errorf("status %d is none of a final answer", resp.Status)}
 		case !deadline.IsZero() && !now.Before(deadline):
 			failure = &stream.Error{Kind: stream.Timeout, Op: "answer", Err: os.ErrDeadlineExceeded}
 		default:
-			if err := checkFields(&resp.Header); err != nil {
+			err := checkFields(&resp.Header)
+			if err == nil && passable(resp.Upgrade) != resp.Upgrade {
+				err = errField
+			}
+			if err != nil {
 				failure = &stream.Error{Kind: stream.Internal, Op: "answer", Err: err}
 			}
 		}

@@ -87,6 +87,10 @@ func TestSmuggling(t *testing.T) {
 	}
 	// p makes a POST of these field lines and this rest.
 	p := func(fields, rest string) string { return "POST /1 HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" + rest }
+	// ws makes a GET that offers WebSocket, with these field lines.
+	ws := func(fields string) string {
+		return "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + fields + "\r\n"
+	}
 	up := func(framing, body string) string { return "POST /1 HTTP/1.1\r\nHost: h\r\n" + framing + "\r\n" + body }
 	chunked := func(body string) []string { return []string{up("Transfer-Encoding: chunked\r\n", body)} }
 	refused := func(status int, name, raw string) c { return c{name, raw, fmt.Sprint(status), nil} }
@@ -232,8 +236,22 @@ func TestSmuggling(t *testing.T) {
 		},
 		{
 			"upgrade to websocket", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", "200",
-			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\n\r\n"},
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"},
 		},
+		{
+			"upgrade to websocket that is refused, with a request behind", ws("") + evil, "200 200",
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", evil},
+		},
+		{"upgrade with a length", ws("Content-Length: 5\r\n") + "hello" + evil, "200 200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", evil}},
+		{
+			"upgrade with chunks", ws("Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n0\r\n\r\n" + evil, "200 200",
+			[]string{"GET /1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", evil},
+		},
+		refused(400, "upgrade with length and chunks", ws("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")+"0\r\n\r\n"+evil),
+		refused(400, "upgrade with two lengths", ws("Content-Length: 0\r\nContent-Length: 44\r\n")+evil),
+		{"upgrade to h2c beside websocket", ws("Upgrade: h2c\r\n") + evil, "200 200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", evil}},
+		{"upgrade to h2c in capitals, with version", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: H2C/1\r\n\r\n" + evil, "200 200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", evil}},
+		{"upgrade to TLS and to HTTP", "GET /1 HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: TLS/1.0, HTTP/2.0\r\n\r\n" + evil, "200 200", []string{"GET /1 HTTP/1.1\r\nHost: h\r\n\r\n", evil}},
 		{"Expect is ours to fulfil", p("Content-Length: 5\r\nExpect: 100-continue\r\n", "hello"), "200", []string{up("Content-Length: 5\r\n", "hello")}},
 		refused(417, "Expect unknown", p("Content-Length: 44\r\nExpect: x\r\n", evil)),
 		{

@@ -70,6 +70,9 @@ func writeRequestHead(w *bufio.Writer, req *stream.Request) {
 	case methodTakesBody(req.Method):
 		writeLength(w, 0)
 	}
+	if offersUpgrade(req) {
+		writeUpgrade(w, req.Upgrade)
+	}
 	_, _ = w.WriteString("\r\n")
 }
 
@@ -129,6 +132,9 @@ func writeResponseHead(w *bufio.Writer, method string, resp *stream.Response, da
 	default:
 		_, _ = w.WriteString("Transfer-Encoding: chunked\r\n")
 		kind = bodyChunked
+	}
+	if resp.Status == http.StatusUpgradeRequired && resp.Upgrade != "" && !http10 {
+		writeUpgrade(w, resp.Upgrade)
 	}
 	switch {
 	case closing:
