@@ -93,8 +93,10 @@ func start(t testing.TB, network string, cfg config.TCPProxy, dial l4.Dial, betw
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.stop = cancel
-	s.listener = listener.New(ctx, listener.Options{Name: "l", Network: network, Address: address, Handler: h,
-		Log: slog.New(slog.DiscardHandler)})
+	s.listener = listener.New(ctx, listener.Options{
+		Name: "l", Network: network, Address: address, Handler: h,
+		Log: slog.New(slog.DiscardHandler),
+	})
 	if err := s.listener.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -236,7 +237,7 @@ func pump(t testing.TB, nc net.Conn, size int64) {
 	b := make([]byte, 128<<10)
 	for {
 		if _, err := nc.Read(b); err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Error(err)
 			}
 			break

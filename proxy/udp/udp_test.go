@@ -88,6 +88,15 @@ func start(t testing.TB, address string, cfg config.UDPProxy, dial l4.Dial) *ser
 	return s
 }
 
+// end stops the Proxy and waits until it has ended.
+func (s *server) end() {
+	s.t.Helper()
+	s.stop()
+	if err := <-s.served; err != nil {
+		s.t.Error(err)
+	}
+}
+
 func (s *server) dial() net.Conn { return dialUDP(s.t, s.addr) }
 
 func dialUDP(t testing.TB, address string) net.Conn {
@@ -205,10 +214,7 @@ func TestManyClients(t *testing.T) {
 	if st := s.proxy.Stats(); st.Sessions != clients || st.Opened != clients || st.Refused != 0 || st.Dropped != 0 {
 		t.Errorf("%+v", st)
 	}
-	s.stop()
-	if err := <-s.served; err != nil {
-		t.Error(err)
-	}
+	s.end()
 	for range clients {
 		if r := s.record(); r.End != l4.Stopped || r.Cluster != "c" || r.Sent == 0 || r.Received != r.Sent+3*4 || !r.Source.IsValid() || r.Destination.String() != s.addr {
 			t.Errorf("record %+v", r)
@@ -293,8 +299,7 @@ func TestBothFamilies(t *testing.T) {
 			t.Errorf("%s: %q", address, got)
 		}
 	}
-	s.stop()
-	<-s.served
+	s.end()
 	var destinations []string
 	for range 3 {
 		destinations = append(destinations, s.record().Destination.Addr().String())
@@ -371,8 +376,7 @@ func TestHostRefuses(t *testing.T) {
 			break
 		}
 	}
-	s.stop()
-	<-s.served
+	s.end()
 	if r := s.record(); r.Host != alive || r.Received == 0 || done.Load() != 1 {
 		t.Errorf("record %+v, %d refusals were reported", r, done.Load())
 	}

@@ -176,8 +176,10 @@ func TestConnect(t *testing.T) {
 	}{
 		{name: "first", most: 3, host: "a", attempts: 1},
 		{name: "third", errs: map[string]error{"a": down, "b": down}, most: 3, host: "c", attempts: 3},
-		{name: "all", errs: map[string]error{"a": down, "b": down, "c": down}, most: 3, attempts: 3, kind: stream.Connect,
-			text: "upstream connect: cluster x: connect to c (attempt 3): down"},
+		{
+			name: "all", errs: map[string]error{"a": down, "b": down, "c": down}, most: 3, attempts: 3, kind: stream.Connect,
+			text: "upstream connect: cluster x: connect to c (attempt 3): down",
+		},
 		{name: "most", errs: map[string]error{"a": down, "b": down}, most: 2, attempts: 2, kind: stream.Connect},
 		{name: "again when none is left", errs: map[string]error{"a": down, "b": down, "c": down}, most: 5, attempts: 5, kind: stream.Connect},
 		{name: "nobody", errs: map[string]error{"": noHost}, most: 3, attempts: 1, kind: stream.NoHost, text: "no host: cluster x: none is healthy"},
