@@ -33,8 +33,7 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 	}
 
 	clusters, err := cluster.NewManager(snapshot.Clusters,
-		cluster.Tables{Balancers: s.opts.Balancers, Protocols: s.opts.Protocols, Dial: s.opts.Dial, Extensions: s.opts.TLSExtensions,
-			Warn: func(p decode.Problem) { s.opts.Log.Warn(p.String()) }}, before, s.opts.Paths.Clusters)
+		cluster.Tables{Balancers: s.opts.Balancers, Protocols: s.opts.Protocols, Dial: s.opts.Dial, Extensions: s.opts.TLSExtensions}, before, s.opts.Paths.Clusters)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 		if st, err = s.buildProxy(snapshot, cfg, filters[0], clusters, at(0), path); err != nil {
 			return nil, err
 		}
-		if next = 1; !st.fallback {
+		if next = 1; !st.gate.fallback {
 			next = len(filters)
 			if next > 1 {
 				st.release()
@@ -64,7 +64,7 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 		st.release()
 		return nil, err
 	}
-	if err := st.listens(s, cfg, path); err != nil {
+	if err := st.listens(cfg, path); err != nil {
 		st.release()
 		return nil, err
 	}
@@ -76,17 +76,14 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 
 // listens finds out how connections come in, and refuses listener filters that
 // nobody knows.
-func (st *stack) listens(s *Server, cfg config.Listener, path string) error {
+func (st *stack) listens(cfg config.Listener, path string) error {
 	for i, f := range cfg.ListenerFilters {
 		if f.Type != origdst.FilterType {
 			return decode.Problems{{Path: decode.At(path+".listener_filters", i) + ".type",
 				Message: fmt.Sprintf("unknown listener filter %q", f.Type), Remedy: "known: " + origdst.FilterType}}
 		}
 	}
-	capture, warnings, err := origdst.Parse(&cfg, path)
-	for _, w := range warnings {
-		s.opts.Log.Warn(w.String())
-	}
+	capture, _, err := origdst.Parse(&cfg, path) // warnings were given by Validate
 	st.capture = capture
 	return err
 }
@@ -128,7 +125,7 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 		return nil, decode.Problems{{Path: path + ".stream_filters", Message: "filters that stand at the host are not built yet", Remedy: "leave them out"}}
 	}
 	st := newStack("", "", nil)
-	st.fallback = proxy.Fallback
+	st.gate.fallback = proxy.Fallback
 	defer func() {
 		if err != nil {
 			st.release()

@@ -23,8 +23,6 @@ type stack struct {
 	requests stream.Handler
 	// capture says how connections are brought here that wanted to go elsewhere.
 	capture origdst.Config
-	// fallback: connections that speak none of the gate's protocols are for network.
-	fallback bool
 	// network answers connections where they are not.
 	network listener.Handler
 	// closers are called when the stack is out of use.

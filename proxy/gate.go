@@ -36,6 +36,9 @@ type gate struct {
 	// speakers are the protocols that callers may speak, none where the
 	// network filter does not care.
 	speakers []speaker
+	// fallback: connections that speak none of them are for somebody else, so
+	// that even a single one has to be recognised.
+	fallback bool
 }
 
 // speaker is a protocol with its server.
@@ -63,10 +66,7 @@ func (g *gate) secure(s *Server, cfg config.Listener, path string) error {
 		}
 		list, at = []config.TLS{*chain.TLSContext}, func(int) string { return path + ".filter_chains[0].tls_context" }
 	}
-	server, warnings, err := tlscontext.NewServer(list, s.opts.TLSExtensions, at)
-	for _, w := range warnings {
-		s.opts.Log.Warn(w.String())
-	}
+	server, _, err := tlscontext.NewServer(list, s.opts.TLSExtensions, at) // warnings were given by Validate
 	if err != nil || server == nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
 // choose finds out what is spoken on c: what the handshake agreed on, else what
 // the first bytes say. nil is none of the gate's protocols.
 func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error) {
-	if len(g.speakers) == 1 {
+	if len(g.speakers) == 1 && !g.fallback {
 		return g.speakers[0].server, nil
 	}
 	if state, ok := c.TLS(); ok && state.NegotiatedProtocol != "" {

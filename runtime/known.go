@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"strings"
-
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy"
@@ -60,22 +58,7 @@ func checkTLS(list []proxyconfig.TLS, server bool, path func(i int) string) (war
 			warnings, errs = append(warnings, w...), append(errs, decode.AsProblems(err, path(i))...)
 		}
 	}
-	for _, cfg := range list {
-		hideKey(warnings, cfg.PrivateKey)
-		hideKey(errs, cfg.PrivateKey)
-	}
 	return warnings, errs
-}
-
-// hideKey removes a private key from messages. It is there when it is no PEM
-// text: then it is taken for the name of a file, "open …: no such file".
-func hideKey(ps decode.Problems, key string) {
-	if key == "" {
-		return
-	}
-	for i := range ps {
-		ps[i].Message = strings.ReplaceAll(ps[i].Message, " "+key+": ", " "+decode.Hidden+": ")
-	}
 }
 
 func kind[T any](section string, rows []components.Row[T]) config.Kind {

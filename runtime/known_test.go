@@ -79,13 +79,13 @@ func TestValidateTLS(t *testing.T) {
 		"off":             {server: `{"cert_chain": "DIR/none.pem"}`, client: `{"ca_cert": "DIR/none.pem"}`},
 		"no certificate":  {server: `{"status": true}`, want: server + ".cert_chain: a listener needs a certificate"},
 		"no such file":    {server: `{"status": true, "cert_chain": "DIR/none.pem", "private_key": "DIR/key.pem"}`, want: server, then: "none.pem: no such file"},
-		"no such key":     {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "DIR/none.key"}`, want: server + ": private_key: open ***: no such file"},
-		"folder":          {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "DIR"}`, want: server + ": private_key: read ***: is a directory"},
+		"no such key":     {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "DIR/none.key"}`, want: server + ": private_key: neither PEM text nor a file that can be read: no such file"},
+		"folder":          {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "DIR"}`, want: server + ": private_key: neither PEM text nor a file that can be read: is no file"},
 		"nothing in it":   {server: `{"status": true, "cert_chain": "DIR/empty.pem", "private_key": "DIR/key.pem"}`, want: server, then: "failed to find any PEM data"},
 		"another's key":   {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "DIR/other.key"}`, want: server, then: "private key does not match"},
 		"exchanged":       {server: `{"status": true, "cert_chain": "DIR/key.pem", "private_key": "DIR/cert.pem"}`, want: server, then: "may have been switched"},
 		"key only":        {server: `{"status": true, "private_key": "` + escape(files.key) + `"}`, want: server, then: "one of the two is missing"},
-		"key without PEM": {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "` + bare + `"}`, want: server + ": private_key: open ***: "},
+		"key without PEM": {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "` + bare + `"}`, want: server + ": private_key: neither PEM text nor a file that can be read: "},
 		"half a key":      {server: `{"status": true, "cert_chain": "DIR/cert.pem", "private_key": "` + escape(files.key[:len(files.key)/2]) + `"}`, want: server, then: "private_key"},
 		"unknown suite":   {server: strings.Replace(goodServer, "{", `{"cipher_suites": "RC4", `, 1), want: server + `.cipher_suites: unknown suite "RC4"`},
 		"weak suite":      {server: strings.Replace(goodServer, "{", `{"cipher_suites": "RSA-AES128-CBC-SHA", `, 1), want: server + `.cipher_suites: RSA-AES128-CBC-SHA is not secure`},
@@ -99,7 +99,7 @@ func TestValidateTLS(t *testing.T) {
 		"not verified":    {client: `{"status": true, "insecure_skip": true}`, warning: client + ".insecure_skip: the hosts' certificates are not verified"},
 		"no authorities":  {client: `{"status": true, "server_name": "a", "ca_cert": "DIR/key.pem"}`, want: client, then: "no certificate found in it"},
 		"half a pair":     {client: `{"status": true, "server_name": "a", "cert_chain": "DIR/cert.pem"}`, want: client, then: "one of the two is missing"},
-		"client's key":    {client: `{"status": true, "server_name": "a", "cert_chain": "DIR/cert.pem", "private_key": "` + bare + `"}`, want: client + ": private_key: open ***: "},
+		"client's key":    {client: `{"status": true, "server_name": "a", "cert_chain": "DIR/cert.pem", "private_key": "` + bare + `"}`, want: client + ": private_key: neither PEM text nor a file that can be read: "},
 	} {
 		if tt.server == "" {
 			tt.server = goodServer

@@ -27,8 +27,6 @@ type Tables struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Extensions are the ways to verify hosts that a TLS context can name.
 	Extensions []tlscontext.Extension
-	// Warn takes what is odd in a configuration but no error; nil drops it.
-	Warn func(decode.Problem)
 }
 
 // Cluster sends requests to one of its hosts. It does not change once made,
@@ -41,6 +39,8 @@ type Cluster struct {
 	picker   lb.Picker
 	reporter lb.Reporter        // nil when the picker does not learn
 	tls      *tlscontext.Client // nil when hosts are spoken to without TLS
+	// plain are the hosts that are spoken to without TLS all the same.
+	plain map[*upstream.Host]bool
 
 	// inFlight is shared with the cluster before, whose requests count too.
 	inFlight *atomic.Int64
@@ -78,7 +78,7 @@ func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (*Clus
 	if err != nil {
 		return nil, decode.AsProblems(err, path+".lb_type")
 	}
-	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]upstream.Sender)}
+	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]upstream.Sender), plain: make(map[*upstream.Host]bool)}
 	if len(cfg.CircuitBreakers) > 0 {
 		c.limit = cfg.CircuitBreakers[0]
 	}
@@ -103,12 +103,7 @@ func (c *Cluster) secure(before *Cluster, path string) error {
 		c.tls = before.tls
 		return nil
 	}
-	client, warnings, err := tlscontext.NewClient(*c.cfg.TLSContext, c.tables.Extensions, path)
-	for _, w := range warnings {
-		if c.tables.Warn != nil {
-			c.tables.Warn(w)
-		}
-	}
+	client, _, err := tlscontext.NewClient(*c.cfg.TLSContext, c.tables.Extensions, path) // warnings were given by Validate
 	c.tls = client
 	return err
 }
@@ -136,6 +131,9 @@ func (c *Cluster) adopt(before *Cluster) {
 		}
 		if c.hosts[i] == nil {
 			c.hosts[i] = upstream.NewHost(h)
+		}
+		if h.TLSDisable {
+			c.plain[c.hosts[i]] = true
 		}
 	}
 	if len(taken) == 0 {
@@ -245,7 +243,7 @@ func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream
 	}
 	p := upstream.New(upstream.PoolOptions{
 		Name:           "host " + host.Address,
-		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host.Address, proto) },
+		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host, proto) },
 		Protocol:       proto,
 		Host:           host,
 		ConnectTimeout: connect,
@@ -265,13 +263,13 @@ func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream
 }
 
 // dial opens a connection on which proto is spoken; nil is no protocol of ours.
-func (c *Cluster) dial(ctx context.Context, address string, proto protocol.Protocol) (net.Conn, error) {
+func (c *Cluster) dial(ctx context.Context, host *upstream.Host, proto protocol.Protocol) (net.Conn, error) {
 	connect := c.tables.Dial
 	if connect == nil {
 		connect = dialTCP
 	}
-	nc, err := connect(ctx, address)
-	if err != nil || c.tls == nil {
+	nc, err := connect(ctx, host.Address)
+	if err != nil || c.tls == nil || c.plain[host] {
 		return nc, err
 	}
 	var names []string
@@ -284,7 +282,7 @@ func (c *Cluster) dial(ctx context.Context, address string, proto protocol.Proto
 		return tc, nil
 	}
 	if c.tls.FallBack() && ctx.Err() == nil {
-		return connect(ctx, address)
+		return connect(ctx, host.Address)
 	}
 	return nil, err
 }

@@ -41,7 +41,7 @@ func (c *Cluster) Connect(ctx context.Context, network string, tried []string) (
 	defer cancel()
 	var nc net.Conn
 	if network == "tcp" {
-		nc, err = c.dial(dctx, host.Address, nil)
+		nc, err = c.dial(dctx, host, nil)
 	} else {
 		var d net.Dialer
 		nc, err = d.DialContext(dctx, network, host.Address)

@@ -50,7 +50,7 @@ type Host struct {
 	Hostname   string `json:"hostname" doc:"A name for records."`
 	Weight     int    `json:"weight" doc:"1 to 128; used by weighted balancers."`
 	Metadata   any    `json:"metadata" unbuilt:"warn" doc:"Labels."`
-	TLSDisable bool   `json:"tls_disable" unbuilt:"warn" doc:"No TLS to this host."`
+	TLSDisable bool   `json:"tls_disable" doc:"Speak with this host without TLS although the cluster has it."`
 }
 
 // DefaultConnectTimeout applies where a cluster sets none.

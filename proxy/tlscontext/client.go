@@ -24,7 +24,8 @@ type Client struct {
 	generation atomic.Uint64
 }
 
-// NewClient makes the client of a cluster; nil when the context is switched off.
+// NewClient makes the client of a cluster; nil when the context is switched
+// off, or cannot be used and says fall_back.
 func NewClient(cfg config.TLS, extensions []Extension, path string) (_ *Client, warnings decode.Problems, err error) {
 	if !cfg.Status {
 		return nil, nil, nil
@@ -63,10 +64,13 @@ func NewClient(cfg config.TLS, extensions []Extension, path string) (_ *Client, 
 		}
 		return &tls.Certificate{}, nil
 	}
-	if len(p.errs) > 0 {
-		return nil, p.warnings, p.errs
+	switch {
+	case len(p.errs) == 0:
+		return c, p.warnings, nil
+	case cfg.FallBack:
+		return nil, append(p.warnings, withoutTLS(p.errs)...), nil
 	}
-	return c, p.warnings, nil
+	return nil, p.warnings, p.errs
 }
 
 // verifyHost does what crypto/tls does for a client by default.

@@ -46,10 +46,7 @@ func NewServer(list []config.TLS, extensions []Extension, path func(i int) strin
 		warnings = append(warnings, p.warnings...)
 		if len(p.errs) > 0 {
 			if cfg.FallBack {
-				for _, e := range p.errs {
-					e.Message += "; fall_back is set, so the context is left out"
-					warnings = append(warnings, e)
-				}
+				warnings = append(warnings, withoutTLS(p.errs)...)
 				continue
 			}
 			errs = append(errs, p.errs...)
@@ -74,6 +71,14 @@ func NewServer(list []config.TLS, extensions []Extension, path func(i int) strin
 		s.config.MinVersion = min(s.config.MinVersion, c.config.MinVersion)
 	}
 	return s, warnings, nil
+}
+
+// withoutTLS turns what is wrong with a context into warnings.
+func withoutTLS(errs decode.Problems) decode.Problems {
+	for i := range errs {
+		errs[i].Message += "; fall_back is set, so the context is left out"
+	}
+	return errs
 }
 
 func newServerContext(cfg config.TLS, extensions []Extension, p *problems) *serverContext {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -107,15 +108,39 @@ func (f *files) read() (*Material, error) {
 // isText reports whether a value is PEM text rather than a file's name.
 func isText(value string) bool { return strings.Contains(value, "-----BEGIN") }
 
+// maxFile is the most bytes of a file with certificates or a key.
+const maxFile = 4 << 20
+
 func content(key, value string) ([]byte, error) {
 	if isText(value) {
 		return []byte(value), nil
 	}
+	info, err := os.Stat(value)
+	switch {
+	case err != nil:
+		return nil, fileError(key, value, err)
+	case !info.Mode().IsRegular():
+		return nil, fileError(key, value, errors.New("is no file"))
+	case info.Size() > maxFile:
+		return nil, fileError(key, value, fmt.Errorf("has %d bytes, more than %d", info.Size(), maxFile))
+	}
 	b, err := os.ReadFile(value)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, fileError(key, value, err)
 	}
 	return b, nil
+}
+
+// fileError says what is wrong with a file. The name of the key's is not told:
+// it may be a key, written where a name or PEM text belongs.
+func fileError(key, value string, err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	if key == "private_key" {
+		return fmt.Errorf("%s: neither PEM text nor a file that can be read: %w", key, err)
+	}
+	return fmt.Errorf("%s: %s: %w", key, value, err)
 }
 
 // stamp tells one version of a file from the next.

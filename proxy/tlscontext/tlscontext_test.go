@@ -230,7 +230,7 @@ func TestRefused(t *testing.T) {
 		{func(c *config.TLS) { c.CertChain, c.PrivateKey = "", "" }, "tls[0].cert_chain: a listener needs a certificate"},
 		{func(c *config.TLS) { c.PrivateKey = "" }, "one of the two is missing"},
 		{func(c *config.TLS) { c.PrivateKey = otherKey }, "private key does not match public key"},
-		{func(c *config.TLS) { c.CertChain = "/nowhere/cert.pem" }, "cert_chain: open /nowhere/cert.pem"},
+		{func(c *config.TLS) { c.CertChain = "/nowhere/cert.pem" }, "cert_chain: /nowhere/cert.pem: no such file"},
 		{func(c *config.TLS) { c.CACert = "-----BEGIN nothing" }, "ca_cert: no certificate found"},
 		{func(c *config.TLS) { c.VerifyClient = true }, "tls[0].ca_cert: verify_client needs it"},
 		{func(c *config.TLS) { c.CipherSuites = "RSA-AES128-CBC-SHA" }, "RSA-AES128-CBC-SHA is not secure (leave it out, or set allow_weak: true)"},
