@@ -284,3 +284,37 @@ func TestUnknownListenerFilter(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSingleProtocolFallsBack: even one protocol has to be recognised when
+// somebody else takes what it does not know.
+func TestSingleProtocolFallsBack(t *testing.T) {
+	snapshot := serving()
+	chain := &snapshot.Listeners[0].FilterChains[0]
+	chain.Filters[0].Config["fallback_for_unknown_protocol"] = true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.WriteString(c, "passed on")
+			_ = c.Close()
+		}
+	}()
+	snapshot.Clusters = []config.Cluster{proxytest.Cluster("other", l.Addr().String())}
+	chain.Filters = append(chain.Filters, config.Extension{Type: "tcp_proxy", Config: map[string]any{"cluster": "other"}})
+	s := proxytest.Start(t, nil, snapshot)
+	c, err := net.Dial("tcp", addr(t, s, "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write([]byte{0, 1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || string(got) != "passed on" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
