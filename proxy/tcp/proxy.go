@@ -70,7 +70,7 @@ func New(cfg config.TCPProxy, deps Deps) (*Proxy, error) {
 // so there is no moment at which it could be ended without cutting somebody
 // off; the listener's patience is the limit.
 //
-// The error is a *stream.Error, nil after an end in order.
+// The error is a *stream.Error, nil after an end in order or by the idle timeout.
 func (p *Proxy) ServeConn(ctx context.Context, c *conn.Conn) error {
 	r := l4.Record{
 		Listener:    p.deps.Listener,

@@ -31,7 +31,7 @@ type session struct {
 
 	mu  sync.Mutex
 	end l4.End
-	err error // a *stream.Error
+	err error // a *stream.Error; nil after an end in order, and when idle
 	// broken says that the end was none in order; the other side is to see that.
 	broken bool
 	panic  string
@@ -102,18 +102,18 @@ func (s *session) watch() {
 		s.timer.Reset(left)
 		return
 	}
-	s.note(l4.Idle, &stream.Error{Kind: stream.Timeout, Op: fmt.Sprintf("no byte in either direction for %v", s.idle)})
+	s.note(l4.Idle, nil)
 	s.closeBoth()
 }
 
-// note keeps why the session ended: the first failure, or else which side was
-// the first to end its direction. mu is held.
+// note keeps why the session ended: the first failure or the idle timeout, or
+// else which side was the first to end its direction. mu is held.
 func (s *session) note(end l4.End, err *stream.Error) {
 	switch {
-	case s.err != nil:
+	case s.err != nil || s.end == l4.Idle:
 	case err != nil:
 		s.end, s.err = end, err
-	case s.end == l4.Unknown:
+	case end == l4.Idle || s.end == l4.Unknown:
 		s.end = end
 	}
 }
