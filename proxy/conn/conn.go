@@ -223,7 +223,11 @@ var ErrDraining = errors.New("connection is draining")
 // while), and Drain ends the wait with ErrDraining. A deadline that passes is
 // os.ErrDeadlineExceeded. After nil the connection has the read deadline it had
 // before, if there was something to read already, else none.
-func (c *Conn) WaitRequest(timeout time.Duration) error {
+func (c *Conn) WaitRequest(timeout time.Duration) error { return c.WaitQuiet(timeout, nil) }
+
+// WaitQuiet is WaitRequest for a user of the connection with memory of its own
+// to give up: quiet is called when the buffer is given back. It may be nil.
+func (c *Conn) WaitQuiet(timeout time.Duration, quiet func()) error {
 	if c.hasFirst || c.r != nil && c.r.Buffered() > 0 {
 		return nil
 	}
@@ -243,6 +247,9 @@ func (c *Conn) WaitRequest(timeout time.Duration) error {
 	_, err := c.Reader().Peek(1)
 	if errors.Is(err, os.ErrDeadlineExceeded) && (timeout == 0 || timeout > hold) && c.rearm(timeout, hold) {
 		c.Release()
+		if quiet != nil {
+			quiet()
+		}
 		var n int
 		if n, err = c.Conn.Read(c.first[:]); n == 1 {
 			c.in.Add(1)
