@@ -100,6 +100,15 @@ type Limiter interface {
 	Limit() int
 }
 
+// Starter is a Client whose host has to say something first, such as how much
+// it allows.
+type Starter interface {
+	Client
+	// Ready returns a channel that is closed when the host has said it, or
+	// never will, as Err then tells.
+	Ready() <-chan struct{}
+}
+
 // Table lists protocols by name, without regard to case. It does not change.
 type Table struct{ rows map[string]Protocol }
 

@@ -245,14 +245,7 @@ func (s *Shared) startDial(ctx context.Context) *dialing {
 	go func() {
 		defer cancel()
 		defer close(d.done)
-		nc, err := s.opts.Dial(dctx)
-		var l *sharedLink
-		if err == nil {
-			c := conn.New(nc)
-			c.Timeout = s.opts.WriteTimeout
-			l = &sharedLink{owner: s, used: time.Now()}
-			l.client = s.opts.Protocol.NewClient(c, protocol.ClientOptions{Released: l.released})
-		}
+		l, err := s.dial(dctx)
 		s.mu.Lock()
 		s.dialing = nil
 		closed := s.state == poolClosed
@@ -271,6 +264,31 @@ func (s *Shared) startDial(ctx context.Context) *dialing {
 		}
 	}()
 	return d
+}
+
+// dial opens a connection and waits until its client is ready for requests.
+func (s *Shared) dial(ctx context.Context) (*sharedLink, error) {
+	nc, err := s.opts.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := conn.New(nc)
+	c.Timeout = s.opts.WriteTimeout
+	l := &sharedLink{owner: s, used: time.Now()}
+	l.client = s.opts.Protocol.NewClient(c, protocol.ClientOptions{Released: l.released})
+	if st, ok := l.client.(protocol.Starter); ok {
+		select {
+		case <-st.Ready():
+			err = l.client.Err()
+		case <-ctx.Done():
+			err = errors.New("the host accepted the connection and said nothing")
+		}
+		if err != nil {
+			_ = l.client.Close()
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 // released is called when an exchange is over.

@@ -17,6 +17,8 @@ import (
 type client struct {
 	s    *session
 	opts protocol.ClientOptions
+	// ready is closed when the host's first SETTINGS have come, or never will.
+	ready chan struct{}
 
 	// Guarded by the session's mutex: why no more requests are taken, and
 	// exchanges for the next ones.
@@ -25,7 +27,7 @@ type client struct {
 }
 
 func newClient(c *conn.Conn, opts protocol.ClientOptions, limits Options) *client {
-	cl := &client{opts: opts}
+	cl := &client{opts: opts, ready: make(chan struct{})}
 	cl.s = newSession(c, cl, limits, true)
 	cl.s.greet()
 	go cl.run()
@@ -36,6 +38,7 @@ func (cl *client) run() {
 	_ = cl.s.end(cl.s.run())
 	_ = cl.s.c.Close()
 	cl.s.c.Free()
+	cl.greeted() // in case they have not come
 }
 
 // Available implements protocol.Client.
@@ -392,6 +395,15 @@ func (k *ask) explain(op string, err error) *stream.Error {
 		e.Retry = k.req.Idempotent() && !begun
 	}
 	return e
+}
+
+// greeted implements role. Only the session's reader calls it.
+func (cl *client) greeted() {
+	select {
+	case <-cl.ready:
+	default:
+		close(cl.ready)
+	}
 }
 
 // headers implements role.

@@ -125,6 +125,9 @@ func (sc *serving) describe(req *stream.Request) {
 	req.Info.Downstream = sc.peer
 }
 
+// greeted implements role.
+func (*serving) greeted() {}
+
 // headers implements role.
 func (sc *serving) headers(id uint32, x *exchange, end bool) error {
 	s := sc.s

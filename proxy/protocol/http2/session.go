@@ -17,6 +17,8 @@ import (
 // role is what the two ends of a connection do differently. The session's
 // reader calls it.
 type role interface {
+	// greeted says that the peer's first SETTINGS have come.
+	greeted()
 	// headers takes the header block in s.block, which came for stream id; x
 	// is that stream, nil when it is not open. end says that no more follows.
 	headers(id uint32, x *exchange, end bool) error
@@ -141,8 +143,11 @@ func (s *session) run() error {
 		if first && (fh.Type != xhttp2.FrameSettings || fh.Flags.Has(xhttp2.FlagSettingsAck)) {
 			return &connError{xhttp2.ErrCodeProtocol, "the connection does not begin with SETTINGS"}
 		}
-		first = false
 		err = s.frame(fh)
+		if first && err == nil {
+			s.role.greeted()
+		}
+		first = false
 		if bad, ok := errors.AsType[*streamError](err); ok {
 			err = s.refuseStream(bad)
 		}
