@@ -38,7 +38,7 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 		return err
 	}
 	p := &plan{s: s, removed: current, packetsRemoved: packets}
-	if err = p.make(ctx, snapshot, clusters); err == nil && !p.commit(clusters) {
+	if err = p.make(ctx, snapshot, clusters); err == nil && !p.commit(clusters) { //nolint:contextcheck // what it starts lives longer than ctx
 		err = errStopped
 	}
 	if err != nil {

@@ -44,8 +44,10 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 			next = len(filters)
 			if next > 1 {
 				st.release()
-				return nil, decode.Problems{{Path: decode.At(path+".filter_chains[0].filters", 1),
-					Message: "behind a proxy filter, another gets connections only with fallback_for_unknown_protocol", Remedy: "set it, or leave this filter out"}}
+				return nil, decode.Problems{{
+					Path:    decode.At(path+".filter_chains[0].filters", 1),
+					Message: "behind a proxy filter, another gets connections only with fallback_for_unknown_protocol", Remedy: "set it, or leave this filter out",
+				}}
 			}
 		}
 	}
@@ -79,8 +81,10 @@ func (s *Server) build(snapshot *config.Snapshot, cfg config.Listener, clusters 
 func (st *stack) listens(cfg config.Listener, path string) error {
 	for i, f := range cfg.ListenerFilters {
 		if f.Type != origdst.FilterType {
-			return decode.Problems{{Path: decode.At(path+".listener_filters", i) + ".type",
-				Message: fmt.Sprintf("unknown listener filter %q", f.Type), Remedy: "known: " + origdst.FilterType}}
+			return decode.Problems{{
+				Path:    decode.At(path+".listener_filters", i) + ".type",
+				Message: fmt.Sprintf("unknown listener filter %q", f.Type), Remedy: "known: " + origdst.FilterType,
+			}}
 		}
 	}
 	capture, _, err := origdst.Parse(&cfg, path) // warnings were given by Validate
@@ -96,8 +100,10 @@ func (s *Server) buildNetwork(ext config.Extension, cfg config.Listener, cluster
 	network, ok := s.opts.Network[ext.Type]
 	if !ok {
 		known := slices.Sorted(maps.Keys(s.opts.Network))
-		return nil, decode.Problems{{Path: strings.TrimSuffix(env.Path, ".config") + ".type", Message: fmt.Sprintf("unknown network filter %q", ext.Type),
-			Remedy: "known: " + strings.Join(append(known, ProxyFilter, TCPFilter), ", ")}}
+		return nil, decode.Problems{{
+			Path: strings.TrimSuffix(env.Path, ".config") + ".type", Message: fmt.Sprintf("unknown network filter %q", ext.Type),
+			Remedy: "known: " + strings.Join(append(known, ProxyFilter, TCPFilter), ", "),
+		}}
 	}
 	return network(env, ext.Config)
 }
@@ -205,8 +211,10 @@ func (b backends) Cluster(name string) (stream.Handler, bool) {
 // speak with hosts, "" being the caller's own.
 func (s *Server) protocols(proxy config.Proxy, path string) (downstream []protocol.Protocol, upstream string, err error) {
 	unknown := func(key, name string) error {
-		return decode.Problems{{Path: path + "." + key, Message: fmt.Sprintf("unknown protocol %q", name),
-			Remedy: "known: " + strings.Join(append(s.opts.Protocols.Names(), autoProtocol), ", ")}}
+		return decode.Problems{{
+			Path: path + "." + key, Message: fmt.Sprintf("unknown protocol %q", name),
+			Remedy: "known: " + strings.Join(append(s.opts.Protocols.Names(), autoProtocol), ", "),
+		}}
 	}
 	names := strings.Split(proxy.DownstreamProtocol, ",")
 	if strings.EqualFold(proxy.DownstreamProtocol, autoProtocol) {
@@ -254,8 +262,10 @@ func (s *Server) findRouter(snapshot *config.Snapshot, name, path string) (_ con
 		}
 		known = append(known, r.Name)
 	}
-	p := decode.Problem{Path: path + ".router_config_name", Message: fmt.Sprintf("there is no router %q", name),
-		Remedy: "known: " + strings.Join(known, ", ")}
+	p := decode.Problem{
+		Path: path + ".router_config_name", Message: fmt.Sprintf("there is no router %q", name),
+		Remedy: "known: " + strings.Join(known, ", "),
+	}
 	if near := decode.Nearest(name, known); near != "" {
 		p.Remedy = fmt.Sprintf("did you mean %q?", near)
 	}
@@ -270,8 +280,10 @@ func (s *Server) accessLogs(cfg config.Listener, st *stack, path string) ([]tele
 			s.opts.Log.Error("access log", "listener", cfg.Name, "path", l.Path, "error", err)
 		})
 		if err != nil {
-			return nil, decode.Problems{{Path: decode.At(path+".access_logs", i) + ".log_path", Message: err.Error(),
-				Remedy: "choose a folder that is there and may be written"}}
+			return nil, decode.Problems{{
+				Path: decode.At(path+".access_logs", i) + ".log_path", Message: err.Error(),
+				Remedy: "choose a folder that is there and may be written",
+			}}
 		}
 		st.closers = append(st.closers, a.Close)
 		sinks = append(sinks, a)

@@ -43,13 +43,15 @@ func (s *Server) newDatagrams(ctx context.Context, cfg config.Listener, path str
 	if uc.IdleTimeout == 0 {
 		uc.IdleTimeout = cfg.ConnectionIdleTimeout
 	}
-	p, err := udp.New(uc, udp.Deps{Listener: cfg.Name, Path: at, Log: s.opts.Log, Record: s.recordL4,
+	p, err := udp.New(uc, udp.Deps{
+		Listener: cfg.Name, Path: at, Log: s.opts.Log, Record: s.recordL4,
 		Dial: func(ctx context.Context, a l4.Attempt) (l4.Upstream, error) {
 			s.mu.Lock()
 			clusters := s.clusters
 			s.mu.Unlock()
 			return dialL4(clusters)(ctx, a)
-		}})
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +94,10 @@ func (p *plan) planDatagrams(ctx context.Context, cfg config.Listener, path stri
 		return nil
 	}
 	if old != nil && old.cfg.Address == cfg.Address && !cfg.ReusePort {
-		return decode.Problems{{Path: path, Message: fmt.Sprintf("the udp listener %q cannot change while it has its address", cfg.Name),
-			Remedy: "set reuseport: true from the start, give it another address, or restart"}}
+		return decode.Problems{{
+			Path: path, Message: fmt.Sprintf("the udp listener %q cannot change while it has its address", cfg.Name),
+			Remedy: "set reuseport: true from the start, give it another address, or restart",
+		}}
 	}
 	d, err := p.s.newDatagrams(ctx, cfg, path)
 	if err == nil {
@@ -105,6 +109,8 @@ func (p *plan) planDatagrams(ctx context.Context, cfg config.Listener, path stri
 // status tells about d.
 func (d *datagrams) status() ListenerStatus {
 	stats := d.proxy.Stats()
-	return ListenerStatus{Name: d.cfg.Name, Addr: d.socket.LocalAddr(), Serves: UDPFilter,
-		Connections: int(stats.Sessions), Accepted: stats.Opened, Refused: stats.Refused}
+	return ListenerStatus{
+		Name: d.cfg.Name, Addr: d.socket.LocalAddr(), Serves: UDPFilter,
+		Connections: int(stats.Sessions), Accepted: stats.Opened, Refused: stats.Refused,
+	}
 }

@@ -57,7 +57,8 @@ func askUDP(t *testing.T, address, text string) string {
 func udpSnapshot(cluster string, clusters ...config.Cluster) *config.Snapshot {
 	return &config.Snapshot{
 		Listeners: []config.Listener{{Name: "dns", Network: "udp", Address: "127.0.0.1:0", BindPort: true, FilterChains: []config.FilterChain{
-			{Filters: []config.Extension{{Type: "udp_proxy", Config: map[string]any{"cluster": cluster}}}}}}},
+			{Filters: []config.Extension{{Type: "udp_proxy", Config: map[string]any{"cluster": cluster}}}},
+		}}},
 		Clusters: clusters,
 	}
 }

@@ -46,8 +46,10 @@ func dialL4(clusters *cluster.Manager) l4.Dial {
 
 // recordL4 tells of a connection that has ended.
 func (s *Server) recordL4(r l4.Record) {
-	args := []any{"listener", r.Listener, "cluster", r.Cluster, "host", r.Host, "source", r.Source.String(), "destination", r.Destination.String(),
-		"attempts", r.Attempts, "sent", r.Sent, "received", r.Received, "connect", r.Connect, "duration", r.Duration, "end", r.End.String()}
+	args := []any{
+		"listener", r.Listener, "cluster", r.Cluster, "host", r.Host, "source", r.Source.String(), "destination", r.Destination.String(),
+		"attempts", r.Attempts, "sent", r.Sent, "received", r.Received, "connect", r.Connect, "duration", r.Duration, "end", r.End.String(),
+	}
 	if r.Err != nil {
 		s.opts.Log.Warn("connection passed on", append(args, "error", r.Err)...)
 		return

@@ -30,11 +30,13 @@ func serving(contexts ...config.TLS) *config.Snapshot {
 // secureGet sends GET / to address over TLS (or without) and returns body and certificate.
 func secureGet(t *testing.T, address, scheme string, cfg *tls.Config) (string, *x509.Certificate, error) {
 	t.Helper()
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: cfg,
+	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: cfg,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp", address)
-		}}}
+		},
+	}}
 	resp, err := c.Get(scheme + "://pay.example/")
 	if err != nil {
 		return "", nil, err
@@ -177,7 +179,8 @@ func TestTLSTowardsHosts(t *testing.T) {
 			cluster.TLSContext = &ctx
 			s := proxytest.Start(t, nil, &config.Snapshot{
 				Listeners: []config.Listener{proxytest.Bound("web", "r", "127.0.0.1:0")},
-				Routers:   []config.Router{proxytest.Router("r", proxytest.To("/", "c"))}, Clusters: []config.Cluster{cluster}})
+				Routers:   []config.Router{proxytest.Router("r", proxytest.To("/", "c"))}, Clusters: []config.Cluster{cluster},
+			})
 			for range 3 { // over kept connections, too
 				resp, err := proxytest.Client(t, addr(t, s, "web")).Get("http://x/path")
 				if err != nil {

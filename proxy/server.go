@@ -163,7 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.start(f)
 	}
 	for _, d := range s.packets {
-		s.startDatagrams(d)
+		s.startDatagrams(d) //nolint:contextcheck // sessions end in order, after ctx
 	}
 	s.mu.Unlock()
 	rctx, stop := context.WithCancel(ctx)

@@ -62,7 +62,7 @@ func New(ctx context.Context, opts Options) (_ *Runtime, err error) {
 		return nil, err
 	}
 	// 4. Capabilities over the components, and the API over the capabilities.
-	r.api, err = grpcapi.New(grpcapi.Options{
+	r.api, err = grpcapi.New(grpcapi.Options{ //nolint:contextcheck // calls have contexts of their own
 		Log:          opts.Log,
 		MaxRecvBytes: opts.Config.Runtime.MaxRecvBytes,
 		Services: []grpcapi.Service{layotto.New(layotto.Config{
@@ -157,7 +157,7 @@ func (r *Runtime) surroundings(kind string, c config.Component) (components.Env,
 	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
 	return components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}, components.Config{
 		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
-		Warn: func(p decode.Problem) { log.Warn(p.String()) }, Checked: true,
+		Warn: func(p decode.Problem) { log.Warn("a mistake in the configuration", "problem", p.String()) }, Checked: true,
 	}
 }
 
@@ -171,7 +171,8 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 		return nil, err
 	}
 	act := &actuator.Actuator{Health: r.health, Info: r.info, App: actuator.App{
-		Name: "ottavo", Version: r.opts.Version, Compiled: r.opts.Compiled, Started: time.Now()}}
+		Name: "ottavo", Version: r.opts.Version, Compiled: r.opts.Compiled, Started: time.Now(),
+	}}
 	filters, err := filter.NewTable(append([]filter.Spec{act.Spec()}, r.opts.Tables.Filters...)...)
 	if err != nil {
 		return nil, err

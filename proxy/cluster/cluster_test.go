@@ -73,8 +73,10 @@ func (h *hosts) serve(c net.Conn, address string) {
 		if h.slow != nil {
 			<-h.slow
 		}
-		resp := &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Request: req,
-			Body: io.NopCloser(strings.NewReader(address)), ContentLength: int64(len(address))}
+		resp := &http.Response{
+			StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Request: req,
+			Body: io.NopCloser(strings.NewReader(address)), ContentLength: int64(len(address)),
+		}
 		if resp.Write(c) != nil {
 			return
 		}

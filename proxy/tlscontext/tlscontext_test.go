@@ -120,9 +120,15 @@ func TestMutual(t *testing.T) {
 		client          config.TLS
 		ok              bool
 	}{
-		{true, true, good, true}, {true, true, none, false}, {true, true, bad, false},
-		{true, false, good, true}, {true, false, none, true}, {true, false, bad, false},
-		{false, true, good, true}, {false, true, none, false}, {false, true, bad, true},
+		{true, true, good, true},
+		{true, true, none, false},
+		{true, true, bad, false},
+		{true, false, good, true},
+		{true, false, none, true},
+		{true, false, bad, false},
+		{false, true, good, true},
+		{false, true, none, false},
+		{false, true, bad, true},
 		{false, false, bad, true},
 	} {
 		cfg := base
@@ -151,8 +157,13 @@ func TestChoice(t *testing.T) {
 		name, alpn string
 		serial     int64
 	}{
-		{"a.example", "", 1}, {"b.example", "", 2}, {"x.b.example", "", 2}, {"alias.example", "", 3},
-		{"nobody.example", "", 1}, {"nobody.example", "sofa", 3}, {"B.EXAMPLE", "", 2},
+		{"a.example", "", 1},
+		{"b.example", "", 2},
+		{"x.b.example", "", 2},
+		{"alias.example", "", 3},
+		{"nobody.example", "", 1},
+		{"nobody.example", "sofa", 3},
+		{"B.EXAMPLE", "", 2},
 	} {
 		cl := client(t, config.TLS{Status: true, InsecureSkip: true, ServerName: x.name, ALPN: x.alpn})
 		state, _, err, serr := shake(t, s.Config(), connect(cl))
@@ -301,8 +312,10 @@ func TestExtension(t *testing.T) {
 	}}
 	s := server(t, config.TLS{Status: true, CertChain: chain, PrivateKey: key})
 	for name, ok := range map[string]bool{"pay.example": true, "other": false} {
-		c, _, err := NewClient(config.TLS{Status: true, CACert: ca.PEM, ServerName: "pay.example", Type: "named",
-			ExtendVerify: map[string]any{"name": name}}, []Extension{ext}, "tls")
+		c, _, err := NewClient(config.TLS{
+			Status: true, CACert: ca.PEM, ServerName: "pay.example", Type: "named",
+			ExtendVerify: map[string]any{"name": name},
+		}, []Extension{ext}, "tls")
 		if err != nil {
 			t.Fatal(err)
 		}

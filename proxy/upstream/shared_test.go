@@ -102,7 +102,8 @@ func (b *crowdBody) Close() error           { b.end(); return nil }
 
 func (w *crowd) shared(limit int, change func(*upstream.PoolOptions)) upstream.Sender {
 	w.limit.Store(int64(limit))
-	o := upstream.PoolOptions{Name: "host 10.0.0.1:80", Protocol: crowdProtocol{w: w}, ConnectTimeout: 3 * time.Second,
+	o := upstream.PoolOptions{
+		Name: "host 10.0.0.1:80", Protocol: crowdProtocol{w: w}, ConnectTimeout: 3 * time.Second,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			w.dials.Add(1)
 			if w.dial != nil {
@@ -112,7 +113,8 @@ func (w *crowd) shared(limit int, change func(*upstream.PoolOptions)) upstream.S
 			}
 			c, _ := conn.Pipe()
 			return c, nil
-		}}
+		},
+	}
 	if change != nil {
 		change(&o)
 	}

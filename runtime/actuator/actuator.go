@@ -44,7 +44,7 @@ func (a *Actuator) Spec() filter.Spec {
 			return nil, err
 		}
 		for _, w := range warnings {
-			env.Log.Warn(w.String())
+			env.Log.Warn("a mistake in the configuration", "problem", w.String())
 		}
 		return func(stream.Handler) stream.Handler { return stream.HandlerFunc(a.handle) }, nil
 	}}

@@ -78,8 +78,10 @@ func TestHealth(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
-	a := &Actuator{Health: NewHealth(), App: App{Name: "ottavo", Version: "v1", Started: time.Unix(0, 0).UTC()},
-		Info: func() map[string]any { return map[string]any{"listeners": []string{"a"}} }}
+	a := &Actuator{
+		Health: NewHealth(), App: App{Name: "ottavo", Version: "v1", Started: time.Unix(0, 0).UTC()},
+		Info: func() map[string]any { return map[string]any{"listeners": []string{"a"}} },
+	}
 	for _, c := range []struct {
 		path   string
 		status int

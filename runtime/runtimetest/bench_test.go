@@ -20,14 +20,15 @@ func BenchmarkInvoke(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	go func() {
 		_ = fasthttp.Serve(l, func(ctx *fasthttp.RequestCtx) { ctx.SetBody(ctx.PostBody()) })
 	}()
 	rt := runtimetest.Start(b, fmt.Sprintf(file, l.Addr()))
 	client := runtimev1.NewRuntimeClient(rt.Client(b))
 	req := &runtimev1.InvokeServiceRequest{Id: "HelloService:1.0", Message: &runtimev1.CommonInvokeRequest{
-		Method: "/hello", Data: &anypb.Any{Value: []byte(strings.Repeat("x", 1024))}, HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST}}}
+		Method: "/hello", Data: &anypb.Any{Value: []byte(strings.Repeat("x", 1024))}, HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST},
+	}}
 	for _, parallel := range []int{1, 64} {
 		b.Run(fmt.Sprint(parallel), func(b *testing.B) {
 			b.ReportAllocs()

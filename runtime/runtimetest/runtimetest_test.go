@@ -38,7 +38,7 @@ cluster_manager:
 func TestWholeWay(t *testing.T) {
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
+		_, _ = fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
 	}))
 	defer service.Close()
 	rt := runtimetest.Start(t, fmt.Sprintf(file, service.Listener.Addr()))
@@ -48,7 +48,8 @@ func TestWholeWay(t *testing.T) {
 		t.Errorf("SayHello: %v, %v", hello, err)
 	}
 	resp, err := client.InvokeService(t.Context(), &runtimev1.InvokeServiceRequest{Id: "HelloService:1.0", Message: &runtimev1.CommonInvokeRequest{
-		Method: "/hello", Data: &anypb.Any{Value: []byte("hi")}, HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST, Querystring: "a=b"}}})
+		Method: "/hello", Data: &anypb.Any{Value: []byte("hi")}, HttpExtension: &runtimev1.HTTPExtension{Verb: runtimev1.HTTPExtension_POST, Querystring: "a=b"},
+	}})
 	if err != nil || string(resp.Data.Value) != "POST /hello?a=b hi" {
 		t.Errorf("InvokeService: %v, %v", resp, err)
 	}

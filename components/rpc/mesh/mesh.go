@@ -107,8 +107,10 @@ func check(c *Config, path string) error {
 	}
 	for i, ch := range c.Channels {
 		if protocols[ch.Protocol] == "" {
-			ps = append(ps, decode.Problem{Path: decode.At(path+".channel", i) + ".protocol",
-				Message: fmt.Sprintf("channel protocol %q not found", ch.Protocol), Remedy: "known: http"})
+			ps = append(ps, decode.Problem{
+				Path:    decode.At(path+".channel", i) + ".protocol",
+				Message: fmt.Sprintf("channel protocol %q not found", ch.Protocol), Remedy: "known: http",
+			})
 		}
 		if ch.Listener == "" {
 			ps = append(ps, decode.Problem{Path: decode.At(path+".channel", i) + ".listener", Message: "missing", Remedy: "the name of a listener, or host:port"})
@@ -116,8 +118,10 @@ func check(c *Config, path string) error {
 	}
 	for i, b := range c.BeforeInvoke {
 		if callbacks[b.Name] == nil {
-			ps = append(ps, decode.Problem{Path: decode.At(path+".before_invoke", i) + ".name",
-				Message: fmt.Sprintf("unknown callback %q", b.Name), Remedy: "known: dubbo_json_rpc"})
+			ps = append(ps, decode.Problem{
+				Path:    decode.At(path+".before_invoke", i) + ".name",
+				Message: fmt.Sprintf("unknown callback %q", b.Name), Remedy: "known: dubbo_json_rpc",
+			})
 		}
 	}
 	for i, a := range c.AfterInvoke {

@@ -123,7 +123,8 @@ func TestHeader(t *testing.T) {
 	ch := &channel{answer: respond(200, "")}
 	inv := invoker(t, nil, ch)
 	req := &rpc.Request{ID: "s", Method: "/", ContentType: "application/json", Header: []rpc.Pair{
-		{Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "Content-Type", Value: "application/grpc"}, {Name: "ID", Value: "forged"}}}
+		{Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "Content-Type", Value: "application/grpc"}, {Name: "ID", Value: "forged"},
+	}}
 	if _, err := inv.Invoke(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +248,14 @@ func TestDubboJSONRPC(t *testing.T) {
 	if _, err := inv.Invoke(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
-	want := []rpc.Pair{{Name: "id", Value: "org.apache.Users"}, {Name: "x-a", Value: "1"}, {Name: "x-services", Value: "org.apache.Users"},
-		{Name: "x-method", Value: "GetUser"}, {Name: "accept", Value: "application/json"}, {Name: "Content-Type", Value: "application/json"}}
+	want := []rpc.Pair{
+		{Name: "id", Value: "org.apache.Users"},
+		{Name: "x-a", Value: "1"},
+		{Name: "x-services", Value: "org.apache.Users"},
+		{Name: "x-method", Value: "GetUser"},
+		{Name: "accept", Value: "application/json"},
+		{Name: "Content-Type", Value: "application/json"},
+	}
 	if ch.sent.path != "/org.apache.Users" || !slices.Equal(ch.sent.header, want) {
 		t.Errorf("sent %s %v", ch.sent.path, ch.sent.header)
 	}
@@ -283,8 +290,10 @@ func TestConfigRefused(t *testing.T) {
 func TestSecondChannelIsWarnedOf(t *testing.T) {
 	good := map[string]any{"protocol": "http", "listener": "egress"}
 	var warned []string
-	inv, err := New(components.Config{Path: "rpcs.mosn", Section: "config", Metadata: map[string]any{"channel": []any{good, good}},
-		Warn: func(p decode.Problem) { warned = append(warned, p.String()) }},
+	inv, err := New(components.Config{
+		Path: "rpcs.mosn", Section: "config", Metadata: map[string]any{"channel": []any{good, good}},
+		Warn: func(p decode.Problem) { warned = append(warned, p.String()) },
+	},
 		func(string, string, int) (stream.Handler, func(), error) { return &channel{}, func() {}, nil })
 	if err != nil || len(warned) != 1 || !strings.Contains(warned[0], "channel[1]") {
 		t.Errorf("%v, %v", warned, err)
