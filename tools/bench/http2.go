@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -64,7 +65,7 @@ func http2Client(ctx context.Context, order clientOrder) (newCallFunc, func(), e
 				return fmt.Errorf("%s answered with %s", response.Proto, response.Status)
 			}
 			n, err := io.ReadFull(response.Body, answer) // one byte more than there should be
-			if err != io.ErrUnexpectedEOF && err != io.EOF {
+			if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 				return fmt.Errorf("the answer's body: %d bytes, then %w", n, err)
 			}
 			return checkLength(n, order.Answer)
