@@ -180,7 +180,7 @@ func (e *encoder) request(req *stream.Request) []byte {
 	if isGRPC(&req.Header) || wantsTrailers(&req.Header) {
 		e.field("te", "trailers", false)
 	}
-	if req.ContentLength > 0 {
+	if req.ContentLength > 0 || req.ContentLength == 0 && req.Body != nil {
 		e.length(req.ContentLength)
 	}
 	return e.block
