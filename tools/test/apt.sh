@@ -8,6 +8,7 @@ set -u
 say() { echo "make test: $*" >&2; }
 
 # A package counts as there when its command is, or when dpkg says so.
+PATH=$PATH:/usr/sbin:/sbin # where some commands are, and not every user looks
 missing=()
 need() { # package command
 	command -v "$2" >/dev/null 2>&1 || missing+=("$1")
@@ -19,6 +20,12 @@ need_pkg() { # package
 need redis-server redis-server
 need curl curl
 need protobuf-compiler protoc
+need nghttp2-client h2load # and nghttp
+need nghttp2-server nghttpd
+need wrk wrk
+need iproute2 ip # network namespaces, and firewalls in them:
+need iptables iptables-legacy
+need nftables nft
 need gcc cc # the race detector needs a C compiler
 if command -v dpkg-query >/dev/null 2>&1; then
 	[[ " ${missing[*]-} " == *" gcc "* ]] && missing+=(libc6-dev)
