@@ -91,7 +91,7 @@ func TestCall(t *testing.T) {
 		{"unknown service", []string{"Runtim/SayHello"}, "", 1, nil, []string{"(did you mean spec.proto.runtime.v1.Runtime?)", "\n  grpc.health.v1.Health\n"}},
 		{"ambiguous service", []string{"ServerReflection/X"}, "", 1, nil, []string{`"ServerReflection" can be several services`, "grpc.reflection.v1alpha.ServerReflection"}},
 		{"no such file", []string{"Runtime/SayHello", "-d", "@/nowhere"}, "", 1, nil, []string{"ottavo: the request cannot be read: open /nowhere"}},
-		{"time", []string{"Health/Watch", "--timeout", "200ms"}, "", 1, []string{`"status": "SERVING"`}, []string{"ottavo: DEADLINE_EXCEEDED"}},
+		{"time", []string{"Health/Watch", "--timeout", "3s"}, "", 1, []string{`"status": "SERVING"`}, []string{"ottavo: DEADLINE_EXCEEDED"}},
 		{
 			"both streams",
 			[]string{"grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "-d", `{"listServices": ""} {"fileByFilename": "x"}`},
