@@ -12,6 +12,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
@@ -150,31 +151,39 @@ func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error
 	return nil, nil
 }
 
-// ServeConn implements listener.Handler with the stack of the moment.
+// ServeConn implements listener.Handler with the stack of the moment. Its frame
+// stays with every idle connection: what needs room is in admit.
 func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
-	f, err := f.server.captured(f, c)
-	if err != nil {
-		return err
-	}
-	st := f.current.Load()
-	if err := st.gate.enter(ctx, c); err != nil {
-		return err
-	}
-	if len(st.gate.speakers) == 0 {
-		return st.network.ServeConn(ctx, c)
-	}
-	server, err := st.gate.choose(ctx, c)
+	owner, server, network, err := f.admit(ctx, c)
 	switch {
 	case err != nil:
 		return err
 	case server != nil:
-		return server.ServeConn(ctx, c, f)
-	case st.network != nil:
-		return st.network.ServeConn(ctx, c)
+		return server.ServeConn(ctx, c, owner)
+	}
+	return network.ServeConn(ctx, c)
+}
+
+// admit finds out whose connection c is and who answers it: a protocol's
+// server, or else a network filter.
+func (f *frontend) admit(ctx context.Context, c *conn.Conn) (_ *frontend, _ protocol.Server, network listener.Handler, err error) {
+	if f, err = f.server.captured(f, c); err != nil {
+		return nil, nil, nil, err
+	}
+	st := f.current.Load()
+	if err := st.gate.enter(ctx, c); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(st.gate.speakers) == 0 {
+		return f, nil, st.network, nil
+	}
+	server, err := st.gate.choose(ctx, c)
+	if err != nil || server != nil || st.network != nil {
+		return f, server, st.network, err
 	}
 	req := &stream.Request{}
 	req.Info.Start, req.Info.Listener, req.Info.Downstream = time.Now(), f.listener.Name(), c.RemoteAddr().String()
 	e := stream.Errorf(stream.BadMessage, stream.Downstream, "none of the protocols %s was recognised", st.gate.names())
 	f.Reject(ctx, req, 0, e)
-	return e
+	return nil, nil, nil, e
 }

@@ -207,22 +207,31 @@ func (l *Listener) take(nc net.Conn) error {
 	return nil
 }
 
+// serve is the bottom of a connection's stack, which is there even when nothing
+// happens: what needs room is elsewhere.
 func (l *Listener) serve(c *conn.Conn) {
-	defer l.serving.Done()
-	defer func() {
-		// One connection's defect must not end the others.
-		if p := recover(); p != nil {
-			l.opts.Log.Error("panic while serving a connection", "listener", l.opts.Name,
-				"peer", c.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
-		}
-		_ = c.Close()
-		l.mu.Lock()
-		delete(l.conns, c)
-		l.mu.Unlock()
-	}()
-	err := l.opts.Handler.ServeConn(l.base, c)
+	defer l.served(c)
+	if err := l.opts.Handler.ServeConn(l.base, c); err != nil {
+		l.tell(c, err)
+	}
 	c.Free()
-	if err != nil && !errors.Is(err, net.ErrClosed) && l.base.Err() == nil {
+}
+
+// served ends what serve began. One connection's defect must not end the others.
+func (l *Listener) served(c *conn.Conn) {
+	if p := recover(); p != nil {
+		l.opts.Log.Error("panic while serving a connection", "listener", l.opts.Name,
+			"peer", c.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
+	}
+	_ = c.Close()
+	l.mu.Lock()
+	delete(l.conns, c)
+	l.mu.Unlock()
+	l.serving.Done()
+}
+
+func (l *Listener) tell(c *conn.Conn, err error) {
+	if !errors.Is(err, net.ErrClosed) && l.base.Err() == nil {
 		l.opts.Log.Debug("connection ended", "listener", l.opts.Name, "peer", c.RemoteAddr().String(), "error", err)
 	}
 }

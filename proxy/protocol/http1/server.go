@@ -61,8 +61,12 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 	defer end.Stop()
 
 	x := s.newExchange(c, h, cancel)
-	defer func() { x.watch.stop() }()
-	// While nothing happens the connection holds no exchange, either.
+	defer func() {
+		if x != nil {
+			x.watch.stop()
+		}
+	}()
+	// A connection on which nothing happens holds no exchange, either.
 	quiet := func() {
 		if !x.blank {
 			x = nil
@@ -71,14 +75,14 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 	for {
 		c.Release()
 		err := c.WaitQuiet(s.opts.IdleTimeout, quiet)
-		if x == nil {
-			x = s.newExchange(c, h, cancel)
-		}
 		if err != nil {
 			if life.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil
 			}
 			return err
+		}
+		if x == nil {
+			x = s.newExchange(c, h, cancel)
 		}
 		if err := x.serve(life); err != nil {
 			if life.Err() != nil || errors.Is(err, errLast) {
@@ -89,8 +93,8 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 	}
 }
 
-// newExchange is not part of ServeConn because what it needs of the stack would
-// stay with every idle connection.
+// newExchange makes what a connection's requests need. It is no part of
+// ServeConn, where the stack that it takes would stay with every idle connection.
 func (s *server) newExchange(c *conn.Conn, h stream.Handler, cancel context.CancelFunc) *exchange {
 	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
 	x.hurry = func() { _ = c.SetReadDeadline(x.req.Info.Start.Add(s.limits.HeadTimeout)) }
