@@ -62,13 +62,8 @@ func newHost(t testing.TB, cfg *tls.Config) *host {
 // left waits until a host's request to path has lost its caller.
 func (h *host) left(t testing.TB, path string) {
 	t.Helper()
-	select {
-	case got := <-h.gone:
-		if got != path {
-			t.Errorf("the host lost the caller of %s, not of %s", got, path)
-		}
-	case <-soon(t).Done():
-		t.Errorf("the host did not learn that the caller of %s is gone", path)
+	if got := take(t, h.gone); got != path {
+		t.Errorf("the host lost the caller of %s, not of %s", got, path)
 	}
 }
 

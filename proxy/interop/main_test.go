@@ -27,6 +27,17 @@ func soon(t testing.TB) context.Context {
 	return ctx
 }
 
+// take takes what must come on c soon.
+func take[T any](t testing.TB, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-soon(t).Done():
+		t.Fatal("it did not happen")
+	}
+	return v
+}
+
 // program is a foreign program on this machine.
 type program struct {
 	path string

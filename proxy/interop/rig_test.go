@@ -93,7 +93,9 @@ func newRig(t testing.TB, c *certs, more ...backend) *rig {
 		if b.secure {
 			b.cluster.TLSContext = c.towardsHosts()
 		}
-		snapshot.Clusters = append(snapshot.Clusters, b.cluster)
+		if b.cluster.Name != "" {
+			snapshot.Clusters = append(snapshot.Clusters, b.cluster)
+		}
 		routes = append(routes, b.route)
 	}
 	for i := range snapshot.Clusters {
@@ -124,7 +126,8 @@ func newRig(t testing.TB, c *certs, more ...backend) *rig {
 	return r
 }
 
-// backend is a cluster with its route; secure has it spoken to over TLS.
+// backend is a cluster, if it has a name, and a route; secure has it spoken to
+// over TLS.
 type backend struct {
 	cluster config.Cluster
 	route   config.Route
