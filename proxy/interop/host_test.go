@@ -141,7 +141,7 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
-		_, _ = fmt.Fprintf(w, "%s %s", r.Method, r.URL.Path)
+		_, _ = io.WriteString(w, r.Method)
 	}
 }
 
