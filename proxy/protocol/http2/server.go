@@ -23,15 +23,24 @@ type server struct {
 	limits Options
 }
 
-// ServeConn implements protocol.Server.
+// ServeConn implements protocol.Server. Its frame stays with every idle
+// connection: what needs room is elsewhere.
 func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
-	base, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// The end of ctx ends every wait on the connection.
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	sc := srv.greet(ctx, c, h)
+	defer sc.leave()
+	err := sc.readPreface()
+	if err == nil {
+		err = sc.s.run()
+	}
+	return sc.end(ctx, err)
+}
 
-	sc := &serving{srv: srv, h: h, ctx: base, peer: c.RemoteAddr().String()}
+// greet makes a connection's session.
+func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *serving {
+	sc := &serving{srv: srv, h: h, peer: c.RemoteAddr().String()}
+	sc.ctx, sc.cancel = context.WithCancel(ctx)
+	// The end of ctx ends every wait on the connection.
+	sc.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
 	_, sc.inside = c.Conn.(*conn.PipeConn)
 	sc.s = newSession(c, sc, srv.limits, false)
 	sc.s.idle = srv.opts.IdleTimeout
@@ -39,14 +48,22 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 		sc.s.alive = sc.s.idle
 	}
 	sc.s.greet()
-	err := sc.readPreface()
-	if err == nil {
-		err = sc.s.run()
-	}
+	return sc
+}
+
+// leave lets go of the connection's context.
+func (sc *serving) leave() {
+	sc.stop()
+	sc.cancel()
+}
+
+// end ends the session after the reader has, for this reason, and says whether
+// that is an error.
+func (sc *serving) end(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	cancel()
+	sc.cancel()
 	err = sc.s.end(err)
 	sc.finish()
 	switch {
@@ -58,11 +75,14 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 
 // serving is one caller's connection.
 type serving struct {
-	srv  *server
-	s    *session
-	h    stream.Handler
-	ctx  context.Context // the parent of all requests'
-	peer string
+	srv *server
+	s   *session
+	h   stream.Handler
+	ctx context.Context // the parent of all requests'
+	// cancel ends ctx; stop keeps the connection from being closed with its parent.
+	cancel context.CancelFunc
+	stop   func() bool
+	peer   string
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
 
