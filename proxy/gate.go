@@ -3,8 +3,10 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +97,10 @@ func (g *gate) alpn() (names []string) {
 	return append(names, single...)
 }
 
+// errSilent says that a caller on a port that takes both did not begin a TLS
+// handshake, nor anything else: it may wait for the host to speak first.
+var errSilent = fmt.Errorf("the caller said nothing for %v", handshakeTime)
+
 // enter does the TLS handshake, if there is to be one.
 func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
 	if g.tls == nil {
@@ -106,10 +112,12 @@ func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
 		_ = c.SetReadDeadline(time.Now().Add(handshakeTime))
 		first, err := c.Reader().Peek(1)
 		_ = c.SetReadDeadline(time.Time{})
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return errSilent
+		case err != nil:
 			return err
-		}
-		if first[0] != tlsRecord {
+		case first[0] != tlsRecord:
 			return nil
 		}
 	}
@@ -171,10 +179,12 @@ func (f *frontend) admit(ctx context.Context, c *conn.Conn) (_ *frontend, _ prot
 		return nil, nil, nil, err
 	}
 	st := f.current.Load()
-	if err := st.gate.enter(ctx, c); err != nil {
+	err = st.gate.enter(ctx, c)
+	silent := errors.Is(err, errSilent) && st.network != nil
+	if err != nil && !silent {
 		return nil, nil, nil, err
 	}
-	if len(st.gate.speakers) == 0 {
+	if silent || len(st.gate.speakers) == 0 {
 		return f, nil, st.network, nil
 	}
 	server, err := st.gate.choose(ctx, c)
