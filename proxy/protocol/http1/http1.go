@@ -7,6 +7,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
 // Name is the protocol's name in configurations.
@@ -35,20 +36,38 @@ func (Protocol) Name() string { return Name }
 // ALPN implements protocol.ALPN.
 func (Protocol) ALPN() []string { return []string{"http/1.1"} }
 
-// Match recognises a request line by its method and the blank behind it.
+// Match recognises a request line by its method and how its target begins:
+// other protocols have lines of words, too.
 func (Protocol) Match(prefix []byte) protocol.Verdict {
 	for i, c := range prefix {
 		if c == ' ' {
 			if i == 0 || view(prefix[:i]) == "PRI" { // PRI begins HTTP/2 (RFC 9113 section 3.4)
 				return protocol.No
 			}
-			return protocol.Match
+			return matchTarget(view(prefix[:i]), prefix[i+1:])
 		}
 		if i >= 20 || c < 'A' || c > 'Z' {
 			return protocol.No
 		}
 	}
 	return protocol.More
+}
+
+// matchTarget recognises one of the forms of RFC 9112 section 3.2.
+func matchTarget(method string, target []byte) protocol.Verdict {
+	const absolute = "http"
+	n := min(len(target), len(absolute))
+	switch {
+	case n == 0:
+		return protocol.More
+	case target[0] == '/' || target[0] == '*' || method == "CONNECT":
+		return protocol.Match
+	case !stream.EqualName(view(target[:n]), absolute[:n]):
+		return protocol.No
+	case n < len(absolute):
+		return protocol.More
+	}
+	return protocol.Match
 }
 
 // NewServer makes a server with the options in opts.Extend.

@@ -480,7 +480,7 @@ func TestEndOfHead(t *testing.T) {
 
 func TestMatch(t *testing.T) {
 	for prefix, want := range map[string]string{
-		"": "more", "GET": "more", "GET ": "match", "GET / HTTP/1.1\r\n": "match", "PURGE /": "match",
+		"": "more", "GET": "more", "GET ": "more", "GET HT": "more", "GET key": "no", "HELO there": "no", "GET HTTP://h/": "match", "CONNECT h:1": "match", "OPTIONS *": "match", "GET / HTTP/1.1\r\n": "match", "PURGE /": "match",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": "no", "PRI": "more", " GET": "no", "get ": "no", "\x16\x03\x01": "no",
 		"G-T ": "no", strings.Repeat("A", 30): "no", "\xda\xbb": "no",
 	} {
