@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
+
+// tunnelOp is what errors call what goes on after a 101.
+const tunnelOp = "upgraded connection"
 
 // tunnel is a request's Tunnel: what a caller sends after a 101. It also
 // watches over the time in which nothing passes in either direction.
@@ -85,7 +89,7 @@ func (t *tunnel) look() {
 	case left > 0:
 		t.timer.Reset(left)
 	default:
-		t.failed = &stream.Error{Kind: stream.Timeout, Op: "upgraded connection", Err: fmt.Errorf("no byte in either direction for %v", t.idle)}
+		t.failed = &stream.Error{Kind: stream.Timeout, Op: tunnelOp, Err: fmt.Errorf("no byte in either direction for %v", t.idle)}
 		_ = t.c.SetReadDeadline(time.Unix(1, 0))
 		t.cancel(t.failed)
 	}
@@ -136,6 +140,8 @@ func (t *tunnel) leave(n int, err error) error {
 		return t.failed
 	case t.over:
 		return errClosedBody
+	case errors.Is(err, net.ErrClosed): // by us: the context has ended, or is about to
+		return &stream.Error{Kind: stream.Canceled, Side: stream.Downstream, Op: tunnelOp, Err: err}
 	}
 	return bodyError(err)
 }
