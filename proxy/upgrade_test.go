@@ -73,6 +73,20 @@ func expect(t *testing.T, r io.Reader, want string) {
 	}
 }
 
+// expectAnswer reads an answer after which the connection goes on, and checks
+// its status and that its body has text in it.
+func expectAnswer(t *testing.T, r *bufio.Reader, status int, text string) {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	must(t, err)
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	must(t, err)
+	if resp.StatusCode != status || !strings.Contains(string(body), text) || resp.Close {
+		t.Fatalf("got %d %q, closes %v; want %d %q", resp.StatusCode, body, resp.Close, status, text)
+	}
+}
+
 func say(t *testing.T, w io.Writer, s string) {
 	t.Helper()
 	_, err := io.WriteString(w, s)
@@ -91,25 +105,14 @@ func TestUpgrade(t *testing.T) {
 			t.Helper()
 			other := s.Dial(t, "in")
 			say(t, other, "GET / HTTP/1.1\r\nHost: pay\r\n\r\n")
-			resp, err := http.ReadResponse(bufio.NewReader(other), nil)
-			must(t, err)
-			got, _ := io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-			if resp.StatusCode != status || !strings.Contains(string(got), body) {
-				t.Errorf("got %d %q, want %d %q", resp.StatusCode, got, status, body)
-			}
+			expectAnswer(t, bufio.NewReader(other), status, body)
 		}
 		plain(200, "plain")
 		s.Records.Wait(t, 1)
 		c := s.Dial(t, "in")
 		say(t, c, strings.Replace(wsOffer, "/ws", "/no", 1)+wsOffer+"early")
 		r := bufio.NewReader(c)
-		resp, err := http.ReadResponse(r, nil)
-		must(t, err)
-		if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 401 || string(body) != "no" {
-			t.Fatalf("got %d %q", resp.StatusCode, body)
-		}
-		_ = resp.Body.Close()
+		expectAnswer(t, r, 401, "no")
 		expect(t, r, wsAccepted+"early")
 		if n := s.Network.Dials("h:1"); n != 1 {
 			t.Errorf("%d connections to the host", n)
@@ -169,9 +172,7 @@ func TestUpgradeKeptConnection(t *testing.T) {
 		c := s.Dial(t, "in")
 		say(t, c, "GET / HTTP/1.1\r\nHost: pay\r\n\r\n"+wsOffer)
 		r := bufio.NewReader(c)
-		if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 200 {
-			t.Fatal(resp, err)
-		}
+		expectAnswer(t, r, 200, "")
 		expect(t, r, wsAccepted+"hello")
 		if got := n.Dials("h:1"); got != 2 {
 			t.Errorf("%d connections to the host", got)
@@ -202,9 +203,7 @@ func TestUpgradeOverHTTP2(t *testing.T) {
 			r := bufio.NewReader(c)
 			for range 2 {
 				say(t, c, wsOffer)
-				if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 426 || resp.Close {
-					t.Fatal(resp, err)
-				}
+				expectAnswer(t, r, 426, "")
 			}
 		}
 	})

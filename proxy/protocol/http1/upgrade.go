@@ -113,7 +113,7 @@ func copyRaw(c *conn.Conn, src io.Reader, moved func()) (n int64, err error) {
 			}
 		}
 		switch {
-		case rerr == io.EOF: //nolint:errorlint // io.Reader's word for the end
+		case errors.Is(rerr, io.EOF):
 			return n, nil
 		case rerr != nil:
 			return n, &readError{rerr}

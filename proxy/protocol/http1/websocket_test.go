@@ -122,9 +122,8 @@ func TestUpgradeFrames(t *testing.T) {
 			_ = caller.(interface{ CloseWrite() error }).CloseWrite()
 		})
 		r := bufio.NewReader(caller)
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-			t.Fatal(resp, err)
+		if h := switched(t, r); h.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+			t.Fatal(h)
 		}
 		for i := -1; i < frames; i++ {
 			want := "welcome"
@@ -172,6 +171,20 @@ func TestUpgradeFrames(t *testing.T) {
 		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
 		run(t, nc)
 	})
+}
+
+// switched reads the head of a 101 and returns its fields.
+func switched(t testing.TB, r *bufio.Reader) http.Header {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 101 {
+		t.Fatalf("answered %d", resp.StatusCode)
+	}
+	return resp.Header
 }
 
 // accept serves a TCP port until the test ends.
