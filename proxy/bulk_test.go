@@ -25,7 +25,10 @@ const mayGrow = 32 << 20
 
 // bulk is how much passes in each direction, and how it is called.
 func bulk() (size int64, name string) {
-	if testing.Short() || raceEnabled {
+	switch {
+	case raceEnabled: // a tenth of the speed, or less
+		return 64 << 20, "64MB"
+	case testing.Short():
 		return 256 << 20, "256MB"
 	}
 	return 1 << 30, "1GB"

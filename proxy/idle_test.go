@@ -27,7 +27,8 @@ import (
 
 // maxIdleCost is the most bytes of heap and stack that a connection may cost
 // while nothing happens on it. The budget is half of that; see the log for the
-// real figure.
+// real figure. (Of the stacks of Http2, half are free places between those that
+// are in use: each connection had a second goroutine for its request.)
 const maxIdleCost = 16 << 10
 
 // idleCallers tells the test binary to be the callers and the host of
@@ -192,7 +193,7 @@ func TestIdleCallers(t *testing.T) {
 		if p.Label != label {
 			continue
 		}
-		fmt.Println(accept(t, serving1(t, p)))
+		fmt.Println(accept(t, kilobytes(t, p)))
 		in.Scan()
 		address := in.Text()
 		clients := make([]protocol.Client, n)
@@ -228,8 +229,8 @@ func TestIdleCallers(t *testing.T) {
 	}
 }
 
-// serving1 answers requests with 1 KB.
-func serving1(t *testing.T, p Protocol) func(context.Context, net.Conn) {
+// kilobytes serves connections: it answers requests with 1 KB.
+func kilobytes(t *testing.T, p Protocol) func(context.Context, net.Conn) {
 	t.Helper()
 	srv, err := p.NewServer(protocol.ServerOptions{Listener: "host"})
 	must(t, err)
