@@ -36,14 +36,23 @@ type replied struct {
 
 const asked = "%{http_code} %{http_version} %{num_connects} %{size_upload}\n"
 
+// always are the options that bound curl's time and let it find and trust the port.
+func (c curl) always() []string {
+	return []string{"-sS", "--max-time", "15", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1"}
+}
+
+func (c curl) url(scheme, path string) string {
+	return scheme + "://" + serverName + ":" + c.r.port + path
+}
+
 // get has curl do what args say to path.
 func (c curl) get(t testing.TB, input []byte, scheme, path string, args ...string) replied {
 	t.Helper()
 	head, body := filepath.Join(c.dir, "head"), filepath.Join(c.dir, "body")
 	_, _ = os.Remove(head), os.Remove(body)
-	all := append([]string{"-sSv", "--max-time", "15", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1",
-		"-D", head, "-o", body, "-w", asked}, args...)
-	o := c.run(t, bytes.NewReader(input), append(all, fmt.Sprintf("%s://%s:%s%s", scheme, serverName, c.r.port, path))...)
+	all := append([]string{"-v", "-D", head, "-o", body, "-w", asked}, c.always()...)
+	all = append(all, args...)
+	o := c.run(t, bytes.NewReader(input), append(all, c.url(scheme, path))...)
 	rep := replied{code: o.code, trace: o.err}
 	if _, err := fmt.Sscan(o.out, &rep.status, &rep.version, &rep.connects, &rep.uploaded); err != nil {
 		t.Fatalf("curl said %q: %v\n%s", o.out, err, o.err)
@@ -167,13 +176,24 @@ func TestCurlExpect(t *testing.T) {
 func TestCurlConnections(t *testing.T) {
 	c := newCurl(t)
 	for _, way := range ways {
-		url := fmt.Sprintf("%s://%s:%s/h1/sum", way.scheme, serverName, c.r.port)
-		args := append([]string{"-sS", "--max-time", "15", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1",
-			"-w", "|%{http_code} %{num_connects}\n"}, way.args...)
 		// Four requests, with and without bodies, one answered by the proxy.
-		args = append(args, url, "--next", "-sS", "--cacert", c.r.file, "-w", "|%{http_code} %{num_connects}\n", "-d", "hello", url,
-			"--next", "-sS", "--cacert", c.r.file, "-o", os.DevNull, "-w", "|%{http_code} %{num_connects}\n", strings.Replace(url, "/h1/", "/no/", 1),
-			"--next", "-sS", "--cacert", c.r.file, "-w", "|%{http_code} %{num_connects}\n", url)
+		const told = "|%{http_code} %{num_connects}\n"
+		args := append(c.always(), "-w", told)
+		args = append(args, way.args...)
+		for i, request := range [][]string{
+			{c.url(way.scheme, "/h1/sum")},
+			{"-d", "hello", c.url(way.scheme, "/h1/sum")},
+			{"-o", os.DevNull, c.url(way.scheme, "/no")},
+			{c.url(way.scheme, "/h1/sum")},
+		} {
+			if i > 0 { // options hold up to the next
+				// Not the version: this curl begins HTTP/2 anew on a
+				// connection that has it, if told so again.
+				args = append(args, "--next", "-w", told)
+				args = append(args, c.always()...)
+			}
+			args = append(args, request...)
+		}
 		empty, hello := summed(nil), summed([]byte("hello"))
 		want := fmt.Sprintf("%s|200 1\n%s|200 0\n|404 0\n%s|200 0\n", empty, hello, empty)
 		if got := c.must(t, args...); got != want {
@@ -200,10 +220,10 @@ func TestCurlConnections(t *testing.T) {
 		if way.name == "h2c" {
 			continue
 		}
-		args := append([]string{"-sS", "-Z", "--parallel-max", "20", "--max-time", "15", "--cacert", c.r.file,
-			"--resolve", serverName + ":" + c.r.port + ":127.0.0.1", "-w", "%{http_code} %{http_version} %{size_download}\n"}, way.args...)
+		args := append(c.always(), "-Z", "--parallel-max", "20", "-w", "%{http_code} %{http_version} %{size_download}\n")
+		args = append(args, way.args...)
 		for i := range 50 {
-			args = append(args, fmt.Sprintf("%s://%s:%s/as/doc?%d", way.scheme, serverName, c.r.port, i), "-o", os.DevNull)
+			args = append(args, c.url(way.scheme, fmt.Sprintf("/as/doc?%d", i)), "-o", os.DevNull)
 		}
 		out := c.must(t, args...)
 		if n := strings.Count(out, "200 "+way.version+" 100000\n"); n != 50 {

@@ -67,9 +67,15 @@ func (c *certs) towardsHosts() *config.TLS {
 	return &config.TLS{Status: true, CACert: c.pem, ServerName: serverName}
 }
 
-// ofHosts is the TLS configuration of hosts, ofCallers that of callers.
-func (c *certs) ofHosts() *tls.Config   { return &tls.Config{Certificates: []tls.Certificate{c.pair}} }
-func (c *certs) ofCallers() *tls.Config { return &tls.Config{RootCAs: c.roots, ServerName: serverName} }
+// ofHosts is the TLS configuration of hosts.
+func (c *certs) ofHosts() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{c.pair}}
+}
+
+// ofCallers is the TLS configuration of callers.
+func (c *certs) ofCallers() *tls.Config {
+	return &tls.Config{RootCAs: c.roots, ServerName: serverName}
+}
 
 // newRig starts a rig with further clusters, each with its route.
 func newRig(t testing.TB, c *certs, more ...backend) *rig {
