@@ -113,8 +113,10 @@ func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *share
 			d = s.startDial(ctx)
 		case !s.opts.Wait:
 			s.mu.Unlock()
-			return nil, &stream.Error{Kind: stream.Overload, Retry: true, Op: s.opts.Name,
-				Err: fmt.Errorf("all %d connections allowed are full", s.opts.MaxConnections)}
+			return nil, &stream.Error{
+				Kind: stream.Overload, Retry: true, Op: s.opts.Name,
+				Err: fmt.Errorf("all %d connections allowed are full", s.opts.MaxConnections),
+			}
 		default:
 			turn = make(chan struct{}, 1)
 			s.waiters = append(s.waiters, turn)
