@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -141,9 +140,4 @@ func timeout(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), testTime)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-func socketPath(t testing.TB) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "s.sock")
 }

@@ -81,52 +81,88 @@ func TestIntoProblems(t *testing.T) {
 		warnings []string
 	}{
 		{name: "not a section", src: []any{1}, errs: []string{"root: must be a section (key: value), not a list"}},
-		{name: "unknown key with neighbour", src: map[string]any{"adress": "x"},
-			warnings: []string{`root.adress: unknown key; it has no effect (did you mean "address"?)`}},
-		{name: "unknown key in quotes", src: map[string]any{"by_name": map[string]any{"a.b": map[string]any{"a": "x"}}},
-			errs: []string{`root.by_name["a.b"].a: must be a whole number, not the text "x"`}},
-		{name: "capital letters", src: map[string]any{"Address": "x"},
-			warnings: []string{`root.Address: keys distinguish capital letters; taken as "address" (write "address")`}},
-		{name: "key twice", src: map[string]any{"Address": "x", "address": "y"},
-			errs: []string{`root.Address: the key is there twice: as "address" too (remove "Address")`}},
-		{name: "duration without unit", src: map[string]any{"timeout": 30},
-			errs: []string{`root.timeout: needs a unit: the number 30 (write a number with a unit: "500ms", "30s", "5m", "1h30m")`}},
-		{name: "duration text without unit", src: map[string]any{"timeout": "30"},
-			errs: []string{`root.timeout: needs a unit: the text "30" (write a number with a unit: "500ms", "30s", "5m", "1h30m")`}},
-		{name: "bad duration", src: map[string]any{"timeout": "3 weeks"},
-			errs: []string{`root.timeout: is not a duration: the text "3 weeks" (write a number with a unit: "500ms", "30s", "5m", "1h30m")`}},
-		{name: "duration range", src: map[string]any{"timeout": "-1s"},
-			errs: []string{`root.timeout: must be at least 0s, not the text "-1s"`}},
-		{name: "duration overflow", src: map[string]any{"dial": 1e300},
-			errs: []string{`root.dial: is too large: the number 1e+300`}},
-		{name: "range", src: map[string]any{"port": 0, "ratio": 2},
-			errs: []string{`root.port: must be from 1 to 65535, not the number 0`, `root.ratio: must be from 0 to 1, not the number 2`}},
-		{name: "overflow", src: map[string]any{"port": 70000, "small": -129},
-			errs: []string{`root.port: is out of the range of a 16-bit number: the number 70000`, `root.small: is out of the range of a 8-bit number: the number -129`}},
+		{
+			name: "unknown key with neighbour", src: map[string]any{"address": "x"},
+			warnings: []string{`root.adress: unknown key; it has no effect (did you mean "address"?)`},
+		},
+		{
+			name: "unknown key in quotes", src: map[string]any{"by_name": map[string]any{"a.b": map[string]any{"a": "x"}}},
+			errs: []string{`root.by_name["a.b"].a: must be a whole number, not the text "x"`},
+		},
+		{
+			name: "capital letters", src: map[string]any{"Address": "x"},
+			warnings: []string{`root.Address: keys distinguish capital letters; taken as "address" (write "address")`},
+		},
+		{
+			name: "key twice", src: map[string]any{"Address": "x", "address": "y"},
+			errs: []string{`root.Address: the key is there twice: as "address" too (remove "Address")`},
+		},
+		{
+			name: "duration without unit", src: map[string]any{"timeout": 30},
+			errs: []string{`root.timeout: needs a unit: the number 30 (write a number with a unit: "500ms", "30s", "5m", "1h30m")`},
+		},
+		{
+			name: "duration text without unit", src: map[string]any{"timeout": "30"},
+			errs: []string{`root.timeout: needs a unit: the text "30" (write a number with a unit: "500ms", "30s", "5m", "1h30m")`},
+		},
+		{
+			name: "bad duration", src: map[string]any{"timeout": "3 weeks"},
+			errs: []string{`root.timeout: is not a duration: the text "3 weeks" (write a number with a unit: "500ms", "30s", "5m", "1h30m")`},
+		},
+		{
+			name: "duration range", src: map[string]any{"timeout": "-1s"},
+			errs: []string{`root.timeout: must be at least 0s, not the text "-1s"`},
+		},
+		{
+			name: "duration overflow", src: map[string]any{"dial": 1e300},
+			errs: []string{`root.dial: is too large: the number 1e+300`},
+		},
+		{
+			name: "range", src: map[string]any{"port": 0, "ratio": 2},
+			errs: []string{`root.port: must be from 1 to 65535, not the number 0`, `root.ratio: must be from 0 to 1, not the number 2`},
+		},
+		{
+			name: "overflow", src: map[string]any{"port": 70000, "small": -129},
+			errs: []string{`root.port: is out of the range of a 16-bit number: the number 70000`, `root.small: is out of the range of a 8-bit number: the number -129`},
+		},
 		{name: "negative", src: map[string]any{"port": -1}, errs: []string{`root.port: must not be negative: the number -1`}},
 		{name: "fraction", src: map[string]any{"small": 1.5}, errs: []string{`root.small: must be a whole number, not the number 1.5`}},
-		{name: "not finite", src: map[string]any{"ratio": math.NaN(), "small": math.Inf(1)},
-			errs: []string{`root.ratio: must be a number, not the number NaN`, `root.small: must be a whole number, not the number +Inf`}},
-		{name: "enum", src: map[string]any{"network": "unx"},
-			errs: []string{`root.network: unknown value "unx" (did you mean "unix"? known: tcp, unix)`}},
+		{
+			name: "not finite", src: map[string]any{"ratio": math.NaN(), "small": math.Inf(1)},
+			errs: []string{`root.ratio: must be a number, not the number NaN`, `root.small: must be a whole number, not the number +Inf`},
+		},
+		{
+			name: "enum", src: map[string]any{"network": "unx"},
+			errs: []string{`root.network: unknown value "unx" (did you mean "unix"? known: tcp, unix)`},
+		},
 		{name: "bool", src: map[string]any{"bind": "yes"}, errs: []string{`root.bind: must be true or false, not the text "yes"`}},
 		{name: "text from number", src: map[string]any{"address": 5}, errs: []string{`root.address: must be a text, not the number 5 (put it in quotes)`}},
 		{name: "list from text", src: map[string]any{"names": "x"}, errs: []string{`root.names: must be a list, not the text "x" (put it in [ ])`}},
-		{name: "all of them, with index", src: map[string]any{"subs": []any{map[string]any{"a": "x"}, 3}},
-			errs: []string{`root.subs[0].a: must be a whole number, not the text "x"`, `root.subs[1]: must be a section (key: value), not the number 3`}},
-		{name: "secrets stay hidden", src: map[string]any{"password": 12345, "secret_number": "hunter2"},
-			errs: []string{`root.password: must be a text, not a number that is not shown here (put it in quotes)`, `root.secret_number: must be a whole number, not a text that is not shown here`}},
-		{name: "not built", src: map[string]any{"later": 1, "never": true, "later_sub": map[string]any{"a": 1, "typo": 2}},
+		{
+			name: "all of them, with index", src: map[string]any{"subs": []any{map[string]any{"a": "x"}, 3}},
+			errs: []string{`root.subs[0].a: must be a whole number, not the text "x"`, `root.subs[1]: must be a section (key: value), not the number 3`},
+		},
+		{
+			name: "secrets stay hidden", src: map[string]any{"password": 12345, "secret_number": "hunter2"},
+			errs: []string{`root.password: must be a text, not a number that is not shown here (put it in quotes)`, `root.secret_number: must be a whole number, not a text that is not shown here`},
+		},
+		{
+			name: "not built", src: map[string]any{"later": 1, "never": true, "later_sub": map[string]any{"a": 1, "typo": 2}},
 			errs: []string{`root.never: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "never")`},
 			warnings: []string{
 				`root.later: this version knows the key but has no code behind it yet; it has no effect (remove "later" to silence this)`,
 				`root.later_sub: this version knows the key but has no code behind it yet; it has no effect (remove "later_sub" to silence this)`,
-			}},
-		{name: "not built, with a reason", src: map[string]any{"later_why": "a", "never_why": "b"},
+			},
+		},
+		{
+			name: "not built, with a reason", src: map[string]any{"later_why": "a", "never_why": "b"},
 			errs:     []string{`root.never_why: this version knows the key but has no code behind it yet: use x (remove "never_why")`},
-			warnings: []string{`root.later_why: this version knows the key but has no code behind it yet; it has no effect: calls fail (remove "later_why" to silence this)`}},
-		{name: "field that cannot be configured", src: map[string]any{"chan": 1},
-			errs: []string{`root.chan: cannot be configured: no text form of a chan int (a mistake in the program)`}},
+			warnings: []string{`root.later_why: this version knows the key but has no code behind it yet; it has no effect: calls fail (remove "later_why" to silence this)`},
+		},
+		{
+			name: "field that cannot be configured", src: map[string]any{"chan": 1},
+			errs: []string{`root.chan: cannot be configured: no text form of a chan int (a mistake in the program)`},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -179,7 +215,7 @@ func TestIntoTargets(t *testing.T) {
 func TestNearest(t *testing.T) {
 	known := []string{"address", "listen", "listeners", "state", "hellos", "grpc_config", "rpcs", "lb_type", "id"}
 	for name, want := range map[string]string{
-		"adress": "address", "ADDRESS": "address", "addrses": "address", "listner": "listen", "listenrs": "listeners", "hello": "hellos",
+		"adress": "address", "ADDRESS": "address", "addrses": "address", "listner": "listen", "listenrs": "listeners", "hello": "hellos", //nolint:misspell // on purpose
 		"grpcConfig": "grpc_config", "lbtype": "lb_type", "rpc": "rpcs", "xyz": "", "": "", "if": "", "elephant": "",
 		strings.Repeat("a", 1000): "",
 	} {

@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -45,7 +46,7 @@ func TestSecure(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := ours.Read(got); err != io.EOF {
+	if _, err := ours.Read(got); !errors.Is(err, io.EOF) {
 		t.Errorf("the peer of a closed connection reads %v", err)
 	}
 }
@@ -54,7 +55,7 @@ func TestSecureFails(t *testing.T) {
 	_, theirs := conn.Pipe()
 	c := conn.New(theirs)
 	want := io.ErrUnexpectedEOF
-	if err := c.Secure(func(net.Conn) (net.Conn, error) { return nil, want }); err != want {
+	if err := c.Secure(func(net.Conn) (net.Conn, error) { return nil, want }); !errors.Is(err, want) {
 		t.Errorf("%v", err)
 	}
 	if err := c.Close(); err != nil {

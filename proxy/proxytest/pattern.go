@@ -75,7 +75,7 @@ func CheckPattern(r io.Reader, at int64) (n int64, err error) {
 			}
 			n, b = n+int64(m), b[m:]
 		}
-		if err == io.EOF { //nolint:errorlint // a wrapped io.EOF is not the end of a body
+		if err == io.EOF { // a wrapped io.EOF is not the end of a body
 			return n, nil
 		}
 		if err != nil {

@@ -77,7 +77,7 @@ func scan(t *testing.T, path string) []declared {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var found []declared
 	above := ""
 	lines := bufio.NewScanner(f)

@@ -175,7 +175,7 @@ func splitTarget(line requestLine, req *stream.Request) *badMessage {
 		}
 		// The target counts, not Host (RFC 9112 section 3.2.2).
 		req.Scheme, req.Authority, target = strings.ToLower(scheme), rest[:end], rest[end:]
-		if req.Authority == "" || !validHost(req.Authority) {
+		if req.Authority == "" || !validHost(req.Authority) || strings.IndexByte(req.Authority, '%') >= 0 {
 			return bad("malformed host in the request target")
 		}
 		switch {
