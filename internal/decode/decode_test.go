@@ -82,7 +82,7 @@ func TestIntoProblems(t *testing.T) {
 	}{
 		{name: "not a section", src: []any{1}, errs: []string{"root: must be a section (key: value), not a list"}},
 		{
-			name: "unknown key with neighbour", src: map[string]any{"address": "x"},
+			name: "unknown key with neighbour", src: map[string]any{"adress": "x"}, //nolint:misspell // on purpose
 			warnings: []string{`root.adress: unknown key; it has no effect (did you mean "address"?)`},
 		},
 		{
