@@ -334,7 +334,14 @@ func TestWindowViolations(t *testing.T) {
 				}
 			}
 		}()
-		p.expect("GOAWAY 9 FLOW_CONTROL_ERROR")
+		// Streams that end with the connection may still be answered before it.
+		got := p.next()
+		for strings.HasPrefix(got, "HEADERS ") || strings.HasPrefix(got, "DATA ") {
+			got = p.next()
+		}
+		if got != "GOAWAY 9 FLOW_CONTROL_ERROR" {
+			t.Errorf("got %s", got)
+		}
 	})
 }
 
