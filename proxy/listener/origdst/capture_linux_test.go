@@ -12,26 +12,37 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
+	. "github.com/ottavo-runtime/ottavo/proxy/listener/origdst/netnstest"
 	"golang.org/x/sys/unix"
 )
 
+// patience bounds every wait for something that should happen at once.
+const patience = 10 * time.Second
+
+// network makes the namespaces of a proxy and of a caller.
+func network(t testing.TB) (proxy, caller *Namespace) {
+	t.Helper()
+	proxy, caller = New(t), New(t)
+	Connect(proxy, caller)
+	return proxy, caller
+}
+
 // listenFor opens a socket for captured connections.
-func (ns *netns) listenFor(mode origdst.Mode, network, address string) net.Listener {
-	ns.t.Helper()
+func listenFor(t testing.TB, ns *Namespace, mode origdst.Mode, network, address string) net.Listener {
+	t.Helper()
 	var lc net.ListenConfig
 	origdst.Config{Mode: mode}.Prepare(&lc)
-	l, err := ns.listen(lc, network, address)
+	l, err := ns.Listen(lc, network, address)
 	if err != nil {
-		ns.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return l
 }
 
 // connect dials address from ns and returns both ends of what l accepts.
-func (ns *netns) connect(d net.Dialer, address string, l net.Listener) (dialed, accepted net.Conn) {
-	t := ns.t
+func connect(t testing.TB, ns *Namespace, d net.Dialer, address string, l net.Listener) (dialed, accepted net.Conn) {
 	t.Helper()
-	dialed, err := ns.dial(d, address)
+	dialed, err := ns.Dial(d, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +82,8 @@ func reaches(dst, network string) bool {
 
 // redirect sets rules that lead ports 80 to 82 of any address to port 15001:
 // what others send (PREROUTING) and what ns itself sends (OUTPUT).
-func (fw firewall) redirect(ns *netns) {
-	ns.t.Helper()
-	fw.apply(ns, `
+func redirect(fw Firewall, ns *Namespace) {
+	fw.Apply(ns, `
 		table inet capture {
 			chain in { type nat hook prerouting priority -100; tcp dport 80-82 redirect to :15001; }
 			chain out { type nat hook output priority -100; tcp dport 80-82 redirect to :15001; }
@@ -86,28 +96,28 @@ func (fw firewall) redirect(ns *netns) {
 
 // Row B10.
 func TestRedirect(t *testing.T) {
-	eachFirewall(t, func(t *testing.T, fw firewall) {
-		proxy, caller := newNetwork(t)
-		fw.redirect(proxy)
+	EachFirewall(t, func(t *testing.T, fw Firewall) {
+		proxy, caller := network(t)
+		redirect(fw, proxy)
 		for _, socket := range []struct{ network, address string }{
 			{"tcp4", "0.0.0.0:15001"},
 			{"tcp6", "[::]:15001"},
 			{"tcp", ":15001"},
 		} {
-			l := proxy.listenFor(origdst.Redirect, socket.network, socket.address)
+			l := listenFor(t, proxy, origdst.Redirect, socket.network, socket.address)
 			for _, from := range []struct {
 				name string
-				ns   *netns
+				ns   *Namespace
 			}{{"inbound", caller}, {"outbound", proxy}} {
 				for _, dst := range []string{
-					far4 + ":80", far4 + ":82", proxy4 + ":81", // not ours, and ours
-					"[" + far6 + "]:80", "[" + proxy6 + "]:81",
+					Far4 + ":80", Far4 + ":82", Proxy4 + ":81", // not ours, and ours
+					"[" + Far6 + "]:80", "[" + Proxy6 + "]:81",
 				} {
 					if !reaches(dst, socket.network) {
 						continue
 					}
 					t.Run(strings.Join([]string{socket.network, from.name, dst}, "/"), func(t *testing.T) {
-						dialed, accepted := from.ns.connect(net.Dialer{}, dst, l)
+						dialed, accepted := connect(t, from.ns, net.Dialer{}, dst, l)
 						if at, err := netip.ParseAddrPort(accepted.LocalAddr().String()); err != nil || at.Port() != 15001 {
 							t.Errorf("arrived at %v, %v; want port 15001: the rule has not changed it", accepted.LocalAddr(), err)
 						}
@@ -121,12 +131,12 @@ func TestRedirect(t *testing.T) {
 					})
 				}
 			}
-			for _, dst := range []string{proxy4 + ":15001", "[" + proxy6 + "]:15001"} {
+			for _, dst := range []string{Proxy4 + ":15001", "[" + Proxy6 + "]:15001"} {
 				if !reaches(dst, socket.network) {
 					continue
 				}
 				t.Run(strings.Join([]string{socket.network, "direct", dst}, "/"), func(t *testing.T) {
-					dialed, accepted := caller.connect(net.Dialer{}, dst, l)
+					dialed, accepted := connect(t, caller, net.Dialer{}, dst, l)
 					got, err := origdst.Redirected(accepted)
 					if !errors.Is(err, origdst.ErrNotRedirected) || got.IsValid() || !strings.Contains(err.Error(), "our own listening address "+dst) {
 						t.Errorf("Redirected = %v, %v; want an error naming our own address", got, err)
@@ -143,16 +153,16 @@ func TestRedirect(t *testing.T) {
 
 // A link-local destination is of use only with the interface that leads to it.
 func TestRedirectLinkLocal(t *testing.T) {
-	eachFirewall(t, func(t *testing.T, fw firewall) {
-		proxy, caller := newNetwork(t)
-		proxy.must("ip", "addr", "add", "fe80::2/64", "dev", "veth0", "nodad")
-		caller.must("ip", "addr", "add", "fe80::1/64", "dev", "veth1", "nodad")
-		fw.redirect(proxy)
-		l := proxy.listenFor(origdst.Redirect, "tcp", ":15001")
-		_, accepted := caller.connect(net.Dialer{}, "[fe80::2%veth1]:80", l)
+	EachFirewall(t, func(t *testing.T, fw Firewall) {
+		proxy, caller := network(t)
+		proxy.Must("ip", "addr", "add", "fe80::2/64", "dev", "veth0", "nodad")
+		caller.Must("ip", "addr", "add", "fe80::1/64", "dev", "veth1", "nodad")
+		redirect(fw, proxy)
+		l := listenFor(t, proxy, origdst.Redirect, "tcp", ":15001")
+		_, accepted := connect(t, caller, net.Dialer{}, "[fe80::2%veth1]:80", l)
 		var got netip.AddrPort
 		var err error
-		proxy.do(func() { got, err = origdst.Redirected(accepted) }) // veth0 has a name here
+		proxy.Do(func() { got, err = origdst.Redirected(accepted) }) // veth0 has a name here
 		if want := "[fe80::2%veth0]:80"; err != nil || got.String() != want {
 			t.Errorf("Redirected = %v, %v; want %s", got, err, want)
 		}
@@ -165,10 +175,10 @@ func TestRedirectLinkLocal(t *testing.T) {
 
 // Without a rule in the namespace, nothing is tracked.
 func TestRedirectWithoutRule(t *testing.T) {
-	ns := newNetns(t)
+	ns := New(t)
 	for _, address := range []string{"127.0.0.1:15001", "[::1]:15001"} {
-		l := ns.listenFor(origdst.Redirect, "tcp", address)
-		_, accepted := ns.connect(net.Dialer{}, address, l)
+		l := listenFor(t, ns, origdst.Redirect, "tcp", address)
+		_, accepted := connect(t, ns, net.Dialer{}, address, l)
 		got, err := origdst.Redirected(accepted)
 		if !errors.Is(err, origdst.ErrNotRedirected) || got.IsValid() || !strings.Contains(err.Error(), "REDIRECT rule") || !strings.Contains(err.Error(), address) {
 			t.Errorf("Redirected = %v, %v; want an error that asks for the rule and names %s", got, err, address)
@@ -185,18 +195,18 @@ func TestRedirectWithoutRule(t *testing.T) {
 // The kernel has no answer for Multipath TCP, so Prepare must turn it off: Go
 // listens with it by default.
 func TestRedirectMultipath(t *testing.T) {
-	eachFirewall(t, func(t *testing.T, fw firewall) {
-		proxy, caller := newNetwork(t)
-		fw.redirect(proxy)
+	EachFirewall(t, func(t *testing.T, fw Firewall) {
+		proxy, caller := network(t)
+		redirect(fw, proxy)
 		var d net.Dialer
 		d.SetMultipathTCP(true)
-		dst := far4 + ":80"
+		dst := Far4 + ":80"
 
-		unprepared, err := proxy.listen(net.ListenConfig{}, "tcp", ":15001")
+		unprepared, err := proxy.Listen(net.ListenConfig{}, "tcp", ":15001")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, accepted := caller.connect(d, dst, unprepared)
+		_, accepted := connect(t, caller, d, dst, unprepared)
 		if multipath, err := accepted.(*net.TCPConn).MultipathTCP(); err != nil || !multipath {
 			t.Skipf("the kernel has no Multipath TCP (%v)", err)
 		}
@@ -212,8 +222,8 @@ func TestRedirectMultipath(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		l := proxy.listenFor(origdst.Redirect, "tcp", ":15001")
-		dialed, accepted := caller.connect(d, dst, l)
+		l := listenFor(t, proxy, origdst.Redirect, "tcp", ":15001")
+		dialed, accepted := connect(t, caller, d, dst, l)
 		if got, err := origdst.Redirected(accepted); err != nil || got.String() != dst {
 			t.Errorf("Redirected = %v, %v; want %s", got, err, dst)
 		}
@@ -224,9 +234,9 @@ func TestRedirectMultipath(t *testing.T) {
 // Row B11. The rule of mangle marks and hands over; the routes make marked
 // packets the machine's own.
 func TestTransparent(t *testing.T) {
-	eachFirewall(t, func(t *testing.T, fw firewall) {
-		proxy, caller := newNetwork(t)
-		fw.apply(proxy, `
+	EachFirewall(t, func(t *testing.T, fw Firewall) {
+		proxy, caller := network(t)
+		fw.Apply(proxy, `
 			table inet capture {
 				chain in {
 					type filter hook prerouting priority -150;
@@ -238,16 +248,16 @@ func TestTransparent(t *testing.T) {
 			"-t mangle -A PREROUTING -p tcp --dport 80 -j TPROXY --on-port 15006 --tproxy-mark 1/1",
 		)
 		for _, family := range []string{"-4", "-6"} {
-			proxy.must("ip", family, "rule", "add", "fwmark", "1", "lookup", "100")
-			proxy.must("ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100")
+			proxy.Must("ip", family, "rule", "add", "fwmark", "1", "lookup", "100")
+			proxy.Must("ip", family, "route", "add", "local", "default", "dev", "lo", "table", "100")
 		}
 
 		// A plain socket gets none of it, so what follows is the option's work.
-		plain, err := proxy.listen(net.ListenConfig{}, "tcp", ":15006")
+		plain, err := proxy.Listen(net.ListenConfig{}, "tcp", ":15006")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err := caller.dial(net.Dialer{Timeout: 200 * time.Millisecond}, far4+":80"); err == nil {
+		if c, err := caller.Dial(net.Dialer{Timeout: 200 * time.Millisecond}, Far4+":80"); err == nil {
 			t.Errorf("a socket that is not transparent got the connection to %v", c.RemoteAddr())
 		}
 		if err := plain.Close(); err != nil {
@@ -259,16 +269,16 @@ func TestTransparent(t *testing.T) {
 			{"tcp6", "[::]:15006"},
 			{"tcp", ":15006"},
 		} {
-			l := proxy.listenFor(origdst.TProxy, socket.network, socket.address)
+			l := listenFor(t, proxy, origdst.TProxy, socket.network, socket.address)
 			for _, dst := range []string{
-				far4 + ":80", proxy4 + ":80", proxy4 + ":15006", // the last without the rule
-				"[" + far6 + "]:80", "[" + proxy6 + "]:80",
+				Far4 + ":80", Proxy4 + ":80", Proxy4 + ":15006", // the last without the rule
+				"[" + Far6 + "]:80", "[" + Proxy6 + "]:80",
 			} {
 				if !reaches(dst, socket.network) {
 					continue
 				}
 				t.Run(socket.network+"/"+dst, func(t *testing.T) {
-					dialed, accepted := caller.connect(net.Dialer{}, dst, l)
+					dialed, accepted := connect(t, caller, net.Dialer{}, dst, l)
 					if got := accepted.LocalAddr().String(); got != dst {
 						t.Errorf("arrived at %s, want %s", got, dst)
 					}
@@ -287,9 +297,9 @@ func TestTransparent(t *testing.T) {
 }
 
 func TestTransparentWithoutCapability(t *testing.T) {
-	ns := newNetns(t)
+	ns := New(t)
 	var dropped error
-	ns.do(func() { // the capabilities of this thread only, which ends with the test
+	ns.Do(func() { // the capabilities of this thread only, which ends with the test
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var none [2]unix.CapUserData
 		dropped = unix.Capset(&header, &none[0])
@@ -300,11 +310,11 @@ func TestTransparentWithoutCapability(t *testing.T) {
 	for network, address := range map[string]string{"tcp4": "127.0.0.1:15006", "tcp6": "[::1]:15006", "tcp": ":15006"} {
 		var lc net.ListenConfig
 		origdst.Config{Mode: origdst.TProxy}.Prepare(&lc)
-		_, err := ns.listen(lc, network, address)
+		_, err := ns.Listen(lc, network, address)
 		if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_NET_ADMIN") || !strings.Contains(err.Error(), address) {
 			t.Errorf("%s: error %v, want one that names CAP_NET_ADMIN and the address", address, err)
 		}
-		plain, err := ns.listen(net.ListenConfig{}, network, address)
+		plain, err := ns.Listen(net.ListenConfig{}, network, address)
 		if err != nil {
 			t.Errorf("%s: a plain socket: %v", address, err)
 			continue
@@ -315,9 +325,9 @@ func TestTransparentWithoutCapability(t *testing.T) {
 
 // Rows B3, B10 and B12 together: three listeners, three cases, real connections.
 func TestRedirectedToListener(t *testing.T) {
-	eachFirewall(t, func(t *testing.T, fw firewall) {
-		proxy, caller := newNetwork(t)
-		fw.apply(proxy, `
+	EachFirewall(t, func(t *testing.T, fw Firewall) {
+		proxy, caller := network(t)
+		fw.Apply(proxy, `
 			table inet capture {
 				chain in { type nat hook prerouting priority -100; tcp dport != 15001 redirect to :15001; }
 			}
@@ -326,25 +336,25 @@ func TestRedirectedToListener(t *testing.T) {
 		)
 		listeners := func(yield func(name, address string) bool) {
 			_ = yield("capture", "0.0.0.0:15001") &&
-				yield("app", far4+":9080") &&
+				yield("app", Far4+":9080") &&
 				yield("any", "0.0.0.0:9080") &&
 				yield("local", "127.0.0.1:9090")
 		}
-		l := proxy.listenFor(origdst.Redirect, "tcp", "0.0.0.0:15001")
+		l := listenFor(t, proxy, origdst.Redirect, "tcp", "0.0.0.0:15001")
 		for _, c := range []struct {
 			dst   string
 			local bool
 			want  string
 			ok    bool
 		}{
-			{far4 + ":9080", false, "app", true},
+			{Far4 + ":9080", false, "app", true},
 			{"198.51.100.7:9080", false, "any", true},
 			{"198.51.100.7:9080", true, "capture", false},
 			{"198.51.100.7:9090", true, "local", true},
 			{"198.51.100.7:9090", false, "capture", false},
-			{"[" + far6 + "]:9080", false, "any", true},
+			{"[" + Far6 + "]:9080", false, "any", true},
 		} {
-			_, accepted := caller.connect(net.Dialer{}, c.dst, l)
+			_, accepted := connect(t, caller, net.Dialer{}, c.dst, l)
 			dst, err := origdst.Config{Mode: origdst.Redirect}.Destination(accepted)
 			if err != nil {
 				t.Fatal(err)

@@ -1,4 +1,6 @@
-package origdst_test
+//go:build linux
+
+package netnstest
 
 import (
 	"fmt"
@@ -18,16 +20,18 @@ import (
 // patience bounds every wait for something that should happen at once.
 const patience = 10 * time.Second
 
-// netns is a network namespace with a thread in it. It goes with the test.
-type netns struct {
+// Namespace is a network namespace. It goes with the test.
+type Namespace struct {
 	t     testing.TB
 	tid   int
-	calls chan func()
+	calls chan func() // to a thread in it; nil where all threads are
 	locks string
 }
 
-// newNetns skips the test where there can be no namespace.
-func newNetns(t testing.TB) *netns {
+// Own returns the namespace of the process, for a test that Main or Again has
+// started. All goroutines are in it, so that any code can be tested there. The
+// test is skipped where there is none.
+func Own(t testing.TB) *Namespace {
 	t.Helper()
 	if os.Getenv(inside) == "" {
 		t.Skip("network namespaces cannot be made here: neither CAP_SYS_ADMIN nor user namespaces")
@@ -35,7 +39,17 @@ func newNetns(t testing.TB) *netns {
 	if find("ip") == "" {
 		t.Skip("no ip command (Debian's package iproute2)")
 	}
-	ns := &netns{t: t, calls: make(chan func()), locks: filepath.Join(t.TempDir(), "xtables.lock")}
+	ns := &Namespace{t: t, tid: os.Getpid(), locks: filepath.Join(t.TempDir(), "xtables.lock")}
+	ns.Must("ip", "link", "set", "lo", "up")
+	return ns
+}
+
+// New makes a namespace with a thread in it, on which Do runs code. The test is
+// skipped where there can be none.
+func New(t testing.TB) *Namespace {
+	t.Helper()
+	ns := Own(t)
+	ns.calls = make(chan func())
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -56,12 +70,16 @@ func newNetns(t testing.TB) *netns {
 	if err := <-started; err != nil {
 		t.Skipf("no network namespace: unshare(CLONE_NEWNET): %v", err)
 	}
-	ns.must("ip", "link", "set", "lo", "up")
+	ns.Must("ip", "link", "set", "lo", "up")
 	return ns
 }
 
-// do runs f on the thread in the namespace.
-func (ns *netns) do(f func()) {
+// Do runs f in the namespace. f must not end the test.
+func (ns *Namespace) Do(f func()) {
+	if ns.calls == nil {
+		f()
+		return
+	}
 	done := make(chan struct{})
 	ns.calls <- func() {
 		defer close(done)
@@ -71,10 +89,10 @@ func (ns *netns) do(f func()) {
 }
 
 // run runs a program in the namespace.
-func (ns *netns) run(stdin string, command ...string) error {
+func (ns *Namespace) run(stdin string, command ...string) error {
 	var out []byte
 	var err error
-	ns.do(func() {
+	ns.Do(func() {
 		cmd := exec.CommandContext(ns.t.Context(), find(command[0]), command[1:]...)
 		cmd.Stdin = strings.NewReader(stdin)
 		cmd.Env = append(os.Environ(), "XTABLES_LOCKFILE="+ns.locks)
@@ -86,29 +104,31 @@ func (ns *netns) run(stdin string, command ...string) error {
 	return nil
 }
 
-func (ns *netns) must(command ...string) {
+// Must runs a program in the namespace, which must succeed.
+func (ns *Namespace) Must(command ...string) {
 	ns.t.Helper()
 	if err := ns.run("", command...); err != nil {
 		ns.t.Fatal(err)
 	}
 }
 
-// listen opens a socket in the namespace.
-func (ns *netns) listen(lc net.ListenConfig, network, address string) (l net.Listener, err error) {
-	ns.do(func() { l, err = lc.Listen(ns.t.Context(), network, address) })
+// Listen opens a socket in the namespace, until the end of the test.
+func (ns *Namespace) Listen(lc net.ListenConfig, network, address string) (l net.Listener, err error) {
+	ns.Do(func() { l, err = lc.Listen(ns.t.Context(), network, address) })
 	if err == nil {
 		ns.t.Cleanup(func() { _ = l.Close() })
 	}
 	return l, err
 }
 
-// dial connects from the namespace. An address without a name is dialed on the
-// calling goroutine, and so on the namespace's thread.
-func (ns *netns) dial(d net.Dialer, address string) (c net.Conn, err error) {
+// Dial connects from the namespace to an address without a name: that is dialed
+// on the calling goroutine, and so on the namespace's thread. The connection
+// ends with the test.
+func (ns *Namespace) Dial(d net.Dialer, address string) (c net.Conn, err error) {
 	if d.Timeout == 0 {
 		d.Timeout = patience
 	}
-	ns.do(func() { c, err = d.DialContext(ns.t.Context(), "tcp", address) })
+	ns.Do(func() { c, err = d.DialContext(ns.t.Context(), "tcp", address) })
 	if err == nil {
 		ns.t.Cleanup(func() { _ = c.Close() })
 		err = c.SetDeadline(time.Now().Add(patience))
@@ -116,54 +136,52 @@ func (ns *netns) dial(d net.Dialer, address string) (c net.Conn, err error) {
 	return c, err
 }
 
-// Addresses of the two namespaces, and ones that nobody has.
+// Addresses of the two namespaces that Connect connects, and ones that nobody has.
 const (
-	caller4, proxy4, far4 = "10.77.0.1", "10.77.0.2", "192.0.2.10"
-	caller6, proxy6, far6 = "fd77::1", "fd77::2", "2001:db8::10"
+	Caller4, Proxy4, Far4 = "10.77.0.1", "10.77.0.2", "192.0.2.10"
+	Caller6, Proxy6, Far6 = "fd77::1", "fd77::2", "2001:db8::10"
 )
 
-// newNetwork makes the namespace of a proxy and the one of a caller whose
+// Connect connects the namespace of a proxy and the one of a caller, whose
 // packets all go by way of the proxy.
-func newNetwork(t testing.TB) (proxy, caller *netns) {
-	t.Helper()
-	proxy, caller = newNetns(t), newNetns(t)
-	proxy.must("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", strconv.Itoa(caller.tid))
+func Connect(proxy, caller *Namespace) {
+	proxy.t.Helper()
+	proxy.Must("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", strconv.Itoa(caller.tid))
 	for _, end := range []struct {
-		ns             *netns
+		ns             *Namespace
 		nic            string
 		ip4, ip6       string
 		other4, other6 string
 	}{
-		{proxy, "veth0", proxy4, proxy6, caller4, caller6},
-		{caller, "veth1", caller4, caller6, proxy4, proxy6},
+		{proxy, "veth0", Proxy4, Proxy6, Caller4, Caller6},
+		{caller, "veth1", Caller4, Caller6, Proxy4, Proxy6},
 	} {
-		end.ns.must("ip", "addr", "add", end.ip4+"/24", "dev", end.nic)
-		end.ns.must("ip", "addr", "add", end.ip6+"/64", "dev", end.nic, "nodad")
-		end.ns.must("ip", "link", "set", end.nic, "up")
-		end.ns.must("ip", "route", "add", "default", "via", end.other4)
-		end.ns.must("ip", "-6", "route", "add", "default", "via", end.other6)
+		end.ns.Must("ip", "addr", "add", end.ip4+"/24", "dev", end.nic)
+		end.ns.Must("ip", "addr", "add", end.ip6+"/64", "dev", end.nic, "nodad")
+		end.ns.Must("ip", "link", "set", end.nic, "up")
+		end.ns.Must("ip", "route", "add", "default", "via", end.other4)
+		end.ns.Must("ip", "-6", "route", "add", "default", "via", end.other6)
 	}
-	return proxy, caller
 }
 
-// firewall is a program that sets rules. An iptables rule is set by each of the
+// Firewall is a program that sets rules. An iptables rule is set by each of the
 // commands (IPv4, IPv6); rules for nft are a script.
-type firewall struct {
+type Firewall struct {
 	name     string
 	packages string
 	commands []string
 }
 
-var firewalls = []firewall{
+var firewalls = []Firewall{
 	{"iptables-legacy", "iptables", []string{"iptables-legacy", "ip6tables-legacy"}},
 	{"iptables-nft", "iptables", []string{"iptables-nft", "ip6tables-nft"}},
 	{"nft", "nftables", []string{"nft"}},
 }
 
-// eachFirewall runs a test with every program that sets rules, in namespaces
+// EachFirewall runs a test with every program that sets rules, in namespaces
 // of its own. One after the other: while one starts a program, the new process
 // has the sockets of all for a moment, and their ports are not free when closed.
-func eachFirewall(t *testing.T, test func(t *testing.T, fw firewall)) {
+func EachFirewall(t *testing.T, test func(t *testing.T, fw Firewall)) {
 	for _, fw := range firewalls {
 		t.Run(fw.name, func(t *testing.T) {
 			for _, command := range fw.commands {
@@ -187,9 +205,9 @@ func find(name string) string {
 	return ""
 }
 
-// apply sets the rules in ns: script with nft, and each rule of iptables
+// Apply sets the rules in ns: script with nft, and each rule of iptables
 // otherwise. The test is skipped where the kernel has no such rules.
-func (fw firewall) apply(ns *netns, script string, rules ...string) {
+func (fw Firewall) Apply(ns *Namespace, script string, rules ...string) {
 	ns.t.Helper()
 	if fw.name == "nft" {
 		if err := ns.run(script, "nft", "-f", "-"); err != nil {
