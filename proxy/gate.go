@@ -159,41 +159,50 @@ func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error
 	return nil, nil
 }
 
-// ServeConn implements listener.Handler with the stack of the moment. Its frame
-// stays with every idle connection: what needs room is in admit.
+// ServeConn implements listener.Handler: it answers c, or has the listener
+// answer it that c wanted to reach.
 func (f *frontend) ServeConn(ctx context.Context, c *conn.Conn) error {
-	owner, server, network, err := f.admit(ctx, c)
+	captured, err := f.capture(c)
+	switch {
+	case err != nil:
+		return err
+	case captured:
+		return f.handOver(ctx, c)
+	}
+	return f.answer(ctx, c)
+}
+
+// answer serves c with the stack of the moment. Its frame stays with every idle
+// connection: what needs room is in admit.
+func (f *frontend) answer(ctx context.Context, c *conn.Conn) error {
+	server, network, err := f.admit(ctx, c)
 	switch {
 	case err != nil:
 		return err
 	case server != nil:
-		return server.ServeConn(ctx, c, owner)
+		return server.ServeConn(ctx, c, f)
 	}
 	return network.ServeConn(ctx, c)
 }
 
-// admit finds out whose connection c is and who answers it: a protocol's
-// server, or else a network filter.
-func (f *frontend) admit(ctx context.Context, c *conn.Conn) (_ *frontend, _ protocol.Server, network listener.Handler, err error) {
-	if f, err = f.server.captured(f, c); err != nil {
-		return nil, nil, nil, err
-	}
+// admit finds out who answers c: a protocol's server, or else a network filter.
+func (f *frontend) admit(ctx context.Context, c *conn.Conn) (_ protocol.Server, network listener.Handler, err error) {
 	st := f.current.Load()
 	err = st.gate.enter(ctx, c)
 	silent := errors.Is(err, errSilent) && st.network != nil
 	if err != nil && !silent {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	if silent || len(st.gate.speakers) == 0 {
-		return f, nil, st.network, nil
+		return nil, st.network, nil
 	}
 	server, err := st.gate.choose(ctx, c)
 	if err != nil || server != nil || st.network != nil {
-		return f, server, st.network, err
+		return server, st.network, err
 	}
 	req := &stream.Request{}
 	req.Info.Start, req.Info.Listener, req.Info.Downstream = time.Now(), f.listener.Name(), c.RemoteAddr().String()
 	e := stream.Errorf(stream.BadMessage, stream.Downstream, "none of the protocols %s was recognised", st.gate.names())
 	f.Reject(ctx, req, 0, e)
-	return nil, nil, nil, e
+	return nil, nil, e
 }

@@ -56,9 +56,6 @@ const endGrace = 2 * time.Second
 // when the listener stops.
 const unusedGrace = 500 * time.Millisecond
 
-// fullEvery is the least time between two complaints about the limit.
-const fullEvery = 10 * time.Second
-
 // Listener accepts connections in one place. All methods are safe for
 // concurrent use.
 type Listener struct {
@@ -181,28 +178,9 @@ func (l *Listener) Inject(nc net.Conn) error {
 // take has nc served, or says why not.
 func (l *Listener) take(nc net.Conn) error {
 	c := conn.New(nc)
-	l.mu.Lock()
-	if l.stopping {
-		l.mu.Unlock()
-		return ErrStopped
+	if err := l.join(c); err != nil {
+		return err
 	}
-	if limit := l.opts.MaxConnections; limit > 0 && len(l.conns) >= limit {
-		complain := time.Since(l.fullSaid) >= fullEvery
-		if complain {
-			l.fullSaid = time.Now()
-		}
-		l.mu.Unlock()
-		n := l.refused.Add(1)
-		if complain {
-			l.opts.Log.Warn("connections are refused: the limit is reached", "listener", l.opts.Name, "max_connections", limit, "refused", n)
-		}
-		return ErrFull
-	}
-	c.Timeout = l.opts.WriteTimeout
-	l.conns[c] = struct{}{}
-	l.serving.Add(1)
-	l.mu.Unlock()
-	l.accepted.Add(1)
 	go l.serve(c)
 	return nil
 }
@@ -224,10 +202,7 @@ func (l *Listener) served(c *conn.Conn) {
 			"peer", c.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
 	}
 	_ = c.Close()
-	l.mu.Lock()
-	delete(l.conns, c)
-	l.mu.Unlock()
-	l.serving.Done()
+	l.leave(c)
 }
 
 func (l *Listener) tell(c *conn.Conn, err error) {
