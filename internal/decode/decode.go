@@ -300,6 +300,9 @@ func (w *walker) list(dst, src reflect.Value, p place) {
 		}
 		src = reflect.ValueOf(parts)
 	}
+	if src.Kind() == reflect.Map && p.tag.Get("single") == "true" {
+		src = reflect.ValueOf([]any{src.Interface()})
+	}
 	if src.Kind() != reflect.Slice && src.Kind() != reflect.Array {
 		w.fail(p, "put it in [ ]", "must be a list, not %s", show(src, p.hide))
 		return

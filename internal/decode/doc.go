@@ -16,6 +16,7 @@
 //	enum:"a|b|"         allowed texts; here a, b and the empty text
 //	unit:"s"            a duration may be a bare number of seconds (or "ms", "m", "h")
 //	split:","           a list of texts may be one text with this separator
+//	single:"true"       a list of structs may be one of them, without [ ]
 //	rest:"true"         a map[string]any that takes all keys no other field has
 //	unbuilt:"warn"      the key is known, but nothing is behind it in this version:
 //	                    using it is a warning, with "refuse" an error; what

@@ -89,7 +89,7 @@ func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (*Clus
 		return nil, err
 	}
 	c.adopt(before)
-	c.picker = policy.Picker(c.hosts)
+	c.picker = policy.Picker(c.hosts, nil)
 	c.reporter, _ = c.picker.(lb.Reporter)
 	return c, nil
 }
@@ -130,7 +130,7 @@ func (c *Cluster) adopt(before *Cluster) {
 			}
 		}
 		if c.hosts[i] == nil {
-			c.hosts[i] = upstream.NewHost(h)
+			c.hosts[i] = upstream.NewHost(h, nil)
 		}
 		if h.TLSDisable {
 			c.plain[c.hosts[i]] = true
@@ -191,6 +191,7 @@ func (c *Cluster) choose(req *stream.Request) (*upstream.Host, upstream.Sender, 
 		return nil, nil, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: "cluster " + c.cfg.Name + ": " + e.Op, Err: e.Err}
 	}
 	req.Info.Host = host.Address
+	req.Tried = append(req.Tried, host.Address)
 	req.Info.Attempts++
 	pool, err := c.pool(host, req.UpstreamProtocol)
 	return host, pool, err

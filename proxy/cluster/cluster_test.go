@@ -242,11 +242,11 @@ func TestNoHost(t *testing.T) {
 		want  string
 	}{
 		{nil, false, "no host: cluster pay: the cluster has no hosts"},
-		{list("a:1"), true, "no host: cluster pay: the only host, a:1, is not healthy"},
+		{list("a:1"), true, "no host: cluster pay: the only host, a:1, is not healthy (marked)"},
 	} {
 		cl := newCluster(t, config.Cluster{Hosts: c.hosts, CircuitBreakers: []config.Breaker{{MaxRequests: 1}}}, tables(t, nil), nil)
 		for _, h := range cl.Hosts() {
-			h.SetHealthy(!c.sick)
+			h.SetTrouble(upstream.Marked, !(!c.sick))
 		}
 		for range 3 { // the limit of one is not used up by them
 			if _, err := call(t, cl, get()); stream.AsError(err).Kind != stream.NoHost || err.Error() != c.want {
@@ -442,7 +442,7 @@ func TestBalancerLearnsOfEveryEnd(t *testing.T) {
 	h := &hosts{}
 	var answer func(*stream.Request) (*stream.Response, error)
 	tb := tables(t, h.dial, lb.Row{Name: "LEARN", New: func(map[string]any) (lb.Policy, error) {
-		return lb.PolicyFunc(func(hosts []*upstream.Host) lb.Picker { l.host = hosts[0]; return l }), nil
+		return lb.PolicyFunc(func(hosts []*upstream.Host, _ lb.Picker) lb.Picker { l.host = hosts[0]; return l }), nil
 	}})
 	var err error
 	tb.Protocols, err = protocol.NewTable(fixed{handle: func(req *stream.Request) (*stream.Response, error) { return answer(req) }})

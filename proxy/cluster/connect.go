@@ -62,10 +62,7 @@ func (c *Cluster) Connect(ctx context.Context, network string, tried []string) (
 
 // another picks a host that is not among tried, as long as the balancer offers one.
 func (c *Cluster) another(tried []string) (host *upstream.Host, err error) {
-	req := &stream.Request{}
-	if len(tried) > 0 {
-		req.Info.Host = tried[len(tried)-1] // balancers avoid the one before
-	}
+	req := &stream.Request{Tried: tried}
 	for range max(1, 2*len(c.hosts)) {
 		if host, err = c.picker.Pick(req); err != nil || !slices.Contains(tried, host.Address) {
 			return host, err

@@ -7,11 +7,29 @@ type Router struct {
 	Name         string        `json:"router_config_name" doc:"Name by which a proxy filter refers to the table."`
 	VirtualHosts []VirtualHost `json:"virtual_hosts" doc:"Routes grouped by the host that the caller asked for."`
 
-	RouterConfigs           string `json:"router_configs" unbuilt:"refuse" doc:"A folder with one file per virtual host."`
-	RequestHeadersToAdd     any    `json:"request_headers_to_add" unbuilt:"refuse" doc:"Header fields added to requests."`
-	RequestHeadersToRemove  any    `json:"request_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from requests."`
-	ResponseHeadersToAdd    any    `json:"response_headers_to_add" unbuilt:"refuse" doc:"Header fields added to responses."`
-	ResponseHeadersToRemove any    `json:"response_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from responses."`
+	RouterConfigs string `json:"router_configs" unbuilt:"refuse" doc:"A folder with one file per virtual host."`
+	HeaderChanges
+}
+
+// HeaderChanges are made at the route first, then at the virtual host, then at
+// the router. Values may hold variables, "%name%".
+type HeaderChanges struct {
+	RequestHeadersToAdd     []HeaderToAdd `json:"request_headers_to_add" doc:"Header fields added to requests."`
+	RequestHeadersToRemove  []string      `json:"request_headers_to_remove" doc:"Header fields removed from requests."`
+	ResponseHeadersToAdd    []HeaderToAdd `json:"response_headers_to_add" doc:"Header fields added to responses."`
+	ResponseHeadersToRemove []string      `json:"response_headers_to_remove" doc:"Header fields removed from responses."`
+}
+
+// HeaderToAdd is a header field to add.
+type HeaderToAdd struct {
+	Header HeaderValue `json:"header" doc:"The field."`
+	Append *bool       `json:"append" doc:"Keep a field of that name, and append to its value; else it is replaced. Default true."`
+}
+
+// HeaderValue is a header field.
+type HeaderValue struct {
+	Key   string `json:"key" doc:"Name."`
+	Value string `json:"value" doc:"Value; %name% stands for a variable, %% for a percent sign."`
 }
 
 // VirtualHost holds the routes for some domains.
@@ -20,67 +38,154 @@ type VirtualHost struct {
 	Domains []string `json:"domains" doc:"Host names: exact, *.suffix, or * for all; with or without :port."`
 	Routes  []Route  `json:"routers" doc:"Tried in order; the first whose conditions all hold is taken."`
 
-	RequestHeadersToAdd     any            `json:"request_headers_to_add" unbuilt:"refuse" doc:"Header fields added to requests."`
-	RequestHeadersToRemove  any            `json:"request_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from requests."`
-	ResponseHeadersToAdd    any            `json:"response_headers_to_add" unbuilt:"refuse" doc:"Header fields added to responses."`
-	ResponseHeadersToRemove any            `json:"response_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from responses."`
-	PerFilterConfig         map[string]any `json:"per_filter_config" unbuilt:"refuse" doc:"Configuration of filters for these routes."`
-	RequireTLS              string         `json:"require_tls" unbuilt:"refuse" doc:"Refuse plaintext."`
+	HeaderChanges
+	PerFilterConfig map[string]any `json:"per_filter_config" doc:"Configuration of filters for these routes, by filter type."`
+	RequireTLS      string         `json:"require_tls" enum:"|NONE|EXTERNAL_ONLY|ALL" doc:"ALL: plaintext requests are redirected to https. EXTERNAL_ONLY: unless the caller is on this machine."`
 }
 
-// Route is one rule: requests that match are sent to a cluster or answered at once.
+// Route is one rule: requests that match are sent to a cluster, sent elsewhere
+// or answered at once.
 type Route struct {
 	Name           string          `json:"name" doc:"A name for records; default: its place in the table."`
 	Match          Match           `json:"match" doc:"Conditions; all that are given must hold. None: every request."`
 	Route          *RouteAction    `json:"route" doc:"Send the request to a cluster."`
+	Redirect       *Redirect       `json:"redirect" doc:"Send the caller elsewhere."`
 	DirectResponse *DirectResponse `json:"direct_response" doc:"Answer the request at once."`
 
-	Redirect              any            `json:"redirect" unbuilt:"refuse" doc:"Send the caller elsewhere."`
-	Metadata              any            `json:"metadata" unbuilt:"warn" doc:"Labels."`
-	PerFilterConfig       map[string]any `json:"per_filter_config" unbuilt:"refuse" doc:"Configuration of filters for this route."`
-	RequestMirrorPolicies any            `json:"request_mirror_policies" unbuilt:"refuse" doc:"Send a copy elsewhere."`
+	Metadata              any            `json:"metadata" doc:"Labels for whoever reads the configuration."`
+	PerFilterConfig       map[string]any `json:"per_filter_config" doc:"Configuration of filters for this route, by filter type."`
+	RequestMirrorPolicies []MirrorPolicy `json:"request_mirror_policies" single:"true" doc:"Send copies elsewhere."`
+	HeaderChanges
 }
 
 // Match is the condition of a route.
 type Match struct {
-	Prefix         string        `json:"prefix" doc:"The path starts with this."`
-	Path           string        `json:"path" doc:"The path is this, ignoring case."`
-	Regex          string        `json:"regex" doc:"The whole path matches this regular expression (RE2)."`
-	Headers        []HeaderMatch `json:"headers" doc:"Header fields that must match, all of them."`
-	Variables      any           `json:"variables" unbuilt:"refuse" doc:"Variables that must match."`
-	DSLExpressions any           `json:"dsl_expressions" unbuilt:"refuse" doc:"CEL expressions that must be true."`
+	Prefix          string          `json:"prefix" doc:"The path starts with this."`
+	Path            string          `json:"path" doc:"The path is this, ignoring case."`
+	Regex           string          `json:"regex" doc:"The whole path matches this regular expression (RE2)."`
+	Headers         []HeaderMatch   `json:"headers" doc:"Header fields that must match, all of them."`
+	QueryParameters []HeaderMatch   `json:"query_parameters" doc:"Query parameters that must match, all of them. Of a parameter that is repeated the first counts."`
+	Variables       []VariableMatch `json:"variables" doc:"Variables that must match."`
+	DSLExpressions  []DSLExpression `json:"dsl_expressions" doc:"CEL expressions that must all be true."`
 }
 
-// HeaderMatch is a condition on one header field.
+// HeaderMatch is a condition on one header field or query parameter.
 type HeaderMatch struct {
-	Name  string `json:"name" doc:"Field name."`
-	Value string `json:"value" doc:"Value, or regular expression if regex is true; .* is any value of a field that is there."`
+	Name  string `json:"name" doc:"Its name."`
+	Value string `json:"value" doc:"Value, or regular expression if regex is true; .* is any value of one that is there."`
 	Regex bool   `json:"regex" doc:"value is a regular expression (RE2) for the whole value."`
+}
+
+// VariableMatch is a condition on a variable.
+type VariableMatch struct {
+	Name  string `json:"name" doc:"The variable."`
+	Value string `json:"value" doc:"Its value."`
+	Regex string `json:"regex" doc:"A regular expression (RE2) for its whole value."`
+	Model string `json:"model" enum:"|and|or" doc:"How this is joined with the next condition: and (default) before or."`
+}
+
+// DSLExpression is a condition in CEL.
+type DSLExpression struct {
+	Expression string `json:"expression" doc:"An expression of type bool over request, source and variables."`
 }
 
 // RouteAction sends a request to a cluster.
 type RouteAction struct {
-	ClusterName      string        `json:"cluster_name" doc:"The cluster."`
-	UpstreamProtocol string        `json:"upstream_protocol" doc:"Protocol spoken with the cluster's hosts, instead of the proxy filter's."`
-	Timeout          time.Duration `json:"timeout" doc:"Most time for the whole exchange. Default 60s."`
+	ClusterName      string            `json:"cluster_name" doc:"The cluster."`
+	ClusterHeader    string            `json:"cluster_header" doc:"Take the cluster's name from this header field."`
+	ClusterVariable  string            `json:"cluster_variable" doc:"Take the cluster's name from this variable."`
+	WeightedClusters []WeightedCluster `json:"weighted_clusters" doc:"Divide requests among clusters."`
+	UpstreamProtocol string            `json:"upstream_protocol" doc:"Protocol spoken with the cluster's hosts, instead of the proxy filter's."`
+	Timeout          time.Duration     `json:"timeout" doc:"Most time for the whole exchange. Default 60s."`
+	MetadataMatch    *Metadata         `json:"metadata_match" doc:"Only hosts with these labels."`
+	RetryPolicy      *RetryPolicy      `json:"retry_policy" doc:"When to try again."`
+	HashPolicy       []HashPolicy      `json:"hash_policy" doc:"What the host is chosen by, for LB_MAGLEV; the first that yields a value counts."`
 
-	ClusterHeader           any            `json:"cluster_header" unbuilt:"refuse" doc:"Take the cluster's name from a header field."`
-	ClusterVariable         any            `json:"cluster_variable" unbuilt:"refuse" doc:"Take the cluster's name from a variable."`
-	WeightedClusters        any            `json:"weighted_clusters" unbuilt:"refuse" doc:"Divide requests among clusters."`
-	MetadataMatch           any            `json:"metadata_match" unbuilt:"refuse" doc:"Only hosts with these labels."`
-	RetryPolicy             any            `json:"retry_policy" unbuilt:"warn" doc:"When to try again."`
-	HashPolicy              any            `json:"hash_policy" unbuilt:"refuse" doc:"What the host is chosen by."`
-	PrefixRewrite           string         `json:"prefix_rewrite" unbuilt:"refuse" doc:"Replace the matched prefix."`
-	RegexRewrite            any            `json:"regex_rewrite" unbuilt:"refuse" doc:"Replace parts of the path."`
-	HostRewrite             string         `json:"host_rewrite" unbuilt:"refuse" doc:"Replace the host."`
-	AutoHostRewrite         bool           `json:"auto_host_rewrite" unbuilt:"refuse" doc:"Replace the host by the chosen host's name."`
-	AutoHostRewriteHeader   string         `json:"auto_host_rewrite_header" unbuilt:"refuse" doc:"Replace the host by a field's value."`
-	RequestHeadersToAdd     any            `json:"request_headers_to_add" unbuilt:"refuse" doc:"Header fields added to requests."`
-	RequestHeadersToRemove  any            `json:"request_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from requests."`
-	ResponseHeadersToAdd    any            `json:"response_headers_to_add" unbuilt:"refuse" doc:"Header fields added to responses."`
-	ResponseHeadersToRemove any            `json:"response_headers_to_remove" unbuilt:"refuse" doc:"Header fields removed from responses."`
-	PerFilterConfig         map[string]any `json:"per_filter_config" unbuilt:"refuse" doc:"Configuration of filters for this route."`
-	RequestMirrorPolicies   any            `json:"request_mirror_policies" unbuilt:"refuse" doc:"Send a copy elsewhere."`
+	PrefixRewrite         string         `json:"prefix_rewrite" doc:"Replace the matched prefix (or path) by this."`
+	RegexRewrite          *RegexRewrite  `json:"regex_rewrite" doc:"Replace the parts of the path that match."`
+	HostRewrite           string         `json:"host_rewrite" doc:"Replace the host."`
+	AutoHostRewrite       bool           `json:"auto_host_rewrite" doc:"Replace the host by the hostname of the chosen host."`
+	AutoHostRewriteHeader string         `json:"auto_host_rewrite_header" doc:"Replace the host by the value of this header field."`
+	PerFilterConfig       map[string]any `json:"per_filter_config" doc:"Configuration of filters for this route, by filter type."`
+	RequestMirrorPolicies []MirrorPolicy `json:"request_mirror_policies" single:"true" doc:"Send copies elsewhere."`
+	HeaderChanges
+}
+
+// WeightedCluster is one of several clusters.
+type WeightedCluster struct {
+	Cluster          ClusterWeight `json:"cluster" doc:"The cluster and its share."`
+	RuntimeKeyPrefix string        `json:"runtime_key_prefix" unbuilt:"warn" doc:"Ignored."`
+}
+
+// ClusterWeight is a cluster and its share.
+type ClusterWeight struct {
+	Name          string    `json:"name" doc:"The cluster."`
+	Weight        int       `json:"weight" min:"0" doc:"Its share of the sum of weights; 0: nothing."`
+	MetadataMatch *Metadata `json:"metadata_match" doc:"Only hosts with these labels."`
+}
+
+// RetryPolicy says when a request is sent again.
+type RetryPolicy struct {
+	RetryOn      any           `json:"retry_on" doc:"true: on connect-failure, reset and status. Or a list, also in one text with commas: connect-failure, reset, reset-any, per-try-timeout, per-try-timeout-any, 5xx, gateway-error, status, grpc, refused-stream, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable."`
+	RetryTimeout time.Duration `json:"retry_timeout" doc:"Most time for one attempt. 0: none but the route's timeout."`
+	NumRetries   int           `json:"num_retries" min:"0" doc:"Most attempts after the first. Default 1."`
+	StatusCodes  []int         `json:"status_codes" doc:"Statuses that are retried. Default: 500 and above."`
+	BackOff      *RetryBackOff `json:"retry_back_off" doc:"Waiting before a retry."`
+}
+
+// RetryBackOff says how long to wait before a retry.
+type RetryBackOff struct {
+	Base time.Duration `json:"base_interval" default:"25ms" doc:"Before retry n a random time up to base * 2^(n-1) passes. 0: none."`
+	Max  time.Duration `json:"max_interval" default:"250ms" doc:"Longest wait."`
+}
+
+// HashPolicy is a value of the request that the host is chosen by.
+type HashPolicy struct {
+	Header   *HashHeader   `json:"header" doc:"A header field."`
+	Cookie   *HashCookie   `json:"cookie" doc:"A cookie, which is made where the caller sends none."`
+	SourceIP *HashSourceIP `json:"source_ip" doc:"The caller's IP address."`
+}
+
+// HashHeader names a header field.
+type HashHeader struct {
+	Key string `json:"key" doc:"Name of the field."`
+}
+
+// HashCookie names a cookie.
+type HashCookie struct {
+	Name string        `json:"name" doc:"Its name."`
+	Path string        `json:"path" doc:"Its path, if it is made here."`
+	TTL  time.Duration `json:"ttl" doc:"Its life, if it is made here. 0: the session."`
+}
+
+// HashSourceIP has no options.
+type HashSourceIP struct{}
+
+// RegexRewrite replaces parts of a path.
+type RegexRewrite struct {
+	Pattern      RegexPattern `json:"pattern" doc:"What is replaced."`
+	Substitution string       `json:"substitution" doc:"By what; \\1 or $1 is the first group."`
+}
+
+// RegexPattern is a regular expression.
+type RegexPattern struct {
+	EngineType any    `json:"google_re2" doc:"Accepted; there is one engine."`
+	Regex      string `json:"regex" doc:"A regular expression (RE2)."`
+}
+
+// MirrorPolicy is a cluster that gets copies of requests.
+type MirrorPolicy struct {
+	Cluster      string   `json:"cluster" doc:"The cluster."`
+	Percent      *float64 `json:"percent" min:"0" max:"100" doc:"Percentage of requests that are copied. Default 100."`
+	TraceSampled bool     `json:"trace_sampled" unbuilt:"warn" doc:"Ignored."`
+}
+
+// Redirect sends the caller elsewhere.
+type Redirect struct {
+	ResponseCode   int    `json:"response_code" doc:"301 (default), 302, 303, 307 or 308."`
+	PathRedirect   string `json:"path_redirect" doc:"Path, with query, instead of the one asked for."`
+	HostRedirect   string `json:"host_redirect" doc:"Host instead of the one asked for."`
+	SchemeRedirect string `json:"scheme_redirect" doc:"Scheme instead of the one asked for; the default port of the old one is left out."`
 }
 
 // DirectResponse answers a request without a cluster.

@@ -65,6 +65,23 @@ type Request struct {
 	Deadline time.Time
 	// UpstreamProtocol is the wire protocol to speak with the host that is chosen.
 	UpstreamProtocol string
+	// Policy is that of the route; nil before one is chosen.
+	Policy *Policy
+	// TryTimeout is the most time for one attempt; 0 is none but Deadline.
+	TryTimeout time.Duration
+	// Hash is what balancers that go by a hash choose the host by, if Hashed.
+	Hash   uint64
+	Hashed bool
+	// Labels narrow the hosts down to those that have all of them. They are
+	// sorted by key, each key once, and must not be changed in place.
+	Labels []Label
+	// Tried holds the addresses of the hosts that earlier attempts went to: none
+	// of them is taken again while another is healthy. The cluster adds to it.
+	Tried []string
+	// PerHost wraps the handler of each attempt, once its host is chosen; nil is none.
+	PerHost Filter
+	// Vars are values that filters have noted.
+	Vars Vars
 	// Info collects the facts that the one record of this request tells.
 	Info Info
 	// Native may hold the decoded frame of the downstream protocol, so that a
@@ -76,9 +93,13 @@ type Request struct {
 func (r *Request) Reset() {
 	r.Header.Reset()
 	r.Trailer.Reset()
+	r.Vars.Reset()
+	clear(r.Tried)
 	*r = Request{
 		Header:  r.Header,
 		Trailer: r.Trailer,
+		Tried:   r.Tried[:0],
+		Vars:    r.Vars,
 	}
 }
 
@@ -183,8 +204,10 @@ type Info struct {
 	Route       string
 	Cluster     string
 	Host        string
-	// Attempts counts how often the request was sent to a host.
+	// Attempts counts how often a host was chosen for the request.
 	Attempts int
+	// Path is the path as the caller sent it, if a route has changed it; else "".
+	Path string
 	// Connected is the time spent waiting for an upstream connection.
 	Connected time.Duration
 	// FirstByte is the time from Start until the response head was known.

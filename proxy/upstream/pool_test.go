@@ -411,7 +411,7 @@ func TestPoolSweepsDeadConnections(t *testing.T) {
 
 func TestPoolDrain(t *testing.T) {
 	w := &world{}
-	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"})
+	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"}, nil)
 	p := w.pool(func(o *upstream.PoolOptions) { o.Host = host })
 	do(t, p, get())
 	_, end := start(t, p, get())
@@ -445,7 +445,7 @@ func TestPoolCloseEndsEverything(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"})
+		host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"}, nil)
 		p := w.pool(func(o *upstream.PoolOptions) {
 			o.Host, o.MaxConnections, o.Wait, o.MaxWait = host, 2, true, time.Hour
 			o.ConnectTimeout = time.Hour
@@ -567,7 +567,7 @@ func TestPoolDialErrorKind(t *testing.T) {
 // A defect in a protocol costs its connection, not the place of one.
 func TestPoolSurvivesAPanic(t *testing.T) {
 	w := &world{answer: func(context.Context, *fakeClient, *stream.Request) error { panic("defect") }}
-	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"})
+	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"}, nil)
 	p := w.pool(func(o *upstream.PoolOptions) { o.MaxConnections, o.Host = 1, host })
 	for range 3 {
 		func() {

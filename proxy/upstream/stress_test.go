@@ -60,7 +60,7 @@ func stress(t *testing.T, wait, drain bool) {
 		}
 		return nil
 	}
-	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"})
+	host := upstream.NewHost(config.Host{Address: "10.0.0.1:80"}, nil)
 	p := w.pool(func(o *upstream.PoolOptions) {
 		o.Host, o.MaxConnections, o.Wait, o.MaxWait = host, limit, wait, 50*time.Millisecond
 		o.ConnectTimeout, o.IdleTimeout, o.MaxRequests = 5*time.Millisecond, time.Millisecond, 7

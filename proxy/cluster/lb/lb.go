@@ -2,6 +2,7 @@ package lb
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -11,24 +12,27 @@ import (
 // Policy is a way of choosing hosts.
 type Policy interface {
 	// Picker returns a Picker among hosts, which may be empty. It is called
-	// for each new set of hosts. The Picker may keep the slice; nobody
+	// for each new set of hosts; before is the Picker of the set before, from
+	// the same policy or another, or nil: what it has learned about hosts that
+	// stay (upstream.Host.Same), and where it stands, is taken over. before may
+	// still be in use for a while. The Picker may keep the slice; nobody
 	// changes it.
-	Picker(hosts []*upstream.Host) Picker
+	Picker(hosts []*upstream.Host, before Picker) Picker
 }
 
 // PolicyFunc lets a function be a Policy.
-type PolicyFunc func(hosts []*upstream.Host) Picker
+type PolicyFunc func(hosts []*upstream.Host, before Picker) Picker
 
 // Picker calls f.
-func (f PolicyFunc) Picker(hosts []*upstream.Host) Picker { return f(hosts) }
+func (f PolicyFunc) Picker(hosts []*upstream.Host, before Picker) Picker { return f(hosts, before) }
 
 // Picker chooses among the hosts it was made for.
 type Picker interface {
-	// Pick returns a healthy host for one attempt of the request. It does
-	// not block, and is safe for concurrent use with different requests.
+	// Pick returns a usable host (upstream.Host.Usable) for one attempt of the
+	// request. It does not block, and is safe for concurrent use with
+	// different requests.
 	//
-	// req.Info.Host is where the attempt before went, if there was one: that
-	// host is taken again only if no other is healthy.
+	// A host whose address is in req.Tried is taken only if no other is usable.
 	//
 	// The error is a *stream.Error of kind NoHost. It does not name the
 	// cluster, which the Picker does not know.
@@ -53,17 +57,17 @@ type Outcome struct {
 	Duration time.Duration
 }
 
-// usable reports whether h can be picked, given the host to avoid.
-func usable(h *upstream.Host, avoid string) bool {
-	return h.Healthy() && (avoid == "" || h.Address != avoid)
+// usable reports whether h can be picked, given the addresses to avoid.
+func usable(h *upstream.Host, avoid []string) bool {
+	return h.Usable() && (len(avoid) == 0 || !slices.Contains(avoid, h.Address))
 }
 
 // last returns the host that is to be avoided, because nothing else can be
-// picked, or says why that one can't be picked either.
-func last(hosts []*upstream.Host, avoid string) (*upstream.Host, error) {
-	if avoid != "" {
+// picked: the one tried longest ago. Or it says why none can be picked.
+func last(hosts []*upstream.Host, avoid []string) (*upstream.Host, error) {
+	for _, address := range avoid {
 		for _, h := range hosts {
-			if h.Healthy() && h.Address == avoid {
+			if h.Address == address && h.Usable() {
 				return h, nil
 			}
 		}
@@ -71,7 +75,7 @@ func last(hosts []*upstream.Host, avoid string) (*upstream.Host, error) {
 	err := &stream.Error{Kind: stream.NoHost, Retry: true, Op: "the cluster has no hosts"}
 	switch n := len(hosts); {
 	case n == 1:
-		err.Op = fmt.Sprintf("the only host, %s, is not healthy", hosts[0])
+		err.Op = fmt.Sprintf("the only host, %s, is not healthy (%s)", hosts[0], hosts[0].Trouble())
 	case n > 1:
 		err.Op = fmt.Sprintf("none of the %d hosts is healthy", n)
 	}

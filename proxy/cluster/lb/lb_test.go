@@ -23,7 +23,7 @@ func TestRoundRobinTakesTurns(t *testing.T) {
 	hosts := lbtest.Hosts("h", 3)
 	starts := make(map[*upstream.Host]bool)
 	for range 200 {
-		p := lb.RoundRobin().Picker(hosts)
+		p := lb.RoundRobin().Picker(hosts, nil)
 		var turn []int
 		for range 6 {
 			h, err := p.Pick(&stream.Request{})
@@ -47,18 +47,18 @@ func TestRoundRobinTakesTurns(t *testing.T) {
 func TestErrorsTellWhy(t *testing.T) {
 	two := lbtest.Hosts("h", 2)
 	for _, h := range two {
-		h.SetHealthy(false)
+		h.SetTrouble(upstream.Marked, true)
 	}
 	for _, c := range []struct {
 		hosts []*upstream.Host
 		want  string
 	}{
 		{nil, "no host: the cluster has no hosts"},
-		{two[:1], "no host: the only host, h-0:80, is not healthy"},
+		{two[:1], "no host: the only host, h-0:80, is not healthy (marked)"},
 		{two, "no host: none of the 2 hosts is healthy"},
 	} {
 		for _, policy := range []lb.Policy{lb.RoundRobin(), lb.Random()} {
-			if _, err := policy.Picker(c.hosts).Pick(&stream.Request{}); err == nil || err.Error() != c.want {
+			if _, err := policy.Picker(c.hosts, nil).Pick(&stream.Request{}); err == nil || err.Error() != c.want {
 				t.Errorf("error %v, want %s", err, c.want)
 			}
 		}
@@ -134,9 +134,9 @@ func BenchmarkPick(b *testing.B) {
 		}{{"1000", 0}, {"1000half-down", 500}} {
 			hosts := lbtest.Hosts("h", 1000)
 			for _, h := range hosts[:c.down] {
-				h.SetHealthy(false)
+				h.SetTrouble(upstream.Marked, true)
 			}
-			picker := p.policy.Picker(hosts)
+			picker := p.policy.Picker(hosts, nil)
 			b.Run(p.name+"/"+c.name, func(b *testing.B) {
 				b.ReportAllocs()
 				b.RunParallel(func(pb *testing.PB) {

@@ -9,7 +9,7 @@ import (
 
 // Random takes any healthy host, all with the same probability.
 func Random() Policy {
-	return PolicyFunc(func(hosts []*upstream.Host) Picker { return random{hosts} })
+	return PolicyFunc(func(hosts []*upstream.Host, _ Picker) Picker { return random{hosts} })
 }
 
 type random struct{ hosts []*upstream.Host }
@@ -19,7 +19,7 @@ type random struct{ hosts []*upstream.Host }
 const draws = 8
 
 func (p random) Pick(req *stream.Request) (*upstream.Host, error) {
-	avoid := req.Info.Host
+	avoid := req.Tried
 	if len(p.hosts) > 0 {
 		for range draws {
 			if h := p.hosts[rand.IntN(len(p.hosts))]; usable(h, avoid) {

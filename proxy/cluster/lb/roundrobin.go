@@ -11,7 +11,7 @@ import (
 // RoundRobin takes the hosts in turn, beginning anywhere: over time every
 // healthy host gets the same number of requests.
 func RoundRobin() Policy {
-	return PolicyFunc(func(hosts []*upstream.Host) Picker {
+	return PolicyFunc(func(hosts []*upstream.Host, _ Picker) Picker {
 		p := &roundRobin{hosts: hosts}
 		p.next.Store(rand.Uint64N(1 << 32))
 		return p
@@ -28,7 +28,7 @@ type roundRobin struct {
 // the neighbour of an unhealthy host gets no more than the others.
 func (p *roundRobin) Pick(req *stream.Request) (*upstream.Host, error) {
 	n := uint64(len(p.hosts))
-	avoid := req.Info.Host
+	avoid := req.Tried
 	for range n {
 		if h := p.hosts[(p.next.Add(1)-1)%n]; usable(h, avoid) {
 			return h, nil

@@ -46,7 +46,7 @@ func Run(t *testing.T, spread Spread, policy func() lb.Policy) {
 func Hosts(prefix string, n int) []*upstream.Host {
 	hosts := make([]*upstream.Host, n)
 	for i := range hosts {
-		hosts[i] = upstream.NewHost(config.Host{Address: fmt.Sprintf("%s-%d:80", prefix, i)})
+		hosts[i] = upstream.NewHost(config.Host{Address: fmt.Sprintf("%s-%d:80", prefix, i)}, nil)
 	}
 	return hosts
 }
@@ -74,7 +74,7 @@ func report(p lb.Picker, h *upstream.Host, err error) {
 
 func wantNoHost(t *testing.T, p lb.Picker, avoid string) {
 	t.Helper()
-	h, err := p.Pick(&stream.Request{Info: stream.Info{Host: avoid}})
+	h, err := p.Pick(&stream.Request{Tried: []string{avoid}})
 	e, ok := errors.AsType[*stream.Error](err)
 	if !ok || e.Kind != stream.NoHost || h != nil {
 		t.Fatalf("picked %v, %v, want an error of kind %v", h, err, stream.NoHost)
@@ -85,34 +85,34 @@ func wantNoHost(t *testing.T, p lb.Picker, avoid string) {
 }
 
 func testEmpty(t *testing.T, policy lb.Policy) {
-	wantNoHost(t, policy.Picker(nil), "")
-	wantNoHost(t, policy.Picker([]*upstream.Host{}), "gone:80")
+	wantNoHost(t, policy.Picker(nil, nil), "")
+	wantNoHost(t, policy.Picker([]*upstream.Host{}, nil), "gone:80")
 }
 
 func testSingle(t *testing.T, policy lb.Policy) {
 	hosts := Hosts("one", 1)
-	p := policy.Picker(hosts)
+	p := policy.Picker(hosts, nil)
 	for range 100 {
 		if h := pick(t, p); h != hosts[0] {
 			t.Fatalf("picked %v of one host", h)
 		}
 	}
 	// There is nowhere else to go for a second attempt.
-	if h, err := p.Pick(&stream.Request{Info: stream.Info{Host: hosts[0].Address}}); h != hosts[0] {
+	if h, err := p.Pick(&stream.Request{Tried: []string{hosts[0].Address}}); h != hosts[0] {
 		t.Fatalf("second attempt: %v, %v", h, err)
 	}
 	report(p, hosts[0], nil)
-	hosts[0].SetHealthy(false)
+	hosts[0].SetTrouble(upstream.Marked, true)
 	wantNoHost(t, p, "")
 	wantNoHost(t, p, hosts[0].Address)
 }
 
 func testHealth(t *testing.T, policy lb.Policy) {
 	hosts := Hosts("h", 10)
-	p := policy.Picker(hosts)
+	p := policy.Picker(hosts, nil)
 	for _, down := range []int{1, 5, 9} {
 		for _, h := range hosts[:down] {
-			h.SetHealthy(false)
+			h.SetTrouble(upstream.Marked, true)
 		}
 		for range 1000 {
 			if h := pick(t, p); !h.Healthy() {
@@ -120,10 +120,10 @@ func testHealth(t *testing.T, policy lb.Policy) {
 			}
 		}
 	}
-	hosts[9].SetHealthy(false)
+	hosts[9].SetTrouble(upstream.Marked, true)
 	wantNoHost(t, p, "")
 	wantNoHost(t, p, hosts[3].Address)
-	hosts[4].SetHealthy(true)
+	hosts[4].SetTrouble(upstream.Marked, false)
 	if h := pick(t, p); h != hosts[4] {
 		t.Errorf("picked %v, want the one that came back", h)
 	}
@@ -131,10 +131,10 @@ func testHealth(t *testing.T, policy lb.Policy) {
 
 func testAvoid(t *testing.T, policy lb.Policy) {
 	hosts := Hosts("h", 5)
-	p := policy.Picker(hosts)
+	p := policy.Picker(hosts, nil)
 	second := func() *upstream.Host {
 		t.Helper()
-		h, err := p.Pick(&stream.Request{Info: stream.Info{Host: hosts[0].Address, Attempts: 1}})
+		h, err := p.Pick(&stream.Request{Tried: []string{hosts[0].Address}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,14 +147,14 @@ func testAvoid(t *testing.T, policy lb.Policy) {
 		}
 	}
 	for _, h := range hosts[1:4] {
-		h.SetHealthy(false)
+		h.SetTrouble(upstream.Marked, true)
 	}
 	for range 100 {
 		if second() != hosts[4] {
 			t.Fatal("the second attempt did not go to the only other healthy host")
 		}
 	}
-	hosts[4].SetHealthy(false)
+	hosts[4].SetTrouble(upstream.Marked, true)
 	if second() != hosts[0] {
 		t.Fatal("the second attempt did not go to the only healthy host")
 	}
@@ -164,11 +164,11 @@ func testSpread(t *testing.T, spread Spread, policy lb.Policy) {
 	for _, down := range [][]int{nil, {3}, {0, 1, 2}, {1, 3, 5, 7, 9}, {0, 1, 2, 3, 4, 5, 6, 7}} {
 		hosts := Hosts("h", 10)
 		for _, i := range down {
-			hosts[i].SetHealthy(false)
+			hosts[i].SetTrouble(upstream.Marked, true)
 		}
 		up := len(hosts) - len(down)
 		picks := 10_000 * up
-		p := policy.Picker(hosts)
+		p := policy.Picker(hosts, nil)
 		got := make(map[*upstream.Host]int)
 		for range picks {
 			got[pick(t, p)]++
@@ -200,10 +200,10 @@ func checkSpread(t *testing.T, when string, spread Spread, got map[*upstream.Hos
 func testConcurrent(t *testing.T, spread Spread, policy lb.Policy) {
 	const workers, picks = 8, 5000
 	hosts := Hosts("h", 8)
-	hosts[2].SetHealthy(false)
-	hosts[3].SetHealthy(false)
-	hosts[5].SetHealthy(false)
-	p := policy.Picker(hosts)
+	hosts[2].SetTrouble(upstream.Marked, true)
+	hosts[3].SetTrouble(upstream.Marked, true)
+	hosts[5].SetTrouble(upstream.Marked, true)
+	p := policy.Picker(hosts, nil)
 	counts := make([]map[*upstream.Host]int, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -243,7 +243,7 @@ func testReplace(t *testing.T, policy lb.Policy) {
 	var current atomic.Pointer[set]
 	replace := func(i int) {
 		s := &set{hosts: Hosts(fmt.Sprintf("set%d", i), 1+i%7)}
-		s.picker = policy.Picker(s.hosts)
+		s.picker = policy.Picker(s.hosts, nil)
 		current.Store(s)
 	}
 	replace(0)
@@ -281,7 +281,7 @@ func testReplace(t *testing.T, policy lb.Policy) {
 	for i := 0; i < 300 || picked.Load() < 300; i++ {
 		replace(i)
 		for _, h := range current.Load().hosts {
-			h.SetHealthy(i%3 != 0)
+			h.SetTrouble(upstream.Marked, !(i%3 != 0))
 		}
 	}
 	close(stop)
@@ -291,10 +291,10 @@ func testReplace(t *testing.T, policy lb.Policy) {
 func testAllocations(t *testing.T, policy lb.Policy) {
 	hosts := Hosts("h", 100)
 	for _, h := range hosts[:30] {
-		h.SetHealthy(false)
+		h.SetTrouble(upstream.Marked, true)
 	}
-	p := policy.Picker(hosts)
-	first, second := &stream.Request{}, &stream.Request{Info: stream.Info{Host: hosts[50].Address}}
+	p := policy.Picker(hosts, nil)
+	first, second := &stream.Request{}, &stream.Request{Tried: []string{hosts[50].Address}}
 	if n := testing.AllocsPerRun(1000, func() {
 		for _, req := range []*stream.Request{first, second} {
 			h, _ := p.Pick(req)
