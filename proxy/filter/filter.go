@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -28,6 +29,28 @@ type Env struct {
 	Log      *slog.Logger
 	// Path is where the filter's configuration stands, for messages.
 	Path string
+	// Clusters are those of the configuration; nil where a configuration is
+	// only checked.
+	Clusters Clusters
+	// Go runs f in a goroutine that may go on after the request that began it.
+	// ctx ends with the core, which waits for f. It returns false, and does not
+	// run f, when the core is stopping. nil where a configuration is only checked.
+	Go func(f func(ctx context.Context)) bool
+}
+
+// Clusters lets filters send requests of their own, and take out hosts. Its
+// methods do not block and are safe for concurrent use.
+type Clusters interface {
+	// Cluster returns the handler that sends requests to the cluster.
+	Cluster(name string) (stream.Handler, bool)
+	// Each returns a handler for each usable host of the cluster; nil if there
+	// is none.
+	Each(name string) []stream.Handler
+	// Isolate takes a host out of use, or back in, on behalf of filters. It
+	// reports whether that changed anything.
+	Isolate(cluster, address string, on bool) bool
+	// Hosts counts the hosts of a cluster, and those of them that are isolated.
+	Hosts(cluster string) (all, isolated int)
 }
 
 // Spec is one kind of filter.
@@ -38,6 +61,10 @@ type Spec struct {
 	// New makes the filter from its configuration, decoded by itself. A
 	// mistake in it is an error of type decode.Problems.
 	New func(env Env, config map[string]any) (stream.Filter, error)
+	// Route makes what a route or virtual host has to say to the filter
+	// (per_filter_config) from its configuration: the filter finds it with
+	// Request.Policy.Filter(Name). nil: routes have nothing to say to it.
+	Route func(env Env, config any) (any, error)
 }
 
 // Table lists filters by name. It does not change.
