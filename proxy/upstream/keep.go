@@ -47,8 +47,19 @@ func (p *Pool) discard(l *link) {
 	_ = l.client.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.links, l)
+	p.forget(l)
 	p.leave()
+}
+
+// forget takes a connection out of the books. mu is held.
+func (p *Pool) forget(l *link) {
+	if _, there := p.links[l]; !there {
+		return
+	}
+	delete(p.links, l)
+	if p.opts.Host != nil {
+		p.opts.Host.Disconnected()
+	}
 }
 
 // leave gives away the place of a connection. mu is held.
@@ -98,7 +109,7 @@ func (p *Pool) sweep() {
 	drop := slices.Clone(p.idle[:expired])
 	p.idle = slices.Delete(p.idle, 0, expired)
 	for _, l := range drop {
-		delete(p.links, l)
+		p.forget(l)
 		p.leave()
 	}
 	type sighting struct {
@@ -120,7 +131,7 @@ func (p *Pool) sweep() {
 		p.mu.Lock()
 		if i := slices.Index(p.idle, s.l); i >= 0 && s.l.used.Equal(s.used) {
 			drop = append(drop, p.takeIdle(i))
-			delete(p.links, s.l)
+			p.forget(s.l)
 			p.leave()
 		}
 		p.mu.Unlock()
@@ -153,7 +164,7 @@ func (p *Pool) stop(state poolState) {
 	p.state = max(p.state, state)
 	end := slices.Clone(p.idle)
 	for _, l := range end {
-		delete(p.links, l)
+		p.forget(l)
 		p.leave()
 	}
 	clear(p.idle)

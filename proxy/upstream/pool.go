@@ -40,6 +40,10 @@ type PoolOptions struct {
 	MaxWait        time.Duration
 	// MaxRequests closes a connection after so many requests; 0 is no limit.
 	MaxRequests int
+	// Pending limits how many requests wait for a connection, its dialing
+	// included; further ones are refused with Overload. Pools may share it. nil
+	// is no limit.
+	Pending *Pending
 }
 
 // janitorEvery is how often idle connections are looked at, to drop those
@@ -140,22 +144,42 @@ func (l *link) exchange(ctx context.Context, req *stream.Request) (*stream.Respo
 // acquire returns a connection for one exchange; kept tells one that was used
 // before from a new one, which fresh asks for.
 func (p *Pool) acquire(ctx context.Context, req *stream.Request, fresh bool) (l *link, kept bool, err error) {
-	p.mu.Lock()
-	for !fresh && len(p.idle) > 0 {
-		l := p.takeIdle(len(p.idle) - 1)
-		p.mu.Unlock()
-		if l.usable(req) {
+	if !fresh {
+		if l := p.takeKept(req); l != nil {
 			return l, true, nil
 		}
-		_ = l.client.Close()
-		p.mu.Lock()
-		delete(p.links, l)
-		if len(p.idle) == 0 {
-			p.mu.Unlock()
-			return p.dial(ctx, req) // in its place
+	}
+	if err := p.opts.Pending.enter(p.opts.Name); err != nil {
+		return nil, false, err
+	}
+	defer p.opts.Pending.leave()
+	return p.obtain(ctx, req, fresh)
+}
+
+// takeKept returns an idle connection that can carry req, nil if there is none.
+func (p *Pool) takeKept(req *stream.Request) *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.idle) > 0 {
+		l := p.takeIdle(len(p.idle) - 1)
+		p.mu.Unlock()
+		ok := l.usable(req)
+		if !ok {
+			_ = l.client.Close()
 		}
+		p.mu.Lock()
+		if ok {
+			return l
+		}
+		p.forget(l)
 		p.leave()
 	}
+	return nil
+}
+
+// obtain waits for a connection, or opens one.
+func (p *Pool) obtain(ctx context.Context, req *stream.Request, fresh bool) (l *link, kept bool, err error) {
+	p.mu.Lock()
 	switch {
 	case p.state == poolClosed:
 		p.mu.Unlock()
@@ -164,9 +188,12 @@ func (p *Pool) acquire(ctx context.Context, req *stream.Request, fresh bool) (l 
 		p.open++
 		p.mu.Unlock()
 		return p.dial(ctx, req)
-	case len(p.idle) > 0: // and a new one is asked for
-		l := p.takeIdle(0)
+	case len(p.idle) > 0: // and a new one is asked for, or it came just now
+		l := p.takeIdle(len(p.idle) - 1)
 		p.mu.Unlock()
+		if !fresh && l.usable(req) {
+			return l, true, nil
+		}
 		return p.replace(ctx, req, l)
 	case !p.opts.Wait:
 		p.mu.Unlock()
@@ -207,7 +234,7 @@ func (l *link) usable(req *stream.Request) bool {
 func (p *Pool) replace(ctx context.Context, req *stream.Request, l *link) (*link, bool, error) {
 	_ = l.client.Close()
 	p.mu.Lock()
-	delete(p.links, l)
+	p.forget(l)
 	p.mu.Unlock()
 	return p.dial(ctx, req)
 }
@@ -281,6 +308,9 @@ func (p *Pool) dial(ctx context.Context, req *stream.Request) (*link, bool, erro
 	closed := p.state == poolClosed
 	if err == nil && !closed {
 		p.links[l] = struct{}{}
+		if p.opts.Host != nil {
+			p.opts.Host.Connected()
+		}
 		p.mu.Unlock()
 		return l, false, nil
 	}

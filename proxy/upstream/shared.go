@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -39,6 +40,16 @@ type sharedLink struct {
 	// users counts exchanges, from acquire to the end; served all so far.
 	users, served int
 	used          time.Time
+	// counted: the host counts it as open.
+	counted atomic.Bool
+}
+
+// close closes the connection. It is safe twice.
+func (l *sharedLink) close() {
+	_ = l.client.Close()
+	if h := l.owner.opts.Host; h != nil && l.counted.Swap(false) {
+		h.Disconnected()
+	}
 }
 
 // dialing is an attempt to open a connection. All that wait for it share it.
@@ -82,11 +93,12 @@ func (l *sharedLink) exchange(ctx context.Context, req *stream.Request) (*stream
 // acquire returns a connection with room for one more exchange, which is
 // counted, other than failed.
 func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *sharedLink) (*sharedLink, error) {
-	start := time.Now()
-	var timer *time.Timer
+	var start time.Time
+	var timer *time.Timer // nil until there is something to wait for
 	defer func() {
 		if timer != nil {
 			timer.Stop()
+			s.opts.Pending.leave()
 			req.Info.Connected += time.Since(start)
 		}
 	}()
@@ -105,6 +117,14 @@ func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *share
 			s.mu.Unlock()
 			return l, nil
 		}
+		if timer == nil {
+			if err := s.opts.Pending.enter(s.opts.Name); err != nil {
+				s.mu.Unlock()
+				return nil, err
+			}
+			start = time.Now()
+			timer = time.NewTimer(s.patience(req))
+		}
 		var turn chan struct{}
 		d := s.dialing
 		switch {
@@ -122,9 +142,6 @@ func (s *Shared) acquire(ctx context.Context, req *stream.Request, failed *share
 			s.waiters = append(s.waiters, turn)
 		}
 		s.mu.Unlock()
-		if timer == nil {
-			timer = time.NewTimer(s.patience(req, turn != nil))
-		}
 		if err := s.await(ctx, req, d, turn, timer); err != nil {
 			return nil, err
 		}
@@ -154,7 +171,7 @@ func (s *Shared) closeUnlocked(links []*sharedLink) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	for _, l := range links {
-		_ = l.client.Close()
+		l.close()
 	}
 }
 
@@ -179,9 +196,9 @@ func limitOf(c protocol.Client) int {
 }
 
 // patience is how long a request waits for a connection.
-func (s *Shared) patience(req *stream.Request, turn bool) time.Duration {
+func (s *Shared) patience(req *stream.Request) time.Duration {
 	limit := s.opts.ConnectTimeout + time.Second // dialing ends by itself before
-	if turn || s.opts.Wait {
+	if s.opts.Wait {
 		limit = max(limit, s.opts.MaxWait)
 	}
 	if !req.Deadline.IsZero() {
@@ -258,6 +275,10 @@ func (s *Shared) startDial(ctx context.Context) *dialing {
 			d.err = s.opts.connectError(dctx, err)
 		default:
 			s.links = append(s.links, l)
+			if h := s.opts.Host; h != nil {
+				l.counted.Store(true)
+				h.Connected()
+			}
 			s.armJanitor()
 		}
 		s.mu.Unlock()
@@ -313,7 +334,7 @@ func (l *sharedLink) released() {
 	s.wakeOne()
 	s.mu.Unlock()
 	if last {
-		_ = l.client.Close()
+		l.close()
 	}
 }
 
@@ -347,7 +368,7 @@ func (s *Shared) sweep() {
 	s.armJanitor()
 	s.mu.Unlock()
 	for _, l := range expired {
-		_ = l.client.Close()
+		l.close()
 	}
 }
 
@@ -383,7 +404,7 @@ func (s *Shared) stop(state poolState, ends func(*sharedLink) bool) {
 	}
 	s.mu.Unlock()
 	for _, l := range drop {
-		_ = l.client.Close()
+		l.close()
 	}
 }
 
