@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
@@ -46,9 +47,10 @@ type Clusters interface {
 	// Each returns a handler for each usable host of the cluster; nil if there
 	// is none.
 	Each(name string) []stream.Handler
-	// Isolate takes a host out of use, or back in, on behalf of filters. It
-	// reports whether that changed anything.
-	Isolate(cluster, address string, on bool) bool
+	// Isolate takes a host out of use for a while; it comes back by itself, also
+	// if the filter is gone by then. It reports whether there is such a host,
+	// and it was not isolated before.
+	Isolate(cluster, address string, d time.Duration) bool
 	// Hosts counts the hosts of a cluster, and those of them that are isolated.
 	Hosts(cluster string) (all, isolated int)
 }
