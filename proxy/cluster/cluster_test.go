@@ -441,8 +441,8 @@ func TestBalancerLearnsOfEveryEnd(t *testing.T) {
 	l := &learner{}
 	h := &hosts{}
 	var answer func(*stream.Request) (*stream.Response, error)
-	tb := tables(t, h.dial, lb.Row{Name: "LEARN", New: func(map[string]any) (lb.Policy, error) {
-		return lb.PolicyFunc(func(hosts []*upstream.Host, _ lb.Picker) lb.Picker { l.host = hosts[0]; return l }), nil
+	tb := tables(t, h.dial, lb.Row{Name: "LEARN", New: func(lb.Options) (lb.Policy, decode.Problems, error) {
+		return lb.PolicyFunc(func(hosts []*upstream.Host, _ lb.Picker) lb.Picker { l.host = hosts[0]; return l }), nil, nil
 	}})
 	var err error
 	tb.Protocols, err = protocol.NewTable(fixed{handle: func(req *stream.Request) (*stream.Response, error) { return answer(req) }})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb/lbtest"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -74,28 +75,29 @@ func TestTable(t *testing.T) {
 		t.Errorf("names %s", got)
 	}
 	for _, name := range []string{"", "LB_ROUNDROBIN", "LB_RANDOM"} {
-		if p, err := table.Policy(name, nil); p == nil || err != nil {
-			t.Errorf("policy %q: %v, %v", name, p, err)
+		if p, warnings, err := table.Policy(name, lb.Options{}); p == nil || warnings != nil || err != nil {
+			t.Errorf("policy %q: %v, %v, %v", name, p, warnings, err)
 		}
 	}
-	_, err = table.Policy("LB_ROUNDROBBIN", nil)
-	if want := `lb_type "LB_ROUNDROBBIN" is not known; known are LB_ROUNDROBIN, LB_RANDOM`; err == nil || err.Error() != want {
-		t.Errorf("error %v, want %s", err, want)
+	_, _, err = table.Policy("LB_ROUNDROBBIN", lb.Options{Path: "clusters[3]"})
+	want := `clusters[3].lb_type: unknown load balancer "LB_ROUNDROBBIN" (did you mean "LB_ROUNDROBIN"? known: LB_ROUNDROBIN, LB_RANDOM)`
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant %s", err, want)
 	}
 }
 
 func TestTableDefaultAndOptions(t *testing.T) {
-	bad := errors.New("choice_count is -1, want 1 or more")
+	bad := errors.New("the moon is not full")
 	var got map[string]any
-	table, err := lb.NewTable(lb.Row{Name: "LB_X", New: func(options map[string]any) (lb.Policy, error) {
-		got = options
-		return nil, bad
+	table, err := lb.NewTable(lb.Row{Name: "LB_X", New: func(o lb.Options) (lb.Policy, decode.Problems, error) {
+		got = o.Config
+		return nil, nil, bad
 	}}, lb.Builtin()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = table.Policy("", map[string]any{"choice_count": -1})
-	if !errors.Is(err, bad) || !strings.HasPrefix(err.Error(), "lb_type LB_X: ") || got["choice_count"] != -1 {
+	_, _, err = table.Policy("", lb.Options{Config: map[string]any{"choice_count": -1}, Path: "clusters[0]"})
+	if err == nil || err.Error() != "clusters[0].lb_type: LB_X: the moon is not full" || got["choice_count"] != -1 {
 		t.Errorf("error %v, options %v", err, got)
 	}
 }
@@ -118,7 +120,7 @@ func TestTableRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := empty.Policy("", nil); err == nil {
+	if _, _, err := empty.Policy("", lb.Options{}); err == nil {
 		t.Error("an empty table has a default policy")
 	}
 }
