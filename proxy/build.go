@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
+	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/retry"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
@@ -123,12 +126,10 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	if err != nil {
 		return nil, err
 	}
-	places, err := s.opts.Filters.Build(filter.Env{Listener: cfg.Name, Log: env.Log, Path: path + ".stream_filters"}, cfg.StreamFilters)
+	filterEnv := filter.Env{Listener: cfg.Name, Log: env.Log, Path: path + ".stream_filters", Clusters: clusters, Go: s.background}
+	places, err := s.opts.Filters.Build(filterEnv, cfg.StreamFilters)
 	if err != nil {
 		return nil, err
-	}
-	if len(places.PerHost) > 0 {
-		return nil, decode.Problems{{Path: path + ".stream_filters", Message: "filters that stand at the host are not built yet", Remedy: "leave them out"}}
 	}
 	st := newStack("", "", nil)
 	st.gate.fallback = proxy.Fallback
@@ -157,17 +158,20 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	st.kind = "proxy " + st.gate.names()
 	st.words = fmt.Sprintf("%s, router %s", st.gate.names(), proxy.RouterConfigName)
 
-	// 5. The cluster chooses a host and sends the request there, over its
-	//    connection pool (packages cluster, upstream, protocol).
+	// 7. The cluster chooses a host and sends the request there, over its
+	//    connection pool (packages cluster, upstream, protocol). Filters that
+	//    want to see each attempt stand between host and pool.
+	// 6. One owner of retries: all above sees one request, all below attempts.
+	// 5. Copies for other clusters are made once, not per attempt.
 	// 4. Filters that want to know the route stand between it and the cluster.
-	backends := newBackends(clusters, places.AfterRoute)
+	backends := s.newBackends(clusters, places.AfterRoute, env.Log)
 	// 3. The route decides which cluster, and how long it may take.
-	routes, err := router.New(table, backends)
+	routes, _, err := router.New(table, router.Options{Backends: backends}, tablePath)
 	if err != nil {
-		return nil, decode.AsProblems(err, tablePath)
+		return nil, err // warnings were given by Validate
 	}
 	var h stream.Handler = routes
-	h = speak(upstreamName, h)
+	h = speak(upstreamName, places.PerHost, h)
 	// 2. Filters that every request passes, in the order of the configuration.
 	h = stream.Chain(h, places.BeforeRoute...)
 	// 1. One record per request is outermost: it sees what filters answer, too.
@@ -179,24 +183,29 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 }
 
 // speak notes the protocol to speak with hosts, "" being the caller's own; a
-// route may say otherwise.
-func speak(name string, next stream.Handler) stream.Handler {
+// route may say otherwise. And it notes the filters that stand at the host.
+func speak(name string, perHost []stream.Filter, next stream.Handler) stream.Handler {
+	var atHost stream.Filter
+	if len(perHost) > 0 {
+		atHost = func(next stream.Handler) stream.Handler { return stream.Chain(next, perHost...) }
+	}
 	return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
 		if req.UpstreamProtocol = name; name == "" {
 			req.UpstreamProtocol = req.Protocol
 		}
+		req.PerHost = atHost
 		return next.Handle(ctx, req)
 	})
 }
 
-// backends gives the router its clusters, with the filters in front of them.
+// backends gives the router its clusters, with what stands in front of them.
 type backends map[string]stream.Handler
 
-func newBackends(clusters *cluster.Manager, filters []stream.Filter) backends {
+func (s *Server) newBackends(clusters *cluster.Manager, filters []stream.Filter, log *slog.Logger) backends {
 	b := make(backends)
-	for _, name := range clusters.Names() {
-		c, _ := clusters.Cluster(name)
-		b[name] = stream.Chain(c, filters...)
+	env := mirror.Env{Clusters: clusters, Go: s.background, Log: log}
+	for _, c := range clusters.All() {
+		b[c.Name()] = stream.Chain(mirror.New(retry.New(c, c), env), filters...)
 	}
 	return b
 }

@@ -33,30 +33,38 @@ type domains struct {
 type ports map[string]*virtualHost
 
 // add adds a domain of vh: a name, an address, *ending or *, each alone, with
-// :port or with :*.
-func (d *domains) add(domain string, vh *virtualHost) error {
+// :port or with :*. It returns what is wrong with it, and the way out.
+func (d *domains) add(domain string, vh *virtualHost) (message, remedy string) {
 	host, port := splitAuthority(domain)
 	ending, wild := strings.CutPrefix(host, "*")
 	switch {
-	case host == "" && port == "":
-		return fmt.Errorf(`%q names no host; write a host name, or "*" for all`, domain)
+	case strings.TrimSpace(domain) == "":
+		return "the domain is empty", `write "*" for all`
+	case host == "" && (port == "" || port == anyPort):
+		return fmt.Sprintf("%q names no host", domain), `write "*" for all`
 	case host == "":
-		return fmt.Errorf(`%q names no host; write "*:%s" for all hosts with this port`, domain, port)
-	case strings.Contains(ending, "*"):
-		return fmt.Errorf(`%q has a "*" that is not at its beginning; write "*" or "*.example.com"`, domain)
+		return fmt.Sprintf("%q names no host", domain), fmt.Sprintf(`write "*:%s" for all hosts with this port`, port)
+	case strings.Contains(ending, "*") || port != anyPort && strings.Contains(port, "*"):
+		return fmt.Sprintf("%q is no domain", domain), `"*" may stand at the start, or for any port: "*.example.com", "example.com:*"`
+	case strings.ContainsAny(domain, " \t\r\n/"):
+		return fmt.Sprintf("%q is no domain", domain), "write the host only, without scheme and path"
 	case wild && ending == "" && (port == "" || port == anyPort):
 		if d.all != nil {
-			return fmt.Errorf("%q is there already, in virtual host %s", domain, d.all.name)
+			return twice(domain, d.all)
 		}
 		d.all = vh
-		return nil
+		return "", ""
 	}
 	p := d.place(host)
 	if other := p[port]; other != nil {
-		return fmt.Errorf("%q is there already, in virtual host %s", domain, other.name)
+		return twice(domain, other)
 	}
 	p[port] = vh
-	return nil
+	return "", ""
+}
+
+func twice(domain string, vh *virtualHost) (message, remedy string) {
+	return fmt.Sprintf("the domain %q is taken by virtual host %s", domain, vh.name), "a domain belongs to one virtual host of a router"
 }
 
 // place returns where the virtual hosts of a host are kept, making it if need be.

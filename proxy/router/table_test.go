@@ -54,7 +54,7 @@ func routes(list ...config.Route) config.Router {
 
 func compile(t testing.TB, cfg config.Router) *Table {
 	t.Helper()
-	table, err := New(cfg, &echo{})
+	table, _, err := New(cfg, Options{Backends: &echo{}}, "routers[0]")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,9 +301,9 @@ func TestPolicy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var e echo
-			table, err := New(routes(config.Route{Route: &config.RouteAction{
+			table, _, err := New(routes(config.Route{Route: &config.RouteAction{
 				ClusterName: "c", Timeout: c.route, UpstreamProtocol: "Http2",
-			}}), &e)
+			}}), Options{Backends: &e}, "routers[0]")
 			if err != nil {
 				t.Fatal(err)
 			}
