@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -387,17 +388,34 @@ func TestRemovedListenerEndsInOrder(t *testing.T) {
 				t.Errorf("%q, closes %v: the last answer says that it is", body, resp.Close)
 			}
 		})
-		idle := s.Dial(t, "a")
-		_, err := io.WriteString(idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		must(t, err)
-		_, err = io.ReadFull(idle, make([]byte, len("HTTP/1.1 200 OK")))
-		must(t, err)
+		idle, asking, fresh := s.Dial(t, "a"), s.Dial(t, "a"), s.Dial(t, "a")
+		for _, c := range []net.Conn{idle, asking} {
+			_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			must(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			must(t, err)
+			must(t, resp.Body.Close())
+			if resp.Close {
+				t.Error("the end is announced while nobody has asked for it")
+			}
+		}
 		time.Sleep(time.Second)
 		less := *snapshot
 		less.Listeners = snapshot.Listeners[1:]
 		begin := time.Now()
 		s.MustApply(t, &less)
-		if _, err := io.ReadAll(idle); err != nil || time.Since(begin) != 0 {
+		// Whoever is about to ask, on a connection that was used or not, is answered.
+		time.Sleep(conn.LastCall - 1)
+		for _, c := range []net.Conn{asking, fresh} {
+			_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+			must(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			must(t, err)
+			if b, err := io.ReadAll(resp.Body); string(b) != "ok" || err != nil || !resp.Close {
+				t.Errorf("%q, %v, closes %v", b, err, resp.Close)
+			}
+		}
+		if _, err := io.ReadAll(idle); err != nil || time.Since(begin) != conn.LastCall {
 			t.Errorf("the idle connection ended after %v: %v", time.Since(begin), err)
 		}
 		_, theirs := conn.Pipe()
@@ -413,6 +431,9 @@ func TestRemovedListenerEndsInOrder(t *testing.T) {
 func TestApplyUnderLoad(t *testing.T) {
 	a, b := host(t, Echo("a")), host(t, Echo("b"))
 	one, two := freePort(t), freePort(t)
+	for two == one {
+		two = freePort(t)
+	}
 	snapshot := func(i int) *config.Snapshot {
 		s := &config.Snapshot{
 			Listeners: []config.Listener{Bound("one", "main", one), Bound("two", "main", two)},
@@ -425,17 +446,18 @@ func TestApplyUnderLoad(t *testing.T) {
 		case 2: // other route and limits
 			s.Routers = []config.Router{Router("main", Answer("/none", 200, ""), To("/", "c"))}
 			s.Listeners[0].MaxConnections = 1000
-			s.Clusters[0].ConnectTimeout = time.Second
+			s.Clusters[0].ConnectTimeout = time.Minute
 		case 3: // sockets change hands
 			s.Listeners[0].Name, s.Listeners[1].Name = "two", "one"
 		}
 		return s
 	}
 	s := Start(t, nil, snapshot(0))
-	stop := make(chan struct{})
+	const callers = 6
+	var asked [callers]atomic.Int64
 	var wg sync.WaitGroup
-	var asked atomic.Int64
-	for i := range 6 {
+	stop := make(chan struct{})
+	for i := range callers {
 		address := one
 		if i%2 == 1 {
 			address = two
@@ -449,7 +471,7 @@ func TestApplyUnderLoad(t *testing.T) {
 				default:
 				}
 				method, body := "GET", ""
-				if i >= 3 {
+				if i >= callers/2 {
 					// The client may send GET again when the connection it keeps
 					// ends; POST it may not: each on a connection of its own.
 					method, body = "POST", "hello"
@@ -467,22 +489,30 @@ func TestApplyUnderLoad(t *testing.T) {
 					t.Errorf("%d %q, %v", resp.StatusCode, got, err)
 					return
 				}
-				asked.Add(1)
+				asked[i].Add(1)
 			}
 		})
 	}
+	// Each configuration is there for a while in which every caller has asked.
 	applies := 0
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); applies++ {
-		<-tick.C
+	for deadline := time.Now().Add(30 * time.Second); applies < 40 && !t.Failed() && time.Now().Before(deadline); applies++ {
+		var before [callers]int64
+		for i := range asked {
+			before[i] = asked[i].Load()
+		}
 		must(t, s.Apply(t.Context(), snapshot(applies)))
+		for i := range asked {
+			for asked[i].Load() == before[i] && !t.Failed() {
+				<-tick.C
+			}
+		}
 	}
 	close(stop)
 	wg.Wait()
-	t.Logf("%d requests, %d configurations", asked.Load(), applies)
-	if asked.Load() < 100 || applies < 20 {
-		t.Error("too little happened")
+	if applies < 8 {
+		t.Errorf("%d configurations in half a minute", applies)
 	}
 }
 

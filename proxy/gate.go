@@ -106,19 +106,19 @@ func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
 	if g.tls == nil {
 		return nil
 	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	if g.inspector {
-		_ = c.SetReadDeadline(time.Now().Add(handshakeTime))
-		first, err := c.Reader().Peek(1)
-		_ = c.SetReadDeadline(time.Time{})
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+	if err := c.WaitRequest(handshakeTime); err != nil {
+		if g.inspector && errors.Is(err, os.ErrDeadlineExceeded) {
 			return errSilent
-		case err != nil:
+		}
+		return err
+	}
+	if g.inspector {
+		if first, err := c.Reader().Peek(1); err != nil || first[0] != tlsRecord {
 			return err
-		case first[0] != tlsRecord:
-			return nil
 		}
 	}
 	return c.Secure(func(nc net.Conn) (net.Conn, error) {

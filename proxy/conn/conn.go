@@ -2,11 +2,9 @@ package conn
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,11 +12,6 @@ import (
 
 // BufferSize is the size of a connection's read and write buffer in bytes.
 const BufferSize = 4 << 10
-
-// holdBuffer is how long an idle connection keeps its read buffer: a busy
-// caller's next request is read without asking the pool, a quiet connection
-// costs no buffer.
-const holdBuffer = 2 * time.Second
 
 var (
 	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, BufferSize) }}
@@ -214,94 +207,6 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 // BytesRead and BytesWritten count what passed the connection so far.
 func (c *Conn) BytesRead() int64    { return c.in.Load() }
 func (c *Conn) BytesWritten() int64 { return c.out.Load() }
-
-// ErrDraining is returned by WaitRequest when the connection is to end.
-var ErrDraining = errors.New("connection is draining")
-
-// WaitRequest waits, idle, until the peer sends something: at most timeout, 0
-// being for ever. While it waits the connection holds no buffer (after a short
-// while), and Drain ends the wait with ErrDraining. A deadline that passes is
-// os.ErrDeadlineExceeded. After nil the connection has the read deadline it had
-// before, if there was something to read already, else none.
-func (c *Conn) WaitRequest(timeout time.Duration) error { return c.WaitQuiet(timeout, nil) }
-
-// WaitQuiet is WaitRequest for a user of the connection with memory of its own
-// to give up: quiet is called when the buffer is given back. It may be nil.
-func (c *Conn) WaitQuiet(timeout time.Duration, quiet func()) error {
-	if c.hasFirst || c.r != nil && c.r.Buffered() > 0 {
-		return nil
-	}
-	c.mu.Lock()
-	if c.draining {
-		c.mu.Unlock()
-		return ErrDraining
-	}
-	c.idle = true
-	hold := holdBuffer
-	if timeout > 0 && timeout < hold {
-		hold = timeout
-	}
-	_ = c.SetReadDeadline(time.Now().Add(hold))
-	c.mu.Unlock()
-
-	_, err := c.Reader().Peek(1)
-	if errors.Is(err, os.ErrDeadlineExceeded) && (timeout == 0 || timeout > hold) && c.rearm(timeout, hold) {
-		c.Release()
-		if quiet != nil {
-			quiet()
-		}
-		var n int
-		if n, err = c.Conn.Read(c.first[:]); n == 1 {
-			c.in.Add(1)
-			c.hasFirst, err = true, nil
-		}
-	}
-	c.mu.Lock()
-	c.idle = false
-	draining := c.draining
-	if !draining || err == nil {
-		_ = c.SetReadDeadline(time.Time{})
-	}
-	c.mu.Unlock()
-	if err != nil && draining {
-		return ErrDraining
-	}
-	return err
-}
-
-// rearm sets the deadline of the second, bufferless part of an idle wait. It
-// reports false when the connection is draining.
-func (c *Conn) rearm(timeout, waited time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.draining {
-		return false
-	}
-	var at time.Time
-	if timeout > 0 {
-		at = time.Now().Add(timeout - waited)
-	}
-	_ = c.SetReadDeadline(at)
-	return true
-}
-
-// Drain asks the connection to end at the next quiet moment: an idle wait ends
-// at once, and a protocol server sees Draining after the request in hand.
-func (c *Conn) Drain() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.draining = true
-	if c.idle {
-		_ = c.SetReadDeadline(time.Unix(1, 0))
-	}
-}
-
-// Draining reports whether Drain was called.
-func (c *Conn) Draining() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.draining
-}
 
 // CloseWrite ends our direction and leaves the peer's open, where the
 // connection can do that; else it closes both.

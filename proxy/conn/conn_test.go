@@ -129,11 +129,34 @@ func TestConnDrain(t *testing.T) {
 		pair(t, func(t *testing.T, c *Conn, _ *PipeConn) {
 			start := time.Now()
 			time.AfterFunc(after, c.Drain)
-			if err := c.WaitRequest(2 * time.Hour); !errors.Is(err, ErrDraining) || time.Since(start) != after || !c.Draining() {
+			if err := c.WaitOrDrain(2 * time.Hour); !errors.Is(err, ErrDraining) || time.Since(start) != after || !c.Draining() {
 				t.Errorf("drained after %v: %v after %v", after, err, time.Since(start))
 			}
-			if err := c.WaitRequest(0); !errors.Is(err, ErrDraining) {
+			if err := c.WaitOrDrain(0); !errors.Is(err, ErrDraining) {
 				t.Errorf("when draining: %v", err)
+			}
+		})
+		pair(t, func(t *testing.T, c *Conn, peer *PipeConn) { // the last call
+			for range 2 {
+				start := time.Now()
+				if !c.Draining() {
+					time.AfterFunc(after, c.Drain)
+				} else {
+					start = start.Add(-after)
+				}
+				if err := c.WaitRequest(2 * time.Hour); !errors.Is(err, ErrDraining) || time.Since(start) != after+LastCall {
+					t.Errorf("drained after %v: %v after %v", after, err, time.Since(start))
+				}
+			}
+			time.AfterFunc(LastCall-1, func() { write(t, peer, "a") })
+			if err := c.WaitRequest(0); err != nil || c.r != nil {
+				t.Errorf("a request at the last moment: %v", err)
+			}
+			if got, err := c.Reader().Peek(1); err != nil || string(got) != "a" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if err := c.WaitRequest(0); err != nil {
+				t.Errorf("with a request at hand: %v", err)
 			}
 		})
 	}
@@ -161,6 +184,58 @@ func TestConnDrain(t *testing.T) {
 			t.Errorf("with a request at hand: %v", err)
 		}
 	})
+}
+
+// What has arrived when a wait ends is never left unread: the deadline of the
+// wait may have passed before anybody looked.
+func TestWaitTakesWhatArrived(t *testing.T) {
+	for name, ends := range map[string]func(*testing.T) (net.Conn, net.Conn){
+		"tcp":  func(t *testing.T) (net.Conn, net.Conn) { a, b := tcp(t); return a, b },
+		"pipe": func(*testing.T) (net.Conn, net.Conn) { a, b := NewPipe("a", "b"); return a, b },
+		"tls": func(t *testing.T) (net.Conn, net.Conn) {
+			a, b := NewPipe("a", "b")
+			server, client := tls.Server(a, serverConfig(t)), tls.Client(b, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the peer is ours
+			done := make(chan error, 1)
+			go func() { done <- client.Handshake() }()
+			if err := server.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			return server, client
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := ends(t)
+			c := New(a)
+			defer func() { _, _ = c.Close(), b.Close() }()
+			if err := c.late(os.ErrDeadlineExceeded); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("nothing has arrived: %v", err)
+			}
+			if _, err := b.Write([]byte("ab")); err != nil {
+				t.Fatal(err)
+			}
+			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); runtime.Gosched() {
+				if n, _ := c.look(); n > 0 { // over TCP it takes its time
+					break
+				}
+			}
+			_ = c.SetReadDeadline(time.Unix(1, 0))
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("a read whose deadline has passed: %v", err)
+			}
+			if err := c.late(os.ErrDeadlineExceeded); err != nil {
+				t.Fatalf("two bytes have arrived: %v", err)
+			}
+			if got, err := c.Reader().Peek(1); err != nil || string(got) != "a" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if got, err := c.Reader().Peek(2); err != nil || string(got) != "ab" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
 }
 
 // filled writes to c until no more goes in, and returns the error.
@@ -346,6 +421,7 @@ func TestStale(t *testing.T) {
 			{"a byte", func(_ *Conn, peer net.Conn) { _, _ = peer.Write([]byte("y")) }, true},
 			{"half an end", func(_ *Conn, peer net.Conn) { _ = peer.(interface{ CloseWrite() error }).CloseWrite() }, true},
 			{"the end", func(_ *Conn, peer net.Conn) { _ = peer.Close() }, true},
+			{"a pipe that drains", func(_ *Conn, peer net.Conn) { New(peer).Drain() }, name == "pipe"},
 			{"our own end", func(c *Conn, _ net.Conn) { _ = c.Close() }, true},
 		} {
 			a, b := ends(t)

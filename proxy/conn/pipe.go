@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -139,6 +140,8 @@ type half struct {
 	// of two; it is nil when count is 0.
 	ring         []byte
 	start, count int
+	// draining: the writing end wants no more requests from the reading one.
+	draining atomic.Bool
 }
 
 func (h *half) init() {

@@ -4,22 +4,29 @@ package conn
 // sent something although nobody asked: either way no request should be sent
 // on it. Where that cannot be seen it reports false.
 func (c *Conn) Stale() bool {
-	if c.closed.Load() {
+	if c.closed.Load() || c.PeerDraining() {
 		return true
 	}
 	// Below TLS, what has come may be no answer: tickets, new keys.
-	nc, layered := bottom(c.Conn)
-	if p, ok := nc.(*PipeConn); ok {
-		return p.in.stale(layered)
-	}
-	return socketStale(nc, layered)
+	_, layered := bottom(c.Conn)
+	arrived, ended := c.look()
+	return ended || arrived > 0 && !layered
 }
 
-// stale reports whether the direction has ended or, unless bytes may come
-// unasked, holds some.
-func (h *half) stale(unasked bool) bool {
+// look looks, without waiting, at what the peer has sent that nobody has read:
+// whether there are bytes, and whether the connection has ended (behind them,
+// as far as that can be seen). Where nothing can be seen it returns nothing.
+func (c *Conn) look() (arrived int, ended bool) {
+	nc, _ := bottom(c.under())
+	if p, ok := nc.(*PipeConn); ok {
+		return p.in.look()
+	}
+	return socketLook(nc)
+}
+
+func (h *half) look() (arrived int, ended bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ended := h.reader.state != sideOpen || h.writer.state != sideOpen && h.count == 0
-	return ended || h.count > 0 && !unasked
+	ended = h.reader.state != sideOpen || h.writer.state != sideOpen && h.count == 0
+	return h.count, ended
 }

@@ -5,22 +5,22 @@ import (
 	"syscall"
 )
 
-// socketStale peeks at the socket without waiting: "nothing there" is what a
-// good idle connection says. Bytes are another good sign if they may come unasked.
-func socketStale(nc net.Conn, unasked bool) bool {
+// socketLook peeks at the socket without waiting: "nothing there" is what a
+// good idle connection says.
+func socketLook(nc net.Conn) (arrived int, ended bool) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return false
+		return 0, false
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return true
+		return 0, true
 	}
-	stale := false
 	err = raw.Control(func(fd uintptr) {
 		var one [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		stale = err != syscall.EAGAIN && err != syscall.EINTR && (n <= 0 || !unasked)
+		arrived = max(n, 0)
+		ended = err != syscall.EAGAIN && err != syscall.EINTR && n <= 0
 	})
-	return stale || err != nil
+	return arrived, ended || err != nil
 }

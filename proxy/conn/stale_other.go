@@ -4,4 +4,4 @@ package conn
 
 import "net"
 
-func socketStale(net.Conn, bool) bool { return false }
+func socketLook(net.Conn) (arrived int, ended bool) { return 0, false }

@@ -52,10 +52,6 @@ var ErrFull = errors.New("the listener's limit of connections is reached")
 // endGrace is how long connections that were cut off may take to end.
 const endGrace = 2 * time.Second
 
-// unusedGrace is how long a connection that never carried anything may stay
-// when the listener stops.
-const unusedGrace = 500 * time.Millisecond
-
 // Listener accepts connections in one place. All methods are safe for
 // concurrent use.
 type Listener struct {
@@ -64,8 +60,13 @@ type Listener struct {
 	base   context.Context // ends when connections are to be cut off
 	cutOff context.CancelFunc
 
-	mu       sync.Mutex
-	socket   *socket // nil when there is none
+	stop sync.Once
+
+	mu     sync.Mutex
+	socket *socket // nil when there is none
+	// closing: the socket is, or is about to be, closed; stopping: no
+	// connection is taken any more.
+	closing  bool
 	stopping bool
 	conns    map[*conn.Conn]struct{}
 	serving  sync.WaitGroup
@@ -99,10 +100,12 @@ func (l *Listener) Bind(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.socket = newSocket(nl, l)
-	if l.stopping {
-		l.socket.close()
+	s := newSocket(nl, l)
+	l.socket = s
+	closing := l.closing
+	l.mu.Unlock()
+	if closing {
+		s.close()
 	}
 	return nil
 }
@@ -114,7 +117,7 @@ func (l *Listener) Bind(ctx context.Context) error {
 func (l *Listener) TakeOver(old *Listener) bool {
 	old.mu.Lock()
 	s := old.socket
-	if s == nil || old.stopping {
+	if s == nil || old.closing {
 		old.mu.Unlock()
 		return false
 	}
@@ -122,11 +125,12 @@ func (l *Listener) TakeOver(old *Listener) bool {
 	old.mu.Unlock()
 	l.mu.Lock()
 	l.socket = s
-	if l.stopping {
-		s.close()
-	}
+	closing := l.closing
 	l.mu.Unlock()
 	s.owner.Store(l)
+	if closing {
+		s.close()
+	}
 	return true
 }
 
@@ -211,36 +215,23 @@ func (l *Listener) tell(c *conn.Conn, err error) {
 	}
 }
 
-// StopAccepting closes the socket and asks the connections to end at their
-// next quiet moment. One that was accepted just now, and whose peer is about to
-// use it, is asked a little later.
-func (l *Listener) StopAccepting() {
+// StopAccepting closes the socket, after it has taken the connections that
+// wait there, and asks all connections to end at their next quiet moment; an
+// idle one is kept a little longer, see conn.LastCall.
+func (l *Listener) StopAccepting() { l.stop.Do(l.stopAccepting) }
+
+func (l *Listener) stopAccepting() {
 	l.mu.Lock()
-	s, already := l.socket, l.stopping
-	l.stopping = true
-	var used, unused []*conn.Conn
-	for c := range l.conns {
-		if c.BytesRead() > 0 {
-			used = append(used, c)
-		} else {
-			unused = append(unused, c)
-		}
-	}
+	s := l.socket
+	l.closing = true
 	l.mu.Unlock()
-	if already {
-		return
-	}
 	if s != nil {
 		s.close()
 	}
-	drain(used)
-	if len(unused) > 0 {
-		time.AfterFunc(unusedGrace, func() { drain(unused) })
-	}
-}
-
-func drain(conns []*conn.Conn) {
-	for _, c := range conns {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopping = true
+	for c := range l.conns {
 		c.Drain()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -307,28 +308,79 @@ func TestDrainWaits(t *testing.T) {
 	}
 }
 
-// A peer that has just connected gets its first answer.
-func TestDrainSparesTheUnused(t *testing.T) {
+// Connections that are idle when the listener stops, be they new or not, get
+// one more answer if they ask soon.
+func TestDrainSparesTheIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := newListener(t, Options{Unbound: true})
-		used, late, never := pipe(t, l), pipe(t, l), pipe(t, l)
+		used, kept, late, never := pipe(t, l), pipe(t, l), pipe(t, l), pipe(t, l)
 		ping(t, used)
+		ping(t, kept)
 		synctest.Wait()
 		begin := time.Now()
 		drained := make(chan error, 1)
 		go func() { drained <- l.Drain(t.Context()) }()
-		wantEOF(t, used)
-		if d := time.Since(begin); d != 0 {
-			t.Errorf("the used connection ended after %v", d)
-		}
-		time.Sleep(unusedGrace / 2)
+		time.Sleep(conn.LastCall - 1)
 		ping(t, late)
+		ping(t, kept)
+		for _, c := range []net.Conn{used, never} {
+			wantEOF(t, c)
+			if d := time.Since(begin); d != conn.LastCall {
+				t.Errorf("an idle connection ended after %v", d)
+			}
+		}
 		wantEOF(t, late)
-		wantEOF(t, never)
-		if err := <-drained; err != nil || time.Since(begin) != unusedGrace {
+		wantEOF(t, kept)
+		if err := <-drained; err != nil || time.Since(begin) >= 2*conn.LastCall {
 			t.Errorf("Drain returned %v after %v", err, time.Since(begin))
 		}
 	})
+}
+
+// Connections that wait in the socket's queue when it is closed are served:
+// their callers know nothing of a queue.
+func TestStopServesTheQueue(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the queue can be emptied on Linux only")
+	}
+	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
+		l, _ := newListener(t, Options{Network: "tcp", Address: address})
+		if err := l.Bind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		at := l.Addr()
+		conns := make([]net.Conn, 20)
+		for i := range conns {
+			c, err := net.Dial(at.Network(), at.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			conns[i] = c
+		}
+		l.StopAccepting() // nobody was ever in Accept
+		for _, c := range conns {
+			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		if n, _ := l.Counts(); n != 20 {
+			t.Errorf("%d connections were accepted", n)
+		}
+		if c, err := net.Dial(at.Network(), at.String()); err == nil {
+			t.Error("the socket is open")
+			_ = c.Close()
+		}
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		if err := l.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestDrainCutsOff(t *testing.T) {

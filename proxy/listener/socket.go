@@ -17,20 +17,43 @@ type socket struct {
 	owner atomic.Pointer[Listener]
 	taken atomic.Bool // somebody is in accept
 	once  sync.Once
-	done  chan struct{} // closed by close
+	// done is closed by close, left when nobody is in accept any more.
+	done, left chan struct{}
 }
 
 func newSocket(nl net.Listener, owner *Listener) *socket {
-	s := &socket{Listener: nl, done: make(chan struct{})}
+	s := &socket{Listener: nl, done: make(chan struct{}), left: make(chan struct{})}
 	s.owner.Store(owner)
 	return s
 }
 
+// close closes the socket. When it returns, all connections that were taken
+// from it have been delivered.
 func (s *socket) close() {
 	s.once.Do(func() {
+		s.takeQueued()
 		close(s.done)
 		_ = s.Listener.Close()
+		if s.taken.Swap(true) {
+			<-s.left
+		}
 	})
+}
+
+// maxQueued is the most connections that takeQueued takes.
+const maxQueued = 4096
+
+// takeQueued takes the connections that the system has accepted and nobody has
+// asked for yet: their callers may have sent requests, which closing the socket
+// would cost. A flood of new ones does not hold up the end.
+func (s *socket) takeQueued() {
+	for range maxQueued {
+		nc := acceptNow(s.Listener)
+		if nc == nil {
+			return
+		}
+		s.deliver(nc)
+	}
 }
 
 // longestPause is the most time between two tries to accept.
@@ -42,6 +65,7 @@ func (s *socket) accept(log *slog.Logger) error {
 	if s.taken.Swap(true) {
 		return nil
 	}
+	defer close(s.left)
 	for pause := time.Duration(0); ; {
 		nc, err := s.Accept()
 		if err == nil {

@@ -23,30 +23,37 @@ const (
 // them, and returns it; the bytes stay in c's read buffer. A protocol that
 // stands earlier in the list is preferred. It returns nil when none does, or
 // when the peer says nothing that one recognises for 15 s, as one does that
-// waits for the server to speak first. The error is that of the connection.
+// waits for the server to speak first. The error is that of the connection,
+// conn.ErrDraining when it is to end before the peer has said anything. The
+// end of ctx closes c.
 func Detect(ctx context.Context, c *conn.Conn, protocols []Protocol) (Protocol, error) {
-	stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	_ = c.SetReadDeadline(time.Now().Add(undecided))
+	until := time.Now().Add(undecided)
+	err := c.WaitRequest(undecided)
+	_ = c.SetReadDeadline(until)
 	br := c.Reader()
-	for n := 1; ; n = br.Buffered() + 1 {
-		_, err := br.Peek(n)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	for n := 1; err == nil; n = br.Buffered() + 1 {
+		_, err = br.Peek(n)
 		prefix, _ := br.Peek(min(br.Buffered(), maxPrefix))
 		chosen, open := choose(protocols, prefix)
 		switch {
+		case ctx.Err() != nil:
 		case chosen != nil || !open || len(prefix) == maxPrefix:
 			return chosen, c.SetReadDeadline(time.Time{})
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return certain(protocols, prefix), c.SetReadDeadline(time.Time{})
 		case errors.Is(err, io.EOF) && len(prefix) > 0:
 			return certain(protocols, prefix), nil
-		case err != nil:
-			return nil, err
 		}
 	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, c.SetReadDeadline(time.Time{})
+	}
+	return nil, err
 }
 
 // choose returns the first protocol that recognises prefix, unless one before

@@ -101,23 +101,45 @@ func TestDetect(t *testing.T) {
 }
 
 func TestDetectEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := conn.Pipe()
-		cc := conn.New(theirs)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		if p, err := protocol.Detect(ctx, cc, words("GET")); p != nil || !errors.Is(err, context.Canceled) {
-			t.Errorf("canceled: %v, %v", p, err)
-		}
-		_ = ours.Close()
-		if p, err := protocol.Detect(t.Context(), cc, words("GET")); p != nil || !errors.Is(err, io.EOF) {
-			t.Errorf("closed without a word: %v, %v", p, err)
-		}
-		_ = cc.Close()
-		if _, err := protocol.Detect(t.Context(), cc, words("GET")); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("closed on our side: %v", err)
-		}
-	})
+	for _, c := range []struct {
+		name  string
+		do    func(ours net.Conn, c *conn.Conn, cancel func())
+		want  error
+		after time.Duration
+	}{
+		{"canceled", func(_ net.Conn, _ *conn.Conn, cancel func()) { cancel() }, context.Canceled, 0},
+		{"closed without a word", func(ours net.Conn, _ *conn.Conn, _ func()) { _ = ours.Close() }, io.EOF, 0},
+		{"closed on our side", func(_ net.Conn, c *conn.Conn, _ func()) { _ = c.Close() }, net.ErrClosed, 0},
+		{"draining", func(_ net.Conn, c *conn.Conn, _ func()) { c.Drain() }, conn.ErrDraining, conn.LastCall},
+		{"canceled in the middle", func(ours net.Conn, _ *conn.Conn, cancel func()) {
+			_, _ = ours.Write([]byte("G"))
+			time.AfterFunc(time.Second, cancel)
+		}, context.Canceled, time.Second},
+		{"recognised when draining", func(ours net.Conn, c *conn.Conn, _ func()) {
+			c.Drain()
+			time.AfterFunc(conn.LastCall-1, func() { _, _ = ours.Write([]byte("GET")) })
+		}, nil, conn.LastCall - 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := conn.Pipe()
+				cc := conn.New(theirs)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var begin time.Time
+				time.AfterFunc(time.Second, func() {
+					begin = time.Now()
+					c.do(ours, cc, cancel)
+				})
+				p, err := protocol.Detect(ctx, cc, words("GET"))
+				if (p != nil) != (c.want == nil) || !errors.Is(err, c.want) || time.Since(begin) != c.after {
+					t.Errorf("%v, %v after %v", p, err, time.Since(begin))
+				}
+				_ = cc.Close()
+				_ = ours.Close()
+			})
+		})
+	}
 }
 
 // FuzzDetect: whatever comes, detection ends with a verdict and loses no byte.

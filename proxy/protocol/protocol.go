@@ -61,16 +61,14 @@ type Server interface {
 // ClientOptions are the surroundings of a Client.
 type ClientOptions struct {
 	// Released is called each time an exchange is over: its Response was
-	// closed, or Handle returned an error. The client can be asked for Err and
-	// Available then. It may be called from any goroutine that closes a Response.
+	// closed, or Handle returned an error. The client can be asked for Err
+	// then. It may be called from any goroutine that closes a Response.
 	Released func()
 }
 
 // Client sends requests over one connection to a host.
 type Client interface {
 	stream.Handler
-	// Available returns how many further requests may be started now.
-	Available() int
 	// Err returns why the client can take no more requests, nil while it can.
 	Err() error
 	// Stale looks, without waiting, whether the host has ended the connection.

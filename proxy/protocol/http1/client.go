@@ -47,16 +47,19 @@ func newClient(c *conn.Conn, opts protocol.ClientOptions) *client {
 	return cl
 }
 
-// Available implements protocol.Client.
-func (cl *client) Available() int {
-	if cl.busy.Load() || cl.Err() != nil {
-		return 0
-	}
-	return 1
-}
-
 // Err implements protocol.Client.
 func (cl *client) Err() error {
+	if err := cl.finished(); err != nil {
+		return err
+	}
+	if cl.c.PeerDraining() {
+		return errNoMore
+	}
+	return nil
+}
+
+// finished returns why no further exchange is possible.
+func (cl *client) finished() error {
 	if p := cl.err.Load(); p != nil {
 		return *p
 	}
@@ -127,7 +130,7 @@ func (cl *client) check(ctx context.Context, req *stream.Request) error {
 	if ctx.Err() != nil {
 		return stream.FromContext(ctx, op)
 	}
-	if err := cl.Err(); err != nil {
+	if err := cl.finished(); err != nil {
 		return &stream.Error{Kind: stream.Reset, Side: stream.Upstream, Retry: true, Op: op, Err: err}
 	}
 	if !cl.deadline.IsZero() && !time.Now().Before(cl.deadline) {

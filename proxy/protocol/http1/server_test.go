@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -680,7 +681,7 @@ func (zeros) Read(p []byte) (int, error) {
 func (zeros) Close() error { return nil }
 
 func TestDrain(t *testing.T) {
-	bubble(t, func(t *testing.T) { // idle: at once
+	bubble(t, func(t *testing.T) { // idle: soon
 		for _, after := range []time.Duration{0, time.Second, time.Minute} {
 			s := serve(t, stream.HandlerFunc(echo))
 			s.send(t, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -689,9 +690,25 @@ func TestDrain(t *testing.T) {
 			start := time.Now()
 			s.c.Drain()
 			s.closed(t)
-			if err := <-s.ended; err != nil || time.Since(start) != 0 {
+			if err := <-s.ended; err != nil || time.Since(start) != conn.LastCall {
 				t.Errorf("ended after %v: %v", time.Since(start), err)
 			}
+		}
+	})
+	bubble(t, func(t *testing.T) { // idle, or not even used, and a request is on its way: it is served
+		for _, used := range []bool{true, false} {
+			s := serve(t, stream.HandlerFunc(echo))
+			if used {
+				s.send(t, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+				s.want(t, 200, "GET / ")
+			}
+			s.c.Drain()
+			time.Sleep(conn.LastCall - 1)
+			s.send(t, "POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+			if resp := s.want(t, 200, "POST /2 hello"); !resp.close {
+				t.Error("the answer does not say that it is the last")
+			}
+			s.closed(t)
 		}
 	})
 	bubble(t, func(t *testing.T) { // before it begins

@@ -41,14 +41,6 @@ func (cl *client) run() {
 	cl.greeted() // in case they have not come
 }
 
-// Available implements protocol.Client.
-func (cl *client) Available() int {
-	s := cl.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return cl.available()
-}
-
 // maxAsks is the most requests at a time on a connection, whatever the host allows.
 const maxAsks = 10000
 

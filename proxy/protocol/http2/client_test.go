@@ -26,6 +26,13 @@ type result struct {
 	err  *stream.Error
 }
 
+// room returns how many further requests may be started now.
+func (cl *client) room() int {
+	cl.s.mu.Lock()
+	defer cl.s.mu.Unlock()
+	return cl.available()
+}
+
 // ask sends req in the background.
 func send(ctx context.Context, cl *client, req *stream.Request) <-chan result {
 	ch := make(chan result, 1)
@@ -170,7 +177,7 @@ func TestAnswerForms(t *testing.T) {
 					t.Errorf("got  %s\nwant %s", text, c.want)
 				}
 				_ = r.resp.Close()
-				if n := cl.Available(); n != 100 {
+				if n := cl.room(); n != 100 {
 					t.Error(n)
 				}
 			})
@@ -270,8 +277,8 @@ func TestHostResets(t *testing.T) {
 			if code, ok := errors.AsType[*ResetError](r.err); !ok || code.Code != uint32(c.code) {
 				t.Error(r.err)
 			}
-			if cl.Err() != nil || cl.Available() != 100 {
-				t.Error(cl.Err(), cl.Available())
+			if cl.Err() != nil || cl.room() != 100 {
+				t.Error(cl.Err(), cl.room())
 			}
 		})
 	}
@@ -302,8 +309,8 @@ func TestGoAway(t *testing.T) {
 		p.expect("HEADERS 3 ...", `DATA 3 "abc"...`)
 		p.ok(p.fr.WriteGoAway(1<<31-1, xhttp2.ErrCodeNo, nil))
 		synctest.Wait()
-		if cl.Err() == nil || cl.Available() != 0 || !cl.Stale() {
-			t.Error(cl.Err(), cl.Available())
+		if cl.Err() == nil || cl.room() != 0 || !cl.Stale() {
+			t.Error(cl.Err(), cl.room())
 		}
 		r := <-send(t.Context(), cl, get("/"))
 		fails(t, r, stream.Reset, stream.Upstream, true)
@@ -330,7 +337,7 @@ func TestHostStreamLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, cl := host(t, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 2})
 		synctest.Wait()
-		if n := cl.Available(); n != 2 {
+		if n := cl.room(); n != 2 {
 			t.Error(n)
 		}
 		one, two := send(t.Context(), cl, get("/")), send(t.Context(), cl, get("/"))
@@ -343,7 +350,7 @@ func TestHostStreamLimit(t *testing.T) {
 		p.headers(3, true, ":status: 204")
 		_ = (<-one).resp.Close()
 		_ = (<-two).resp.Close()
-		if n := cl.Available(); n != 1 {
+		if n := cl.room(); n != 1 {
 			t.Error(n)
 		}
 	})
@@ -524,7 +531,7 @@ func TestConnectionEnds(t *testing.T) {
 				if d := time.Since(start); d > 11*time.Second {
 					t.Error(d)
 				}
-				if cl.Err() == nil || cl.Available() != 0 {
+				if cl.Err() == nil || cl.room() != 0 {
 					t.Error("still in use")
 				}
 			})
@@ -544,7 +551,7 @@ func TestConnectionEndsForWaiting(t *testing.T) {
 			all = append(all, send(t.Context(), cl, req))
 		}
 		synctest.Wait()
-		if n := cl.Available(); n < 700 {
+		if n := cl.room(); n < 700 {
 			t.Errorf("%d requests are queued although nothing is read", 1000-n)
 		}
 		start := time.Now()
@@ -618,7 +625,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := cl.Available(); n != 250 {
+	if n := cl.room(); n != 250 {
 		t.Error(n)
 	}
 }

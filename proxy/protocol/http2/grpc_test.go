@@ -125,7 +125,7 @@ func (f *forward) pick() (*client, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, cl := range f.all {
-		if cl.Available() > 0 {
+		if cl.room() > 0 {
 			return cl, nil
 		}
 	}

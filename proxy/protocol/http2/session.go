@@ -206,7 +206,7 @@ func (s *session) quiet() {
 // waitByte waits at most d for a byte.
 func (s *session) waitByte(d time.Duration) error {
 	if !s.announced {
-		return s.c.WaitRequest(d)
+		return s.c.WaitOrDrain(d)
 	}
 	s.mu.Lock()
 	if s.drained && len(s.streams) == 0 {
