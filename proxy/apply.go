@@ -24,6 +24,11 @@ import (
 func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	return s.apply(ctx, snapshot)
+}
+
+// apply is Apply; applying is held.
+func (s *Server) apply(ctx context.Context, snapshot *config.Snapshot) error {
 	s.mu.Lock()
 	before, stopped := s.clusters, s.stopped
 	current, packets := maps.Clone(s.listeners), maps.Clone(s.packets)
@@ -37,8 +42,8 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	p := &plan{s: s, removed: current, packetsRemoved: packets}
-	if err = p.make(ctx, snapshot, clusters); err == nil && !p.commit(clusters) { //nolint:contextcheck // what it starts lives longer than ctx
+	p := &plan{s: s, snapshot: snapshot, removed: current, packetsRemoved: packets}
+	if err = p.make(ctx, clusters); err == nil && !p.commit(clusters) { //nolint:contextcheck // what it starts lives longer than ctx
 		err = errStopped
 	}
 	if err != nil {
@@ -56,7 +61,9 @@ func (s *Server) Apply(ctx context.Context, snapshot *config.Snapshot) error {
 
 // plan is what an Apply will do, all of it made and opened already.
 type plan struct {
-	s       *Server
+	s        *Server
+	snapshot *config.Snapshot
+
 	updated []update
 	added   []addition
 	removed map[string]*frontend
@@ -81,8 +88,8 @@ type addition struct {
 }
 
 // make builds and opens everything, or says all that is wrong.
-func (p *plan) make(ctx context.Context, snapshot *config.Snapshot, clusters *cluster.Manager) error {
-	s := p.s
+func (p *plan) make(ctx context.Context, clusters *cluster.Manager) error {
+	s, snapshot := p.s, p.snapshot
 	var problems decode.Problems
 	seen := make(map[string]bool)
 	sockets := make(map[string]*frontend) // those that a new listener can take over
@@ -130,14 +137,14 @@ func (p *plan) make(ctx context.Context, snapshot *config.Snapshot, clusters *cl
 			continue
 		}
 		if err := a.front.listener.Bind(ctx); err != nil {
-			problems = append(problems, p.bindProblem(snapshot, a.front, err))
+			problems = append(problems, p.bindProblem(a.front, err))
 		}
 	}
 	return problems.Err()
 }
 
 // bindProblem says what is wrong with a socket, and where that is written.
-func (p *plan) bindProblem(snapshot *config.Snapshot, f *frontend, err error) decode.Problem {
+func (p *plan) bindProblem(f *frontend, err error) decode.Problem {
 	paths := p.s.opts.Paths
 	problem := decode.Problem{Message: err.Error()}
 	if be, ok := errors.AsType[*listener.BindError](err); ok {
@@ -147,8 +154,8 @@ func (p *plan) bindProblem(snapshot *config.Snapshot, f *frontend, err error) de
 	if problem.Path = paths.Made[f.cfg.Name]; problem.Path != "" {
 		return problem // what made the listener is its address
 	}
-	for i := range snapshot.Listeners {
-		if snapshot.Listeners[i].Name == f.cfg.Name {
+	for i := range p.snapshot.Listeners {
+		if p.snapshot.Listeners[i].Name == f.cfg.Name {
 			problem.Path = decode.At(paths.Listeners, i) + ".address"
 			break
 		}
@@ -191,7 +198,8 @@ func (p *plan) commit(clusters *cluster.Manager) bool {
 		s.packets[d.cfg.Name] = d
 		s.startDatagrams(d)
 	}
-	s.clusters = clusters
+	s.clusters, s.snapshot = clusters, p.snapshot
+	clusters.Start(s.base)
 	return true
 }
 

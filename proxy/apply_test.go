@@ -260,7 +260,7 @@ func TestApplyThatFailsChangesNothing(t *testing.T) {
 			`listeners[0].filter_chains[0].filters[0].config.router_config_name: there is no router "mian" (did you mean "main"?)`,
 		}},
 		{"bad route", &config.Snapshot{Listeners: []config.Listener{Bound("b", "main", free)}, Routers: []config.Router{Router("other"), Router("main", config.Route{})}}, []string{
-			"routers[1]: ", "neither route nor direct_response",
+			"routers[1].virtual_hosts[0].routers[0]: ", "does not say what happens with a request",
 		}},
 		{"bad balancer", &config.Snapshot{Listeners: []config.Listener{Bound("b", "r", free)}, Clusters: []config.Cluster{{Name: "c", LBType: "NONE"}}}, []string{
 			"clusters[0].lb_type: ",

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +14,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
-	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
-	"github.com/ottavo-runtime/ottavo/proxy/retry"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
@@ -164,7 +161,7 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	// 6. One owner of retries: all above sees one request, all below attempts.
 	// 5. Copies for other clusters are made once, not per attempt.
 	// 4. Filters that want to know the route stand between it and the cluster.
-	backends := s.newBackends(clusters, places.AfterRoute, env.Log)
+	backends := s.newBackends(clusters, places.AfterRoute)
 	// 3. The route decides which cluster, and how long it may take.
 	routes, _, err := router.New(table, router.Options{Backends: backends}, tablePath)
 	if err != nil {
@@ -201,11 +198,10 @@ func speak(name string, perHost []stream.Filter, next stream.Handler) stream.Han
 // backends gives the router its clusters, with what stands in front of them.
 type backends map[string]stream.Handler
 
-func (s *Server) newBackends(clusters *cluster.Manager, filters []stream.Filter, log *slog.Logger) backends {
+func (s *Server) newBackends(clusters *cluster.Manager, filters []stream.Filter) backends {
 	b := make(backends)
-	env := mirror.Env{Clusters: clusters, Go: s.background, Log: log}
 	for _, c := range clusters.All() {
-		b[c.Name()] = stream.Chain(mirror.New(retry.New(c, c), env), filters...)
+		b[c.Name()] = stream.Chain(c, filters...)
 	}
 	return b
 }

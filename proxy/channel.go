@@ -64,7 +64,7 @@ func (s *Server) Channel(opts ChannelOptions) (*Channel, error) {
 		return nil, errStopped
 	}
 	if _, known := s.listeners[opts.Listener]; !known && notAddress != nil {
-		return nil, fmt.Errorf("channel: %w", unknownListener(opts.Listener, slices.Sorted(maps.Keys(s.listeners))))
+		return nil, fmt.Errorf("channel: %w", unknown("listener", opts.Listener, slices.Sorted(maps.Keys(s.listeners))))
 	}
 	s.channels[c] = struct{}{}
 	return c, nil

@@ -39,7 +39,11 @@ func dialL4(clusters *cluster.Manager) l4.Dial {
 		if !ok {
 			return l4.Upstream{}, stream.Errorf(stream.NoCluster, stream.Local, "there is no cluster %q", a.Cluster)
 		}
-		up, err := c.Connect(ctx, a.Network, a.Tried)
+		target := ""
+		if a.Destination.IsValid() {
+			target = a.Destination.String()
+		}
+		up, err := c.Connect(ctx, a.Network, target, a.Tried)
 		return l4.Upstream{Conn: up.Conn, Host: up.Host, Done: up.Done}, err
 	}
 }

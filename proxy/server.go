@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
@@ -44,6 +42,9 @@ type Options struct {
 	// Paths say where in the file the parts of the snapshot stand, for
 	// messages; the zero value is for a file that is a snapshot.
 	Paths config.Paths
+	// Known is what Validate checks a snapshot with that a change at run time
+	// makes; the zero value checks what it can.
+	Known config.Known
 	// Dial opens connections to hosts, given as "host:port"; nil is over TCP.
 	// It must return when ctx ends.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
@@ -92,6 +93,7 @@ type Server struct {
 	packets   map[string]*datagrams
 	retiring  map[*frontend]struct{}
 	clusters  *cluster.Manager
+	snapshot  *config.Snapshot
 	channels  map[*Channel]struct{}
 	running   bool
 	stopped   bool
@@ -135,6 +137,18 @@ func (s *Server) start(f *frontend) {
 			s.fail(err)
 		}
 	})
+}
+
+// background runs f in a goroutine that ends with the server, which waits for
+// it. It returns false, and runs nothing, once the server is stopped.
+func (s *Server) background(f func(ctx context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.work.Go(func() { f(s.base) })
+	return true
 }
 
 // fail ends Run with err, the first one that there is.
@@ -300,14 +314,7 @@ func (s *Server) Inject(name string, nc net.Conn) error {
 	s.mu.Unlock()
 	if f == nil {
 		_ = nc.Close()
-		return unknownListener(name, known)
+		return unknown("listener", name, known)
 	}
 	return f.listener.Inject(nc)
-}
-
-func unknownListener(name string, known []string) error {
-	if near := decode.Nearest(name, known); near != "" {
-		return fmt.Errorf("there is no listener %q; did you mean %q?", name, near)
-	}
-	return fmt.Errorf("there is no listener %q (known: %s)", name, strings.Join(known, ", "))
 }

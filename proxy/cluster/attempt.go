@@ -11,16 +11,18 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 )
 
-// attempt is an attempt of which the balancer or the limit learns the end. It
-// is the body of the answer, whose Close is that end.
+// attempt is an attempt of which the balancer, the detector of outliers or the
+// limits learn the end. It is the body of the answer, whose Close is that end.
 type attempt struct {
-	c     *Cluster
-	host  *upstream.Host // nil when none was picked
-	start time.Time
-	resp  *stream.Response
-	body  io.ReadCloser // nil when the answer has none
-	err   error
-	ended bool
+	c *Cluster
+	// fixed is the host to send to; nil lets the balancer choose.
+	fixed  *upstream.Host
+	choice choice // its host is nil when none was picked
+	start  time.Time
+	resp   *stream.Response
+	body   io.ReadCloser // nil when the answer has none
+	err    error
+	ended  bool
 }
 
 // errPanic is what a balancer learns of an attempt that ended in a panic.
@@ -38,12 +40,10 @@ func (a *attempt) handle(ctx context.Context, req *stream.Request) (resp *stream
 		}
 		a.end(outcome) // nobody will close an answer
 	}()
-	host, pool, err := a.c.choose(req)
-	a.host = host
-	if err != nil {
+	if a.choice, err = a.c.choose(ctx, req, a.fixed); err != nil {
 		return nil, err
 	}
-	resp, err = pool.Handle(ctx, req)
+	resp, err = a.choice.handler(req).Handle(ctx, req)
 	switch {
 	case err != nil:
 		return nil, err
@@ -96,8 +96,14 @@ func (a *attempt) end(o lb.Outcome) {
 	}
 	a.ended = true
 	a.c.leave()
-	if a.c.reporter != nil && a.host != nil {
-		o.Duration = time.Since(a.start)
-		a.c.reporter.Done(a.host, o)
+	if a.choice.host == nil {
+		return
+	}
+	o.Duration = time.Since(a.start)
+	if a.choice.reporter != nil {
+		a.choice.reporter.Done(a.choice.host, o)
+	}
+	if a.c.detector != nil {
+		a.c.detector.Done(a.choice.host, o)
 	}
 }

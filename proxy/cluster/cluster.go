@@ -2,10 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"reflect"
-	"strings"
-	"sync"
+
 	"sync/atomic"
 	"time"
 
@@ -29,70 +29,85 @@ type Tables struct {
 	Extensions []tlscontext.Extension
 }
 
-// Cluster sends requests to one of its hosts. It does not change once made,
-// but for its connections and counters. It is safe for concurrent use.
+// Cluster sends requests to one of its hosts. Its configuration does not
+// change once made; its hosts may (SetHosts). It is safe for concurrent use.
 type Cluster struct {
-	cfg      config.Cluster
-	tables   Tables
-	limit    config.Breaker
-	hosts    []*upstream.Host
-	picker   lb.Picker
-	reporter lb.Reporter        // nil when the picker does not learn
-	tls      *tlscontext.Client // nil when hosts are spoken to without TLS
-	// plain are the hosts that are spoken to without TLS all the same.
-	plain map[*upstream.Host]bool
+	cfg    config.Cluster
+	tables Tables
+	limit  config.Breaker
+	policy lb.Policy
+	tls    *tlscontext.Client // nil when hosts are spoken to without TLS
+	// counters and pending are shared with the cluster before, whose requests count too.
+	counters *counters
+	pending  *upstream.Pending
+	// origin makes hosts of what requests ask for; nil where they are listed.
+	origin *origin
 
-	// inFlight is shared with the cluster before, whose requests count too.
-	inFlight *atomic.Int64
-
-	mu    sync.RWMutex
-	pools map[poolKey]upstream.Sender
-	state state
+	// set is what requests see of the hosts.
+	set atomic.Pointer[hostSet]
+	background
 }
 
-// poolKey is what a pool is found by. Several spellings of a protocol's name
-// may lead to one pool.
-type poolKey struct {
-	host     *upstream.Host
-	protocol string
-	// generation is that of the TLS material the connections were made with.
-	generation uint64
-}
-
-// state is what becomes of pools that are made.
-type state uint8
-
-const (
-	inUse   state = iota
-	retired       // the pools keep nothing
-	closed        // the pools take no request
-)
-
-// New makes a cluster. It connects to nothing yet. Connections of before, the
-// cluster of that name in an earlier configuration, are taken over where they
-// lead to the same host in the same way; before may be nil, and must be
-// retired (Retire) once the new one is in use. path is where the cluster stands
-// in the configuration; an error is of type decode.Problems.
-func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (*Cluster, error) {
-	policy, err := tables.Balancers.Policy(cfg.LBType, cfg.LBConfig)
-	if err != nil {
-		return nil, decode.AsProblems(err, path+".lb_type")
-	}
-	c := &Cluster{cfg: cfg, tables: tables, inFlight: new(atomic.Int64), pools: make(map[poolKey]upstream.Sender), plain: make(map[*upstream.Host]bool)}
+// New makes a cluster. It connects to nothing and watches nothing yet: see
+// Start. Connections of before, the cluster of that name in an earlier
+// configuration, are taken over where they lead to the same host in the same
+// way, and what is known about hosts that stay in any case; before may be nil,
+// and must be retired (Retire) once the new one is in use. path is where the
+// cluster stands in the configuration; warnings tell of what works, but hardly
+// as meant. An error is of type decode.Problems.
+func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (_ *Cluster, warnings decode.Problems, err error) {
+	c := &Cluster{cfg: cfg, tables: tables, counters: new(counters)}
 	if len(cfg.CircuitBreakers) > 0 {
 		c.limit = cfg.CircuitBreakers[0]
 	}
-	if before != nil {
-		c.inFlight = before.inFlight
+	if c.policy, warnings, err = c.newPolicy(path); err != nil {
+		return nil, nil, err
 	}
 	if err := c.secure(before, path+".tls_context"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c.adopt(before)
-	c.picker = policy.Picker(c.hosts, nil)
-	c.reporter, _ = c.picker.(lb.Reporter)
-	return c, nil
+	w, err := c.prepare(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = append(warnings, w...)
+	if c.limit.MaxPendingRequests > 0 {
+		c.pending = upstream.NewPending(c.limit.MaxPendingRequests)
+	}
+	var old *hostSet
+	same := false
+	hosts := cfg.Hosts
+	if before != nil {
+		c.counters, old, same = before.counters, before.set.Load(), sameConnections(cfg, before.cfg)
+		if same {
+			c.pending = before.pending
+		}
+		if c.Resolves() && before.Resolves() && reflect.DeepEqual(cfg.Hosts, before.cfg.Hosts) || cfg.Type == typeEDS && len(cfg.Hosts) == 0 {
+			hosts = old.configs // found out while running
+		} else if c.Resolves() {
+			hosts = nil
+		}
+	} else if c.Resolves() {
+		hosts = nil
+	}
+	c.adoptOrigin(before, same)
+	c.set.Store(c.newSet(hosts, old, same))
+	return c, warnings, nil
 }
+
+// Types of clusters.
+const (
+	typeEDS         = "EDS"
+	typeDNS         = "STRICT_DNS"
+	typeOriginalDst = "ORIGINAL_DST"
+)
+
+// OriginalDst is the name of the balancer of clusters whose hosts are what
+// requests ask for; it says the same as their type.
+const OriginalDst = "LB_ORIGINAL_DST"
+
+// Resolves reports whether the configured hosts are names for those in use.
+func (c *Cluster) Resolves() bool { return c.cfg.Type == typeDNS }
 
 // secure makes the TLS side, or takes it over from before.
 func (c *Cluster) secure(before *Cluster, path string) error {
@@ -111,222 +126,113 @@ func (c *Cluster) secure(before *Cluster, path string) error {
 // TLS returns the TLS side; nil when hosts are spoken to without.
 func (c *Cluster) TLS() *tlscontext.Client { return c.tls }
 
-// adopt fills in the hosts: those that before had under the same configuration,
-// with their connections, and new ones.
-func (c *Cluster) adopt(before *Cluster) {
-	known := make(map[string][]int) // address to places in before
-	if before != nil && sameConnections(c.cfg, before.cfg) {
-		for i, h := range before.cfg.Hosts {
-			known[h.Address] = append(known[h.Address], i)
-		}
-	}
-	c.hosts = make([]*upstream.Host, len(c.cfg.Hosts))
-	taken := make(map[*upstream.Host]bool)
-	for i, h := range c.cfg.Hosts {
-		for _, j := range known[h.Address] {
-			if old := before.hosts[j]; !taken[old] && reflect.DeepEqual(before.cfg.Hosts[j], h) {
-				c.hosts[i], taken[old] = old, true
-				break
-			}
-		}
-		if c.hosts[i] == nil {
-			c.hosts[i] = upstream.NewHost(h, nil)
-		}
-		if h.TLSDisable {
-			c.plain[c.hosts[i]] = true
-		}
-	}
-	if len(taken) == 0 {
-		return
-	}
-	before.mu.RLock()
-	defer before.mu.RUnlock()
-	for key, pool := range before.pools {
-		if taken[key.host] {
-			c.pools[key] = pool
-		}
-	}
-}
-
 // sameConnections reports whether a connection made for one cluster can serve the other.
 func sameConnections(a, b config.Cluster) bool {
-	limit := func(c config.Cluster) int {
+	limits := func(c config.Cluster) [2]int {
 		if len(c.CircuitBreakers) == 0 {
-			return 0
+			return [2]int{}
 		}
-		return c.CircuitBreakers[0].MaxConnections
+		return [2]int{c.CircuitBreakers[0].MaxConnections, c.CircuitBreakers[0].MaxPendingRequests}
 	}
-	return a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
-		a.MaxRequestPerConn == b.MaxRequestPerConn && limit(a) == limit(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
+	return a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.Mark == b.Mark &&
+		a.MaxRequestPerConn == b.MaxRequestPerConn && limits(a) == limits(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
 }
 
 // Name returns the cluster's name.
 func (c *Cluster) Name() string { return c.cfg.Name }
 
-// Hosts returns the hosts. The slice must not be changed.
-func (c *Cluster) Hosts() []*upstream.Host { return c.hosts }
+// Hosts returns the hosts of the moment. The slice must not be changed.
+func (c *Cluster) Hosts() []*upstream.Host { return c.set.Load().hosts }
 
 // Handle implements stream.Handler: one attempt, at one host.
 func (c *Cluster) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-	if c.limit.MaxRequests == 0 && c.reporter == nil {
-		_, pool, err := c.choose(req)
+	return c.handle(ctx, req, nil)
+}
+
+// handle makes one attempt, at host if that is not nil.
+func (c *Cluster) handle(ctx context.Context, req *stream.Request, host *upstream.Host) (*stream.Response, error) {
+	set := c.set.Load()
+	if !c.counts() && set.reporter == nil && c.detector == nil {
+		ch, err := c.choose(ctx, req, host)
 		if err != nil {
 			return nil, err
 		}
-		return pool.Handle(ctx, req)
+		return ch.handler(req).Handle(ctx, req)
 	}
-	if c.limit.MaxRequests > 0 && c.inFlight.Add(1) > int64(c.limit.MaxRequests) {
-		c.leave()
-		return nil, &stream.Error{Kind: stream.Overload, Retry: true, Op: "cluster " + c.cfg.Name + ": max_requests reached"}
+	if err := c.enter(); err != nil {
+		return nil, err
 	}
-	a := &attempt{c: c, start: time.Now()}
+	a := &attempt{c: c, fixed: host, start: time.Now()}
 	return a.handle(ctx, req)
 }
 
-// choose picks a host and finds the connections to it.
-func (c *Cluster) choose(req *stream.Request) (*upstream.Host, upstream.Sender, error) {
-	host, err := c.picker.Pick(req)
-	if err != nil {
+// choice is where an attempt goes.
+type choice struct {
+	host *upstream.Host
+	pool upstream.Sender
+	// reporter is the picker that chose the host, if it learns.
+	reporter lb.Reporter
+}
+
+// handler returns the connections, with what the listener wants to stand in
+// front of each attempt.
+func (ch choice) handler(req *stream.Request) stream.Handler {
+	if req.PerHost != nil {
+		return req.PerHost(ch.pool)
+	}
+	return ch.pool
+}
+
+// choose picks a host, if that was not done already, and finds the connections to it.
+func (c *Cluster) choose(ctx context.Context, req *stream.Request, host *upstream.Host) (ch choice, err error) {
+	var s *slot
+	if ch, s, err = c.pick(ctx, req, host); err != nil {
 		e := stream.AsError(err)
-		return nil, nil, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: "cluster " + c.cfg.Name + ": " + e.Op, Err: e.Err}
+		return choice{}, &stream.Error{Kind: e.Kind, Side: e.Side, Retry: e.Retry, Op: "cluster " + c.cfg.Name + ": " + e.Op, Err: e.Err}
 	}
-	req.Info.Host = host.Address
-	req.Tried = append(req.Tried, host.Address)
+	req.Info.Host = ch.host.Address
 	req.Info.Attempts++
-	pool, err := c.pool(host, req.UpstreamProtocol)
-	return host, pool, err
+	req.Tried = append(req.Tried, ch.host.Address)
+	if req.Policy != nil && req.Policy.AutoHost && ch.host.Hostname != "" {
+		req.Authority = ch.host.Hostname
+	}
+	ch.pool, err = c.pool(s, ch.host, req.UpstreamProtocol)
+	return ch, err
 }
 
-func (c *Cluster) leave() {
-	if c.limit.MaxRequests > 0 {
-		c.inFlight.Add(-1)
+func (c *Cluster) pick(ctx context.Context, req *stream.Request, host *upstream.Host) (ch choice, s *slot, err error) {
+	if c.origin != nil {
+		ch.host, s, err = c.origin.pick(c, req, host)
+		return ch, s, err
 	}
+	set := c.set.Load()
+	if host != nil {
+		if s = set.slots[host]; s == nil { // it was taken away just now
+			s = newSlot(retired)
+		}
+		return choice{host: host, reporter: set.reporter}, s, nil
+	}
+	if len(set.hosts) == 0 && c.awaitHosts(ctx, req) {
+		set = c.set.Load()
+	}
+	ch.host, err = set.picker.Pick(req)
+	ch.reporter = set.reporter
+	return ch, set.slots[ch.host], err
 }
 
-// pool returns the connections to host in a protocol.
-func (c *Cluster) pool(host *upstream.Host, name string) (upstream.Sender, error) {
-	key := poolKey{host: host, protocol: name}
-	if c.tls != nil {
-		key.generation = c.tls.Generation()
-	}
-	c.mu.RLock()
-	p := c.pools[key]
-	c.mu.RUnlock()
-	if p != nil {
-		return p, nil
-	}
-	proto, ok := c.tables.Protocols.Lookup(name)
-	if !ok {
-		return nil, stream.Errorf(stream.Internal, stream.Local, "cluster %s: unknown upstream protocol %q (known: %s)",
-			c.cfg.Name, name, strings.Join(c.tables.Protocols.Names(), ", "))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	proper := poolKey{host, proto.Name(), key.generation}
-	if p = c.pools[proper]; p == nil {
-		p = c.newPool(host, proto)
-		c.pools[proper] = p
-	}
-	c.pools[key] = p
-	for old, stale := range c.pools {
-		if old.host == host && old.generation < key.generation {
-			stale.Drain()
-			delete(c.pools, old)
+// Each returns a handler for each usable host, which sends its requests there
+// and nowhere else.
+func (c *Cluster) Each() []stream.Handler {
+	var list []stream.Handler
+	for _, h := range c.Hosts() {
+		if h.Usable() {
+			list = append(list, stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+				return c.handle(ctx, req, h)
+			}))
 		}
 	}
-	return p, nil
+	return list
 }
 
-func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream.Sender {
-	connect := c.cfg.ConnectTimeout
-	if connect <= 0 {
-		connect = config.DefaultConnectTimeout
-	}
-	p := upstream.New(upstream.PoolOptions{
-		Name:           "host " + host.Address,
-		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host, proto) },
-		Protocol:       proto,
-		Host:           host,
-		ConnectTimeout: connect,
-		WriteTimeout:   config.DefaultConnectionIdleTimeout,
-		IdleTimeout:    c.cfg.IdleTimeout,
-		MaxConnections: c.limit.MaxConnections,
-		MaxRequests:    c.cfg.MaxRequestPerConn,
-	})
-	// A request that began before the cluster was replaced may come this late.
-	switch c.state {
-	case retired:
-		p.Drain()
-	case closed:
-		p.Close()
-	}
-	return p
-}
-
-// dial opens a connection on which proto is spoken; nil is no protocol of ours.
-func (c *Cluster) dial(ctx context.Context, host *upstream.Host, proto protocol.Protocol) (net.Conn, error) {
-	connect := c.tables.Dial
-	if connect == nil {
-		connect = dialTCP
-	}
-	nc, err := connect(ctx, host.Address)
-	if err != nil || c.tls == nil || c.plain[host] {
-		return nc, err
-	}
-	var names []string
-	_, required := proto.(protocol.Multiplexed)
-	if a, ok := proto.(protocol.ALPN); ok {
-		names = a.ALPN()
-	}
-	tc, err := c.tls.Connect(ctx, nc, names, required && names != nil)
-	if err == nil {
-		return tc, nil
-	}
-	if c.tls.FallBack() && ctx.Err() == nil {
-		return connect(ctx, host.Address)
-	}
-	return nil, err
-}
-
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
-}
-
-// Retire closes the connections that next, the cluster in its place, did not
-// take over, as they become free; next may be nil.
-func (c *Cluster) Retire(next *Cluster) {
-	for _, p := range c.end(retired, next) {
-		p.Drain()
-	}
-}
-
-// Close closes all connections; requests in flight fail.
-func (c *Cluster) Close() {
-	for _, p := range c.end(closed, nil) {
-		p.Close()
-	}
-}
-
-// end sets what becomes of pools, and returns those that next did not take over.
-func (c *Cluster) end(to state, next *Cluster) []upstream.Sender {
-	kept := make(map[upstream.Sender]bool)
-	if next != nil {
-		next.mu.RLock()
-		for _, pool := range next.pools {
-			kept[pool] = true
-		}
-		next.mu.RUnlock()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.state = max(c.state, to)
-	var pools []upstream.Sender
-	for _, pool := range c.pools {
-		if !kept[pool] {
-			kept[pool] = true // listed once
-			pools = append(pools, pool)
-		}
-	}
-	return pools
-}
+// errEnded is what SetHosts answers once the cluster was retired.
+var errEnded = errors.New("the cluster is no longer in use")

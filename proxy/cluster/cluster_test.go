@@ -113,7 +113,7 @@ func list(addresses ...string) (hosts []config.Host) {
 func newCluster(t testing.TB, cfg config.Cluster, tb cluster.Tables, before *cluster.Cluster) *cluster.Cluster {
 	t.Helper()
 	cfg.Name = "pay"
-	c, err := cluster.New(cfg, tb, before, "clusters[0]")
+	c, _, err := cluster.New(cfg, tb, before, "clusters[0]")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -514,7 +514,7 @@ func TestManager(t *testing.T) {
 		_, err = cluster.NewManager(bad, tb, m, "clusters")
 		problems, ok := errors.AsType[decode.Problems](err)
 		if !ok || len(problems) != 2 || problems[0].Path != "clusters[1].lb_type" || problems[1].Path != "clusters[2].lb_type" ||
-			!strings.Contains(problems[0].Message, "LB_ROUNDROBIN") {
+			!strings.Contains(err.Error(), "LB_ROUNDROBIN") {
 			t.Errorf("%v", err)
 		}
 

@@ -1,13 +1,16 @@
 package cluster
 
 import (
+	"context"
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 )
 
 // Manager holds the clusters of one configuration. It does not change.
@@ -29,7 +32,7 @@ func NewManager(list []config.Cluster, tables Tables, before *Manager, path stri
 			continue
 		}
 		at := decode.At(path, i)
-		c, err := New(cfg, tables, old, at)
+		c, _, err := New(cfg, tables, old, at) // warnings were given by Validate
 		if err != nil {
 			problems = append(problems, decode.AsProblems(err, at)...)
 			continue
@@ -37,6 +40,14 @@ func NewManager(list []config.Cluster, tables Tables, before *Manager, path stri
 		m.clusters[cfg.Name] = c
 	}
 	return m, problems.Err()
+}
+
+// Start begins what goes on in the background of the clusters that are new. It
+// ends with ctx.
+func (m *Manager) Start(ctx context.Context) {
+	for _, c := range m.clusters {
+		c.Start(ctx)
+	}
 }
 
 // Get returns the cluster of that name.
@@ -52,6 +63,43 @@ func (m *Manager) Cluster(name string) (stream.Handler, bool) {
 		return nil, false
 	}
 	return c, true
+}
+
+// Each returns a handler for each usable host of the cluster; nil if there is none.
+func (m *Manager) Each(name string) []stream.Handler {
+	if c, ok := m.clusters[name]; ok {
+		return c.Each()
+	}
+	return nil
+}
+
+// Hosts counts the hosts of a cluster, and those of them that are isolated.
+func (m *Manager) Hosts(name string) (all, isolated int) {
+	if c, ok := m.clusters[name]; ok {
+		for _, h := range c.Hosts() {
+			all++
+			if h.Trouble()&upstream.Isolated != 0 {
+				isolated++
+			}
+		}
+	}
+	return all, isolated
+}
+
+// Isolate takes the host with that address out of use for d. It reports
+// whether there is one, and it was not isolated before.
+func (m *Manager) Isolate(name, address string, d time.Duration) bool {
+	c, ok := m.clusters[name]
+	if !ok {
+		return false
+	}
+	for _, h := range c.Hosts() {
+		if h.Address == address && h.SetTrouble(upstream.Isolated, true) {
+			time.AfterFunc(d, func() { h.SetTrouble(upstream.Isolated, false) })
+			return true
+		}
+	}
+	return false
 }
 
 // All returns all clusters, in no order.

@@ -28,6 +28,10 @@ type Known struct {
 	// Capture checks how the listener that stands at path gets connections that
 	// wanted to go elsewhere. nil: not checked.
 	Capture func(l *Listener, path string) (warnings, errs decode.Problems)
+	// Router and Cluster check all that can be checked of one router or cluster
+	// by itself, which stands at path. nil: not checked.
+	Router  func(r *Router, path string) (warnings, errs decode.Problems)
+	Cluster func(c *Cluster, path string) (warnings, errs decode.Problems)
 	// L4 checks the routes of a "tcp_proxy" that stands at path. nil: not checked.
 	L4 func(cfg L4Proxy, path string) decode.Problems
 	// Paths says where the parts of the snapshot stand in their source.
@@ -63,11 +67,8 @@ var (
 	unbuiltProtocols      = []string{"bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
-		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault", "fault_inject", "faulttolerance", "gzip",
-		"header_to_metadata", "ip_access", "mirror", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
-	}
-	unbuiltBalancers = []string{
-		"LB_RANDOM", "LB_WEIGHTED_ROUNDROBIN", "LB_LEAST_REQUEST", "LB_LEAST_CONNECTION", "LB_MAGLEV", "LB_REQUEST_ROUNDROBIN", "LB_PEAK_EWMA", "LB_ORIGINAL_DST",
+		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault_inject", "gzip",
+		"ip_access", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
 	}
 )
 

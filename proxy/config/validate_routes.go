@@ -21,8 +21,11 @@ func (v *validator) routers(s *Snapshot) {
 			at := decode.At(decode.Join(path, "virtual_hosts"), j)
 			v.domains(decode.Join(at, "domains"), r.VirtualHosts[j].Domains, domains)
 			for k := range r.VirtualHosts[j].Routes {
-				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k], v.clusterNames)
+				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k])
 			}
+		}
+		if v.known.Router != nil {
+			v.add(v.known.Router(r, path))
 		}
 	}
 }
@@ -60,28 +63,36 @@ func (v *validator) domains(path string, domains []string, seen map[string]strin
 	}
 }
 
-func (v *validator) route(path, router string, r *Route, clusters map[string]bool) {
-	v.match(decode.Join(path, "match"), &r.Match)
-	switch {
-	case r.Route == nil && r.DirectResponse == nil:
-		v.fail(path, "add route: {cluster_name: …} or direct_response: {status: …}", "the route does not say what happens with a request")
-	case r.Route != nil && r.DirectResponse != nil:
-		v.fail(path, "keep one of them", "the route has both route and direct_response")
+// route checks where a route leads: what concerns it alone is checked by
+// Known.Router.
+func (v *validator) route(path, router string, r *Route) {
+	v.mirrors(decode.Join(path, "request_mirror_policies"), router, r.RequestMirrorPolicies)
+	a := r.Route
+	if a == nil {
+		return
 	}
-	if a := r.Route; a != nil {
-		at := decode.Join(path, "route")
-		v.notNegative(at, "timeout", a.Timeout)
-		if a.UpstreamProtocol != "" {
-			v.name(decode.Join(at, "upstream_protocol"), "protocol", a.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
-		}
-		v.clusterOf(decode.Join(at, "cluster_name"), router, a.ClusterName, clusters)
+	at := decode.Join(path, "route")
+	v.notNegative(at, "timeout", a.Timeout)
+	if a.UpstreamProtocol != "" {
+		v.name(decode.Join(at, "upstream_protocol"), "protocol", a.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
 	}
-	if d := r.DirectResponse; d != nil && (d.Status < 200 || d.Status > 599) {
-		v.fail(decode.Join(decode.Join(path, "direct_response"), "status"), "", "must be from 200 to 599, is %d", d.Status)
+	v.mirrors(decode.Join(at, "request_mirror_policies"), router, a.RequestMirrorPolicies)
+	for i, w := range a.WeightedClusters {
+		v.clusterOf(decode.At(decode.Join(at, "weighted_clusters"), i)+".cluster.name", router, w.Cluster.Name)
+	}
+	if len(a.WeightedClusters) == 0 && a.ClusterHeader == "" && a.ClusterVariable == "" || a.ClusterName != "" {
+		v.clusterOf(decode.Join(at, "cluster_name"), router, a.ClusterName)
 	}
 }
 
-func (v *validator) clusterOf(path, router, name string, clusters map[string]bool) {
+func (v *validator) mirrors(path, router string, list []MirrorPolicy) {
+	for i, m := range list {
+		v.clusterOf(decode.At(path, i)+".cluster", router, m.Cluster)
+	}
+}
+
+func (v *validator) clusterOf(path, router, name string) {
+	clusters := v.clusterNames
 	switch {
 	case name == "":
 		v.fail(path, "name one of the clusters", "the name of the cluster is missing")
@@ -129,19 +140,17 @@ func (v *validator) clusters(s *Snapshot) {
 		c := &s.Clusters[i]
 		path := v.known.Paths.of(v.known.Paths.Clusters, "clusters", "", i)
 		v.unique(names, "cluster", path, "name", c.Name)
-		switch c.Type {
-		case "", "SIMPLE", "STATIC":
-		default:
-			v.fail(decode.Join(path, "type"), "known: SIMPLE, STATIC", "unknown cluster type %q", c.Type)
-		}
 		if c.LBType != "" {
-			v.name(decode.Join(path, "lb_type"), "load balancer", c.LBType, v.known.Balancers, unbuiltBalancers, false)
+			v.name(decode.Join(path, "lb_type"), "load balancer", c.LBType, v.known.Balancers, nil, false)
+		}
+		if v.known.Cluster != nil {
+			v.add(v.known.Cluster(c, path))
 		}
 		v.notNegative(path, "connect_timeout", c.ConnectTimeout)
 		v.notNegative(path, "idle_timeout", c.IdleTimeout)
 		v.breakers(path, c)
 		v.clusterContext(path, c)
-		if len(c.Hosts) == 0 {
+		if len(c.Hosts) == 0 && c.Type != "EDS" && c.Type != "ORIGINAL_DST" && c.LBType != "LB_ORIGINAL_DST" {
 			v.warn(decode.Join(path, "hosts"), "list host:port", "the cluster has no hosts; requests to it fail")
 		}
 		for j := range c.Hosts {
@@ -162,12 +171,24 @@ func (v *validator) breakers(path string, c *Cluster) {
 		for _, limit := range []struct {
 			key string
 			n   int
-		}{{"max_connections", b.MaxConnections}, {"max_requests", b.MaxRequests}} {
+		}{
+			{"max_connections", b.MaxConnections}, {"max_requests", b.MaxRequests},
+			{"max_pending_requests", b.MaxPendingRequests}, {"max_retries", b.MaxRetries},
+		} {
 			if limit.n < 0 {
 				v.fail(decode.Join(decode.At(at, i), limit.key), "0 is no limit", "must not be negative, is %d", limit.n)
 			}
 		}
 	}
+}
+
+// CheckHosts checks a list of hosts that stands at path by itself.
+func CheckHosts(hosts []Host, path string) decode.Problems {
+	v := new(validator)
+	for i := range hosts {
+		v.host(decode.At(path, i), &hosts[i])
+	}
+	return v.errs
 }
 
 func (v *validator) host(path string, h *Host) {
