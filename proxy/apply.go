@@ -12,6 +12,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 )
@@ -38,7 +39,7 @@ func (s *Server) apply(ctx context.Context, snapshot *config.Snapshot) error {
 	}
 
 	clusters, err := cluster.NewManager(snapshot.Clusters,
-		cluster.Tables{Balancers: s.opts.Balancers, Protocols: s.opts.Protocols, Dial: s.opts.Dial, Extensions: s.opts.TLSExtensions}, before, s.opts.Paths.Clusters)
+		s.clusterTables(), before, s.opts.Paths.Clusters)
 	if err != nil {
 		return err
 	}
@@ -57,6 +58,13 @@ func (s *Server) apply(ctx context.Context, snapshot *config.Snapshot) error {
 		before.Retire(clusters)
 	}
 	return nil
+}
+
+func (s *Server) clusterTables() cluster.Tables {
+	return cluster.Tables{
+		Balancers: s.opts.Balancers, Protocols: s.opts.Protocols, Dial: s.opts.Dial, Extensions: s.opts.TLSExtensions,
+		DNS: dns.Env{Log: s.opts.Log}, Log: s.opts.Log,
+	}
 }
 
 // plan is what an Apply will do, all of it made and opened already.

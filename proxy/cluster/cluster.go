@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"reflect"
 
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
@@ -27,6 +29,10 @@ type Tables struct {
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Extensions are the ways to verify hosts that a TLS context can name.
 	Extensions []tlscontext.Extension
+	// DNS is what resolvers need; the zero value will do.
+	DNS dns.Env
+	// Log hears of hosts that come and go; nil: nobody does.
+	Log *slog.Logger
 }
 
 // Cluster sends requests to one of its hosts. Its configuration does not
@@ -66,7 +72,7 @@ func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (_ *Cl
 	if err := c.secure(before, path+".tls_context"); err != nil {
 		return nil, nil, err
 	}
-	w, err := c.prepare(path)
+	w, err := c.prepare(before, path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,13 +88,12 @@ func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (_ *Cl
 		if same {
 			c.pending = before.pending
 		}
-		if c.Resolves() && before.Resolves() && reflect.DeepEqual(cfg.Hosts, before.cfg.Hosts) || cfg.Type == typeEDS && len(cfg.Hosts) == 0 {
-			hosts = old.configs // found out while running
-		} else if c.Resolves() {
-			hosts = nil
+		if cfg.Type == typeEDS && len(cfg.Hosts) == 0 {
+			hosts = old.configs // were given while running
 		}
-	} else if c.Resolves() {
-		hosts = nil
+	}
+	if c.names != nil {
+		hosts = c.names.Hosts()
 	}
 	c.adoptOrigin(before, same)
 	c.set.Store(c.newSet(hosts, old, same))

@@ -36,7 +36,7 @@ func (c *Cluster) Connect(ctx context.Context, network, target string, tried []s
 	defer cancel()
 	var nc net.Conn
 	if network == "tcp" {
-		nc, err = c.dial(dctx, host, host.Address, nil)
+		nc, err = c.dial(dctx, host, nil)
 	} else {
 		var d net.Dialer
 		if c.cfg.Mark != 0 {

@@ -2,11 +2,16 @@ package cluster
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/health"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/outlier"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
@@ -14,21 +19,9 @@ import (
 
 // background is what goes on in a cluster besides its requests.
 type background struct {
-	checker interface {
-		Run(ctx context.Context)
-		SetHosts(hosts []*upstream.Host)
-	}
-	detector interface {
-		Run(ctx context.Context)
-		SetHosts(hosts []*upstream.Host)
-		Done(host *upstream.Host, outcome lb.Outcome)
-	}
-	names interface {
-		Run(ctx context.Context, update func([]config.Host))
-	}
-	// resolved is closed once names have had an answer, or failed, each; it is
-	// nil where there are none.
-	resolved chan struct{}
+	checker  *health.Checker   // nil: hosts are not asked
+	detector *outlier.Detector // nil: failures do not take hosts out
+	names    *dns.Watcher      // nil: the hosts are not names
 
 	// judging is held while the panic is found out about.
 	judging sync.Mutex
@@ -55,10 +48,69 @@ func (c *Cluster) newPolicy(path string) (policy lb.Policy, warnings decode.Prob
 	return policy, warnings, nil
 }
 
-// prepare makes what Start will start.
-func (c *Cluster) prepare(path string) (warnings decode.Problems, err error) {
+// prepare makes what Start will start, with what before knew.
+func (c *Cluster) prepare(before *Cluster, path string) (warnings decode.Problems, err error) {
 	var problems decode.Problems
+	add := func(w decode.Problems, err error) {
+		warnings, problems = append(warnings, w...), append(problems, decode.AsProblems(err, path)...)
+	}
+	if before == nil {
+		before = new(Cluster)
+	}
+	var events *health.EventLog
+	if c.cfg.HealthCheck != nil {
+		events = health.NewEventLog(c.cfg.HealthCheck.EventLogPath, c.tables.Log)
+		add(c.prepareChecks(before, events, path+".health_check"))
+	}
+	if c.cfg.OutlierDetection != nil {
+		c.detector = outlier.New(*c.cfg.OutlierDetection, outlier.Options{Cluster: c.cfg.Name, Log: c.tables.Log, Events: events, Before: before.detector})
+	}
+	if c.Resolves() {
+		resolver, w, err := dns.NewResolver(c.cfg, c.tables.DNS, path)
+		add(w, err)
+		family, _ := dns.ParseFamily(c.cfg.DNSLookupFamily) // NewResolver has complained
+		c.names = dns.NewWatcher(c.cfg.Hosts, resolver, dns.WatcherOptions{
+			RefreshRate: c.cfg.DNSRefreshRate, RespectTTL: c.cfg.RespectDNSTTL, Family: family, Before: before.names, Log: c.tables.Log,
+		})
+	}
 	return warnings, problems.Err()
+}
+
+func (c *Cluster) prepareChecks(before *Cluster, events *health.EventLog, path string) (warnings decode.Problems, err error) {
+	check, warnings, err := health.Parse(*c.cfg.HealthCheck, path)
+	if err != nil {
+		return warnings, err
+	}
+	if check.NeedsTLS() && c.tls == nil {
+		return warnings, decode.Problems{{
+			Path: path + ".check_config.http_check_config.scheme", Message: "https needs a TLS context, and the cluster has none", Remedy: "give it a tls_context, or leave out scheme",
+		}}
+	}
+	c.checker = health.New(check, health.Options{
+		Cluster: c.cfg.Name, Dial: c.dialCheck, Protocols: c.tables.Protocols, Log: c.tables.Log, Events: events, Before: before.checker,
+	})
+	return warnings, nil
+}
+
+// dialCheck opens the connection for a health check.
+func (c *Cluster) dialCheck(ctx context.Context, to health.Target) (net.Conn, error) {
+	address := to.Host.Address
+	if to.Port != 0 {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		address = net.JoinHostPort(host, strconv.Itoa(to.Port))
+	}
+	secure := c.tls != nil && !to.Host.Plain
+	switch to.Security {
+	case health.AsRequests:
+	case health.Plain:
+		secure = false
+	case health.Secure:
+		secure = c.tls != nil
+	}
+	return c.dialWith(ctx, address, to.Protocol, secure)
 }
 
 // Start begins what goes on in the background: health checks, the watching of
@@ -80,11 +132,9 @@ func (c *Cluster) Start(ctx context.Context) {
 		c.work.Go(func() { c.detector.Run(ctx) })
 	}
 	if c.names != nil {
-		var once sync.Once
 		c.work.Go(func() {
 			c.names.Run(ctx, func(hosts []config.Host) {
 				_ = c.SetHosts(hosts) // it fails when the cluster has ended: so does the watching
-				once.Do(func() { close(c.resolved) })
 			})
 		})
 	}
@@ -138,11 +188,12 @@ func (c *Cluster) panicking() {
 // awaitHosts waits until names have been looked up for the first time. It
 // reports whether there was something to wait for.
 func (c *Cluster) awaitHosts(ctx context.Context, req *stream.Request) bool {
-	if c.resolved == nil {
+	if c.names == nil {
 		return false
 	}
+	ready := c.names.Ready()
 	select {
-	case <-c.resolved:
+	case <-ready:
 		return true
 	default:
 	}
@@ -153,7 +204,7 @@ func (c *Cluster) awaitHosts(ctx context.Context, req *stream.Request) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-c.resolved:
+	case <-ready:
 	case <-ctx.Done():
 	case <-timer.C:
 	}

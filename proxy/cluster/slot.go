@@ -122,7 +122,7 @@ func (c *Cluster) pool(s *slot, host *upstream.Host, name string) (upstream.Send
 func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream.Sender {
 	return upstream.New(upstream.PoolOptions{
 		Name:           "host " + host.Address,
-		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host, host.Address, proto) },
+		Dial:           func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, host, proto) },
 		Protocol:       proto,
 		Host:           host,
 		ConnectTimeout: c.connectTimeout(),
@@ -143,11 +143,16 @@ func (c *Cluster) connectTimeout() time.Duration {
 	return c.cfg.ConnectTimeout
 }
 
-// dial opens a connection to an address of host on which proto is spoken; nil
+// dial opens a connection to host on which proto is spoken; nil
 // is no protocol of ours.
-func (c *Cluster) dial(ctx context.Context, host *upstream.Host, address string, proto protocol.Protocol) (net.Conn, error) {
+func (c *Cluster) dial(ctx context.Context, host *upstream.Host, proto protocol.Protocol) (net.Conn, error) {
+	return c.dialWith(ctx, host.Address, proto, c.tls != nil && !host.Plain)
+}
+
+// dialWith opens a connection, with TLS if secure.
+func (c *Cluster) dialWith(ctx context.Context, address string, proto protocol.Protocol, secure bool) (net.Conn, error) {
 	nc, err := c.connect(ctx, address)
-	if err != nil || c.tls == nil || host.Plain {
+	if err != nil || !secure {
 		return nc, err
 	}
 	var names []string
