@@ -5,6 +5,7 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,20 +20,24 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
+	"github.com/ottavo-runtime/ottavo/proxy/tlscontext/tlstest"
 )
 
-// maxIdleCost is the most bytes of heap and stack that a connection may cost
-// while nothing happens on it. The budget is half of that; see the log for the
-// real figure. (Of the stacks of Http2, half are free places between those that
-// are in use: each connection had a second goroutine for its request.)
-const maxIdleCost = 16 << 10
+// The most bytes of heap and stack that a connection may cost while nothing
+// happens on it: the budget, and what TLS may add.
+const (
+	maxIdleCost = 8 << 10
+	maxIdleTLS  = 16 << 10
+)
 
 // idleCallers tells the test binary to be the callers and the host of
-// TestIdleConnections: its value is the label of the protocol and a number.
+// TestIdleConnections: its value is the label of the protocol, whether it is
+// spoken over TLS, and a number.
 const idleCallers = "OTTAVO_TEST_IDLE_CALLERS"
 
 // A connection on which nothing happens costs little memory, one goroutine, and
@@ -43,54 +48,60 @@ func TestIdleConnections(t *testing.T) {
 		if p.Label == "gRPC" {
 			continue // idle, it is Http2
 		}
-		t.Run(p.Label, func(t *testing.T) {
-			n := 10_000
-			if p.Multiplexed() {
-				n = 1000
-			}
-			if testing.Short() || raceEnabled {
-				n /= 10
-			}
-			n = min(n, openFiles(t)-500)
-			callers := startCallers(t, p, n)
-			s := Start(t, nil, bound(p.Snapshot(callers.line(t), 0)), With(func(o *proxy.Options) {
-				o.Log, o.Sinks = slog.New(slog.DiscardHandler), nil // what the test keeps does not count
-			}))
-			before := memory()
-			callers.say(t, s.Addr(t, "in"))
-			if got := callers.line(t); got != "idle" {
-				t.Fatalf("the callers say %q", got)
-			}
-			busy := memory()
-			pause(t, 5*time.Second) // buffers are given back after a while
-			after := memory()
-			per := func(m, than figures) string {
-				return fmt.Sprintf("%d bytes: heap %d (live objects %d), stacks %d", (m.heap+m.stack-than.heap-than.stack)/n,
-					(m.heap-than.heap)/n, (m.live-than.live)/n, (m.stack-than.stack)/n)
-			}
-			goroutines := float64(after.goroutines-before.goroutines) / float64(n)
-			t.Logf("%d idle connections, each: %s; %.2f goroutines; just after a request: %s", n, per(after, before), goroutines, per(busy, before))
-			if got := s.Status(t, "in").Connections; got != n {
-				t.Fatalf("%d connections, want %d", got, n)
-			}
-			if cost := (after.heap + after.stack - before.heap - before.stack) / n; cost > maxIdleCost && !raceEnabled {
-				t.Errorf("an idle connection costs %d bytes, more than %d", cost, maxIdleCost)
-			}
-			if goroutines > 1.1 {
-				t.Errorf("%.2f goroutines per connection", goroutines)
-			}
-			begin := cpu(t)
-			pause(t, 2*time.Second)
-			used := cpu(t) - begin
-			t.Logf("%v of CPU in 2 s", used)
-			if used > 50*time.Millisecond {
-				t.Errorf("idle connections take %v of CPU in 2 s", used)
-			}
-			callers.say(t, "look")
-			if got := callers.line(t); got != "whole" {
-				t.Errorf("the callers say %q", got)
-			}
-		})
+		t.Run(p.Label, func(t *testing.T) { testIdle(t, p, 10_000, false) })
+		t.Run(p.Label+" over TLS", func(t *testing.T) { testIdle(t, p, 2000, true) })
+	}
+}
+
+func testIdle(t *testing.T, p Protocol, n int, secure bool) {
+	limit := maxIdleCost
+	if testing.Short() || raceEnabled {
+		n /= 10
+	}
+	n = min(n, openFiles(t)-500)
+	callers := startCallers(t, p, secure, n)
+	snapshot := bound(p.Snapshot(callers.line(t), 0))
+	if secure {
+		limit += maxIdleTLS
+		chain, key := tlstest.NewAuthority(t, "ca").Issue(t, 1, "pay.example")
+		snapshot.Listeners[0].FilterChains[0].TLSContext = &config.TLS{Status: true, CertChain: chain, PrivateKey: key}
+	}
+	s := Start(t, nil, snapshot, With(func(o *proxy.Options) {
+		o.Log, o.Sinks = slog.New(slog.DiscardHandler), nil // what the test keeps does not count
+	}))
+	before := memory()
+	callers.say(t, s.Addr(t, "in"))
+	if got := callers.line(t); got != "idle" {
+		t.Fatalf("the callers say %q", got)
+	}
+	busy := memory()
+	pause(t, 5*time.Second) // buffers are given back after a while
+	after := memory()
+	per := func(m, than figures) string {
+		return fmt.Sprintf("%d bytes: heap %d (live objects %d), stacks %d", (m.heap+m.stack-than.heap-than.stack)/n,
+			(m.heap-than.heap)/n, (m.live-than.live)/n, (m.stack-than.stack)/n)
+	}
+	goroutines := float64(after.goroutines-before.goroutines) / float64(n)
+	t.Logf("%d idle connections, each: %s; %.2f goroutines; just after a request: %s", n, per(after, before), goroutines, per(busy, before))
+	if got := s.Status(t, "in").Connections; got != n {
+		t.Fatalf("%d connections, want %d", got, n)
+	}
+	if cost := (after.heap + after.stack - before.heap - before.stack) / n; cost > limit && !raceEnabled {
+		t.Errorf("an idle connection costs %d bytes, more than %d", cost, limit)
+	}
+	if goroutines > 1.1 {
+		t.Errorf("%.2f goroutines per connection", goroutines)
+	}
+	begin := cpu(t)
+	pause(t, 2*time.Second)
+	used := cpu(t) - begin
+	t.Logf("%v of CPU in 2 s", used)
+	if used > 50*time.Millisecond {
+		t.Errorf("idle connections take %v of CPU in 2 s", used)
+	}
+	callers.say(t, "look")
+	if got := callers.line(t); got != "whole" {
+		t.Errorf("the callers say %q", got)
 	}
 }
 
@@ -137,19 +148,19 @@ func openFiles(t *testing.T) int {
 
 // process is the one with the callers. It says where its host listens, is told
 // where the core does, says "idle" when all callers have had an answer, is told
-// to look after them, says "whole" if no connection has ended, and ends when it
+// to look after them, says "whole" if each connection is good, and ends when it
 // is told nothing more.
 type process struct {
 	to   io.WriteCloser
 	from *bufio.Scanner
 }
 
-func startCallers(t *testing.T, p Protocol, n int) *process {
+func startCallers(t *testing.T, p Protocol, secure bool, n int) *process {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), exe, "-test.run=^TestIdleCallers$", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", idleCallers, p.Label, n))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %t %d", idleCallers, p.Label, secure, n))
 	cmd.Stderr = os.Stderr
 	to, err := cmd.StdinPipe()
 	must(t, err)
@@ -183,8 +194,9 @@ func (c *process) say(t *testing.T, line string) {
 // TestIdleCallers is the other process of TestIdleConnections.
 func TestIdleCallers(t *testing.T) {
 	var label string
+	var secure bool
 	var n int
-	if _, err := fmt.Sscanf(os.Getenv(idleCallers), "%s %d", &label, &n); err != nil {
+	if _, err := fmt.Sscanf(os.Getenv(idleCallers), "%s %t %d", &label, &secure, &n); err != nil {
 		t.Skip("it is the other half of TestIdleConnections")
 	}
 	openFiles(t)
@@ -201,7 +213,8 @@ func TestIdleCallers(t *testing.T) {
 		for first := range 8 {
 			asking.Go(func() {
 				for i := first; i < n; i += 8 {
-					clients[i] = askOnce(t, p, address)
+					clients[i] = connect(t, p, address, secure)
+					askOn(t, p, clients[i])
 				}
 			})
 		}
@@ -217,11 +230,17 @@ func TestIdleCallers(t *testing.T) {
 				ended++
 			}
 		}
-		if ended == 0 {
-			fmt.Println("whole")
-		} else {
+		if ended > 0 {
 			fmt.Println(ended, "connections have ended")
+			return
 		}
+		for _, c := range clients { // the quiet time has made nobody forget anything
+			askOn(t, p, c)
+		}
+		if t.Failed() {
+			return
+		}
+		fmt.Println("whole")
 		in.Scan()
 		for _, c := range clients {
 			_ = c.Close()
@@ -246,22 +265,33 @@ func kilobytes(t *testing.T, p Protocol) func(context.Context, net.Conn) {
 	}
 }
 
-// askOnce opens a connection and has a request of 1 KB answered on it.
-func askOnce(t *testing.T, p Protocol, address string) protocol.Client {
+// connect opens a connection.
+func connect(t *testing.T, p Protocol, address string, secure bool) protocol.Client {
 	nc, err := net.Dial("tcp", address)
+	if err == nil && secure {
+		//nolint:gosec // what is measured is not who answers
+		tc := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: p.Protocol.(protocol.ALPN).ALPN()})
+		nc, err = tc, tc.HandshakeContext(t.Context())
+	}
 	if err != nil {
 		t.Error(err)
 		return nil
 	}
-	c := p.NewClient(conn.New(nc), protocol.ClientOptions{})
+	return p.NewClient(conn.New(nc), protocol.ClientOptions{})
+}
+
+// askOn has a request of 1 KB answered by c, nil being nobody.
+func askOn(t *testing.T, p Protocol, c protocol.Client) {
+	if c == nil {
+		return
+	}
 	resp, err := c.Handle(t.Context(), p.Request("/", strings.NewReader(strings.Repeat("x", 1024)), 1024))
 	if err != nil {
 		t.Error(err)
-		return c
+		return
 	}
 	if b, err := all(resp.Body); len(b) != 1024 || err != nil || p.Says(resp) != "200" {
 		t.Errorf("%s %.100q, %v", p.Says(resp), b, err)
 	}
 	_ = resp.Close()
-	return c
 }

@@ -129,10 +129,10 @@ func TestConnDrain(t *testing.T) {
 		pair(t, func(t *testing.T, c *Conn, _ *PipeConn) {
 			start := time.Now()
 			time.AfterFunc(after, c.Drain)
-			if err := c.WaitOrDrain(2 * time.Hour); !errors.Is(err, ErrDraining) || time.Since(start) != after || !c.Draining() {
+			if err := c.WaitOrDrain(2*time.Hour, nil); !errors.Is(err, ErrDraining) || time.Since(start) != after || !c.Draining() {
 				t.Errorf("drained after %v: %v after %v", after, err, time.Since(start))
 			}
-			if err := c.WaitOrDrain(0); !errors.Is(err, ErrDraining) {
+			if err := c.WaitOrDrain(0, nil); !errors.Is(err, ErrDraining) {
 				t.Errorf("when draining: %v", err)
 			}
 		})

@@ -52,8 +52,8 @@ func (c *Conn) WaitQuiet(timeout time.Duration, quiet func()) error {
 
 // WaitOrDrain is WaitRequest for a protocol that can tell its peer of the end:
 // Drain ends the wait at once, and it does not wait when the connection drains.
-// What has arrived then stays to be read.
-func (c *Conn) WaitOrDrain(timeout time.Duration) error { return c.wait(timeout, nil) }
+// What has arrived then stays to be read. quiet is as for WaitQuiet.
+func (c *Conn) WaitOrDrain(timeout time.Duration, quiet func()) error { return c.wait(timeout, quiet) }
 
 func (c *Conn) wait(timeout time.Duration, quiet func()) error {
 	if c.hasFirst || c.r != nil && c.r.Buffered() > 0 {

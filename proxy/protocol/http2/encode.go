@@ -14,8 +14,12 @@ import (
 
 // encoder makes header blocks. The session's mutex guards it.
 type encoder struct {
-	enc   *hpack.Encoder
-	block []byte
+	enc *hpack.Encoder // see hpack
+	// limit is how large a table the peer keeps for us. behind: it holds what
+	// enc knows nothing of, or has another size.
+	limit  uint32
+	behind bool
+	block  []byte
 	// size is the header list's size so far (RFC 9113 section 6.5.2).
 	size int
 	// kept holds copies of the strings that HPACK's table may refer to, so
@@ -36,7 +40,27 @@ const (
 	maxKeptBlock = 4 << 10 // a larger block's memory is not kept
 )
 
-func (e *encoder) init() { e.enc = hpack.NewEncoder((*blockWriter)(e)) }
+// hpack returns the encoder, which an idle connection does without.
+func (e *encoder) hpack() *hpack.Encoder {
+	if e.enc == nil {
+		e.enc = hpack.NewEncoder((*blockWriter)(e))
+		if e.behind {
+			// The next block begins with these (RFC 7541 section 4.2), and the
+			// peer's table is empty too.
+			e.enc.SetMaxDynamicTableSize(0)
+			e.enc.SetMaxDynamicTableSize(e.limit)
+		}
+	}
+	return e.enc
+}
+
+// forget lets go of the table. The peer is told so, when there is something to
+// say again.
+func (e *encoder) forget() {
+	if e.enc != nil {
+		e.enc, e.behind = nil, true
+	}
+}
 
 // quiet lets go of what can be made again.
 func (e *encoder) quiet() { e.kept, e.lower, e.block, e.keptBytes = nil, nil, nil, 0 }
@@ -57,13 +81,20 @@ func (e *encoder) begin() {
 }
 
 // tableSize sets how large a table the peer keeps for us.
-func (e *encoder) tableSize(n uint32) { e.enc.SetMaxDynamicTableSize(min(n, tableSize)) }
+func (e *encoder) tableSize(n uint32) {
+	e.limit = min(n, tableSize)
+	if e.enc == nil {
+		e.behind = true
+		return
+	}
+	e.enc.SetMaxDynamicTableSize(e.limit)
+}
 
 // field adds a field whose strings may be kept.
 func (e *encoder) field(name, value string, never bool) {
 	e.size += len(name) + len(value) + 32
 	// Writing to a slice does not fail.
-	_ = e.enc.WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: never})
+	_ = e.hpack().WriteField(hpack.HeaderField{Name: name, Value: value, Sensitive: never})
 }
 
 // keep returns s as a string of its own.

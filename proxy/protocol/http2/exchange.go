@@ -59,6 +59,9 @@ func (x *exchange) open(id uint32) {
 	x.id = id
 	x.sendWindow, x.receiveWindow = s.peer.streamWindow, int64(s.opts.StreamWindow)
 	x.pins = 1
+	if s.streams == nil {
+		s.streams = make(map[uint32]*exchange)
+	}
 	s.streams[id] = x
 }
 

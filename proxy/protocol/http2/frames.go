@@ -24,7 +24,7 @@ func (s *session) frame(fh xhttp2.FrameHeader) error {
 		_, err := s.c.Reader().Discard(int(fh.Length))
 		return err
 	}
-	f, err := s.framer.ReadFrameForHeader(fh)
+	f, err := s.reader().ReadFrameForHeader(fh)
 	if err != nil {
 		return s.frameError(err)
 	}

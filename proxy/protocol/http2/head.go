@@ -347,7 +347,7 @@ func (s *session) readBlock(fh xhttp2.FrameHeader) (end bool, err error) {
 		_ = s.c.SetReadDeadline(time.Now().Add(s.opts.HeadTimeout))
 	}
 	for !ended {
-		next, ferr := s.framer.ReadFrameHeader()
+		next, ferr := s.reader().ReadFrameHeader()
 		if ferr != nil {
 			return false, s.frameError(ferr)
 		}

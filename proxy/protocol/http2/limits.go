@@ -26,9 +26,6 @@ const (
 
 // Times that are not options.
 const (
-	// quietAfter is how long nothing must arrive before a session gives back
-	// its workers and buffers.
-	quietAfter = 2 * time.Second
 	// keepAlive is how long a session with open streams may hear nothing
 	// before it asks the peer whether it is still there. Servers of gRPC send
 	// clients away that ask more often than every five minutes.

@@ -19,8 +19,9 @@ import (
 )
 
 type server struct {
-	opts   protocol.ServerOptions
-	limits Options
+	opts    protocol.ServerOptions
+	limits  Options
+	workers workers
 }
 
 // ServeConn implements protocol.Server. Its frame stays with every idle
@@ -37,8 +38,8 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 
 // greet makes a connection's session.
 func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *serving {
-	sc := &serving{srv: srv, h: h, peer: c.RemoteAddr().String()}
-	sc.ctx, sc.cancel = context.WithCancel(ctx)
+	sc := &serving{srv: srv, h: h, base: ctx, peer: c.RemoteAddr().String()}
+	srv.workers.join()
 	// The end of ctx ends every wait on the connection.
 	sc.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
 	_, sc.inside = c.Conn.(*conn.PipeConn)
@@ -51,10 +52,28 @@ func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *s
 	return sc
 }
 
-// leave lets go of the connection's context.
+// leave lets go of what the connection shares with others.
 func (sc *serving) leave() {
 	sc.stop()
-	sc.cancel()
+	sc.cancelAll()
+	sc.srv.workers.leave()
+}
+
+// requests returns the parent of all requests' contexts. It is made for the
+// first that comes: an idle connection has none. The reader calls it.
+func (sc *serving) requests() context.Context {
+	if sc.ctx == nil {
+		sc.ctx, sc.cancel = context.WithCancel(sc.base)
+	}
+	return sc.ctx
+}
+
+// cancelAll cancels the requests. The reader calls it.
+func (sc *serving) cancelAll() {
+	if sc.ctx != nil {
+		sc.cancel()
+		sc.ctx, sc.cancel = nil, nil
+	}
 }
 
 // end ends the session after the reader has, for this reason, and says whether
@@ -63,7 +82,7 @@ func (sc *serving) end(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	sc.cancel()
+	sc.cancelAll()
 	err = sc.s.end(err)
 	sc.finish()
 	switch {
@@ -78,24 +97,26 @@ type serving struct {
 	srv *server
 	s   *session
 	h   stream.Handler
-	ctx context.Context // the parent of all requests'
-	// cancel ends ctx; stop keeps the connection from being closed with its parent.
+	// base is the connection's life. stop keeps it from being closed with base.
+	base context.Context
+	stop func() bool
+	// ctx and cancel are the reader's; see requests.
+	ctx    context.Context
 	cancel context.CancelFunc
-	stop   func() bool
 	peer   string
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
 
-	// Guarded by the session's mutex: workers that wait for a request, how
-	// many of all are busy, and exchanges for the next requests.
-	resting []chan *call
-	busy    int
-	free    []*call
-	ended   bool
-	workers sync.WaitGroup
+	// Guarded by the session's mutex: how many requests have a worker, and
+	// exchanges for the next ones.
+	busy  int
+	free  []*call
+	ended bool
+	// calls counts what busy does.
+	calls sync.WaitGroup
 }
 
-// maxFree is how many exchanges, and how many workers, a connection keeps.
+// maxFree is how many exchanges a connection keeps.
 const maxFree = 64
 
 func (sc *serving) readPreface() error {
@@ -134,7 +155,7 @@ func (sc *serving) reject(req *stream.Request, status int, err error) {
 		if status == 413 || status == 431 {
 			kind = stream.TooLarge
 		}
-		r.Reject(sc.ctx, req, status, &stream.Error{Kind: kind, Side: stream.Downstream, Err: err})
+		r.Reject(sc.requests(), req, status, &stream.Error{Kind: kind, Side: stream.Downstream, Err: err})
 	}
 }
 
@@ -205,7 +226,7 @@ func (sc *serving) begin(k *call, id uint32, end bool) error {
 		k.grpc = true
 		req.Timeout = grpcTimeout(req.Header.Get("Grpc-Timeout"))
 	}
-	k.ctx, k.x.cancel = context.WithCancel(sc.ctx)
+	k.ctx, k.x.cancel = context.WithCancel(sc.requests())
 	s.mu.Lock()
 	k.x.open(id)
 	k.x.gotEnd = end
@@ -287,69 +308,38 @@ func (sc *serving) recycle(x *exchange) {
 	}
 }
 
-// quiet implements role: workers and exchanges are given up.
+// quiet implements role: exchanges and the context are given up.
 func (sc *serving) quiet() {
 	sc.s.mu.Lock()
-	defer sc.s.mu.Unlock()
-	sc.dismiss()
-	clear(sc.free)
-	sc.free = sc.free[:0]
-}
-
-func (sc *serving) dismiss() {
-	for i, w := range sc.resting {
-		close(w)
-		sc.resting[i] = nil
+	resting := sc.busy == 0
+	sc.free = nil
+	sc.s.mu.Unlock()
+	if resting {
+		sc.cancelAll()
 	}
-	sc.resting = sc.resting[:0]
 }
 
 // dispatch gives k to a worker. The session's mutex is held.
 func (sc *serving) dispatch(k *call) {
 	sc.busy++
-	if n := len(sc.resting); n > 0 {
-		w := sc.resting[n-1]
-		sc.resting[n-1], sc.resting = nil, sc.resting[:n-1]
-		w <- k
-		return
-	}
-	sc.workers.Add(1)
-	go sc.work(k)
+	sc.calls.Add(1)
+	sc.srv.workers.start(k)
 }
 
-// work answers k, and then other requests as they come. A worker is used
-// again because its stack has grown to what a request needs.
-func (sc *serving) work(k *call) {
-	defer sc.workers.Done()
-	var next chan *call
-	for {
-		k.serve()
-		s := sc.s
-		s.mu.Lock()
-		sc.busy--
-		if s.err != nil || len(sc.resting) >= maxFree {
-			s.mu.Unlock()
-			return
-		}
-		if next == nil {
-			next = make(chan *call, 1)
-		}
-		sc.resting = append(sc.resting, next)
-		s.mu.Unlock()
-		var ok bool
-		if k, ok = <-next; !ok {
-			return
-		}
-	}
+// served says that a worker is done with a request.
+func (sc *serving) served() {
+	sc.s.mu.Lock()
+	sc.busy--
+	sc.s.mu.Unlock()
+	sc.calls.Done()
 }
 
 // finish waits for the workers.
 func (sc *serving) finish() {
 	sc.s.mu.Lock()
 	sc.ended = true
-	sc.dismiss()
 	sc.s.mu.Unlock()
-	sc.workers.Wait()
+	sc.calls.Wait()
 }
 
 // call is the server's part of an exchange.

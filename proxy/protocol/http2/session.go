@@ -45,7 +45,7 @@ type session struct {
 	idle, alive time.Duration
 
 	// What only the reader uses.
-	framer *xhttp2.Framer
+	framer *xhttp2.Framer // see reader
 	block  block
 	budget budget
 	goingAway
@@ -94,16 +94,23 @@ func (b buffered) Read(p []byte) (int, error) { return b.c.Reader().Read(p) }
 
 func newSession(c *conn.Conn, r role, opts Options, client bool) *session {
 	s := &session{c: c, role: r, client: client, opts: opts, alive: keepAlive}
-	s.framer = xhttp2.NewFramer(nil, buffered{c})
-	s.framer.SetMaxReadFrameSize(maxFrame)
 	s.block.init(opts.MaxHeaderBytes)
 	s.budget = budget{left: budgetFull, at: time.Now()}
-	s.streams = make(map[uint32]*exchange)
 	s.peer = peerSettings{maxStreams: 100, streamWindow: 65535}
 	s.flow = connFlow{send: 65535, receive: int64(opts.ConnectionWindow)}
 	s.output.init(s)
-	s.encoder.init()
+	s.encoder.limit = tableSize
 	return s
+}
+
+// reader returns what parses frames. It knows nothing from one frame to the
+// next, so that an idle connection does without.
+func (s *session) reader() *xhttp2.Framer {
+	if s.framer == nil {
+		s.framer = xhttp2.NewFramer(nil, buffered{s.c})
+		s.framer.SetMaxReadFrameSize(maxFrame)
+	}
+	return s.framer
 }
 
 // greet queues what this end says first.
@@ -164,14 +171,10 @@ func (s *session) waitFrame() error {
 		return nil
 	}
 	begin := time.Now()
-	for quiet := false; ; {
-		now := time.Now()
-		next, err := s.nextLook(begin, now)
+	for {
+		next, err := s.nextLook(begin, time.Now())
 		if err != nil {
 			return err
-		}
-		if !quiet {
-			next = min(next, quietAfter)
 		}
 		err = s.waitByte(next)
 		switch {
@@ -181,12 +184,7 @@ func (s *session) waitFrame() error {
 		case errors.Is(err, conn.ErrDraining):
 			s.announceEnd()
 			begin = time.Now()
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !quiet {
-				quiet = true
-				s.quiet()
-			}
-		default:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		}
 	}
@@ -194,11 +192,15 @@ func (s *session) waitFrame() error {
 
 // quiet gives back what an idle connection need not hold.
 func (s *session) quiet() {
-	s.c.Release()
 	s.block.quiet()
+	s.framer = nil
 	s.mu.Lock()
 	s.encoder.quiet()
 	s.recent = recentIDs{} // what was on its way has come
+	if len(s.streams) == 0 {
+		s.streams = nil
+		s.encoder.forget()
+	}
 	s.mu.Unlock()
 	s.role.quiet()
 }
@@ -206,7 +208,7 @@ func (s *session) quiet() {
 // waitByte waits at most d for a byte.
 func (s *session) waitByte(d time.Duration) error {
 	if !s.announced {
-		return s.c.WaitOrDrain(d)
+		return s.c.WaitOrDrain(d, s.quiet)
 	}
 	s.mu.Lock()
 	if s.drained && len(s.streams) == 0 {
@@ -280,7 +282,7 @@ func (s *session) patience(n int) {
 // frameHeader reads the next frame's header.
 func (s *session) frameHeader() (xhttp2.FrameHeader, error) {
 	s.patience(9)
-	fh, err := s.framer.ReadFrameHeader()
+	fh, err := s.reader().ReadFrameHeader()
 	if err == nil {
 		s.patience(int(fh.Length))
 		return fh, nil
@@ -292,7 +294,7 @@ func (s *session) frameHeader() (xhttp2.FrameHeader, error) {
 func (s *session) frameError(err error) error {
 	if code, ok := errors.AsType[xhttp2.ConnectionError](err); ok {
 		reason := "malformed frame"
-		if detail := s.framer.ErrorDetail(); detail != nil {
+		if detail := s.reader().ErrorDetail(); detail != nil {
 			reason = detail.Error()
 		}
 		return &connError{xhttp2.ErrCode(code), reason}
