@@ -1,0 +1,5 @@
+//go:build race
+
+package subset_test
+
+const raceEnabled = true
