@@ -9,8 +9,6 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
-	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
-	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 )
 
 // What holds where a configuration says nothing.
@@ -54,16 +52,22 @@ const (
 	grpcCall
 )
 
+// The names of the protocols that are spoken, as protocol.Table has them.
+const (
+	http1 = "Http1"
+	http2 = "Http2"
+)
+
 // kinds are the names of the ways to ask, as configurations have them.
-var kinds = [...]string{connects: "TCP", http1Request: http1.Name, http2Request: http2.Name, grpcCall: "GRPC"}
+var kinds = [...]string{connects: "TCP", http1Request: http1, http2Request: http2, grpcCall: "GRPC"}
 
 // protocol returns the name of the protocol that is spoken; "" is none.
 func (k kind) protocol() string {
 	switch k {
 	case http1Request:
-		return http1.Name
+		return http1
 	case http2Request, grpcCall:
-		return http2.Name
+		return http2
 	}
 	return ""
 }
