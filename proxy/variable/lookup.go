@@ -119,10 +119,10 @@ var prefixes = []struct {
 	{"response_header_", OfRecord, "", nil},
 }
 
-// Protocol names as in Request.Protocol.
+// Names of protocols, as in Request.Protocol.
 const (
-	http1 = "http1"
-	http2 = "http2"
+	http1 = "Http1"
+	http2 = "Http2"
 )
 
 // builtin are the names that stand for themselves. It does not change.
