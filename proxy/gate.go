@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ type gate struct {
 	// fallback: connections that speak none of them are for somebody else, so
 	// that even a single one has to be recognised.
 	fallback bool
+	// entrance is a protocol that is not spoken here but to change to one that
+	// is; no server where there is none.
+	entrance speaker
 }
 
 // speaker is a protocol with its server.
@@ -59,8 +63,35 @@ func (g *gate) names() string {
 	return strings.Join(names, ",")
 }
 
-// secure makes the gate's TLS side from a listener's configuration.
+// open makes the entrance: where all protocols can be changed to from one that
+// is not among them, callers may begin with that.
+func (g *gate) open(s *Server, cfg config.Listener) error {
+	for _, spoken := range g.speakers {
+		next, ok := spoken.server.(protocol.Successor)
+		if !ok {
+			return nil
+		}
+		if p, ok := s.opts.Protocols.Lookup(next.Predecessor()); ok {
+			g.entrance.protocol = p
+		}
+	}
+	if g.entrance.protocol == nil {
+		return nil
+	}
+	server, err := g.entrance.protocol.NewServer(protocol.ServerOptions{Listener: cfg.Name, IdleTimeout: idleTimeout(cfg), Log: s.opts.Log})
+	if err != nil {
+		return err
+	}
+	g.entrance.server = entrance{server}
+	return nil
+}
+
+// secure makes the gate's entrance, and its TLS side from a listener's
+// configuration.
 func (g *gate) secure(s *Server, cfg config.Listener, path string) error {
+	if err := g.open(s, cfg); err != nil {
+		return err
+	}
 	chain := cfg.FilterChains[0]
 	list, at := chain.TLSContextSet, func(i int) string { return decode.At(path+".filter_chains[0].tls_context_set", i) }
 	if chain.TLSContext != nil {
@@ -133,7 +164,9 @@ func (g *gate) enter(ctx context.Context, c *conn.Conn) error {
 // choose finds out what is spoken on c: what the handshake agreed on, else what
 // the first bytes say. nil is none of the gate's protocols.
 func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error) {
-	if len(g.speakers) == 1 && !g.fallback {
+	_, secure := c.TLS()
+	enters := g.entrance.server != nil && !secure // it is for plaintext
+	if len(g.speakers) == 1 && !g.fallback && !enters {
 		return g.speakers[0].server, nil
 	}
 	if state, ok := c.TLS(); ok && state.NegotiatedProtocol != "" {
@@ -143,20 +176,60 @@ func (g *gate) choose(ctx context.Context, c *conn.Conn) (protocol.Server, error
 			}
 		}
 	}
-	protocols := make([]protocol.Protocol, len(g.speakers))
-	for i, s := range g.speakers {
+	speakers := g.speakers
+	if enters {
+		speakers = append(slices.Clip(speakers), g.entrance)
+	}
+	protocols := make([]protocol.Protocol, len(speakers))
+	for i, s := range speakers {
 		protocols[i] = s.protocol
 	}
 	p, err := protocol.Detect(ctx, c, protocols)
-	if p == nil || err != nil {
+	if err != nil {
 		return nil, err
 	}
-	for _, s := range g.speakers {
+	for _, s := range speakers {
 		if s.protocol == p {
 			return s.server, nil
 		}
 	}
+	if len(g.speakers) == 1 && !g.fallback {
+		return g.speakers[0].server, nil // it says itself what is wrong
+	}
 	return nil, nil
+}
+
+// Change implements protocol.Changer with the protocols of the moment.
+func (f *frontend) Change(token, parameters string) func(context.Context, *conn.Conn, *stream.Request) error {
+	for _, s := range f.current.Load().gate.speakers {
+		next, ok := s.server.(protocol.Successor)
+		if !ok {
+			continue
+		}
+		if take := next.Succeed(token, parameters); take != nil {
+			return func(ctx context.Context, c *conn.Conn, req *stream.Request) error { return take(ctx, c, f, req) }
+		}
+	}
+	return nil
+}
+
+// entrance serves callers that may only change the protocol.
+type entrance struct{ protocol.Server }
+
+// ServeConn implements protocol.Server.
+func (e entrance) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
+	return e.Server.ServeConn(ctx, c, entering{h.(*frontend)})
+}
+
+// entering is a listener to callers in its entrance: they can change the
+// protocol, and else are told that theirs is not spoken here.
+type entering struct{ *frontend }
+
+// Handle implements stream.Handler.
+func (e entering) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+	const status = http.StatusHTTPVersionNotSupported
+	e.Reject(ctx, req, status, stream.Errorf(stream.BadMessage, stream.Downstream, "%s is spoken here, not %s", e.current.Load().gate.names(), req.Protocol))
+	return &stream.Response{Status: status}, nil
 }
 
 // ServeConn implements listener.Handler: it answers c, or has the listener

@@ -69,6 +69,23 @@ func newCurl(t testing.TB) curl {
 	return curl{p, newRig(t, newCerts(t))}
 }
 
+// TestCurlUpgrade: curl begins with HTTP/1.1 and offers HTTP/2, which is taken
+// where the request has no body.
+func TestCurlUpgrade(t *testing.T) {
+	c := newCurl(t)
+	for _, tc := range []struct {
+		version string
+		args    []string
+	}{{"2", nil}, {"2", []string{"-I"}}, {"2", []string{"-X", "POST"}}, {"1.1", []string{"-d", "body"}}} {
+		for _, to := range []string{"/h1/doc", "/s2/doc"} {
+			rep := c.get(t, nil, "http", to, append(tc.args, "--http2")...)
+			if rep.status != "200" || rep.version != tc.version || rep.code != 0 || rep.connects != "1" {
+				t.Errorf("%v %s: %s, version %s\n%s", tc.args, to, rep.status, rep.version, rep.trace)
+			}
+		}
+	}
+}
+
 // TestCurl: everything that curl can be told to do, in every way it can speak
 // to the port, to hosts in either protocol.
 func TestCurl(t *testing.T) {

@@ -44,6 +44,28 @@ func TestNghttp(t *testing.T) {
 	}
 }
 
+// TestNghttpUpgrade: from HTTP/1.1 to HTTP/2 on an open connection; the first
+// request is the one that asks for it. One with a body is served all the same.
+func TestNghttpUpgrade(t *testing.T) {
+	p := find(t, "nghttp")
+	r := newRig(t, newCerts(t))
+	p.file(t, "body", noise(10_000))
+	for _, to := range []string{"/h1/", "/h2/", "/s1/", "/s2/"} {
+		out := p.must(t, "-u", "-v", "-y", "http://"+r.addr+to+"doc")
+		for _, want := range []string{"101 Switching Protocols", "HTTP Upgrade success", "recv (stream_id=1) :status: 200"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", to, want, out)
+			}
+		}
+		out = p.must(t, "-u", "-n", "-s", "-y", "-m", "20", "http://"+r.addr+to+"doc", "http://"+r.addr+to+"404")
+		for what, want := range map[string]int{`200  97K /.\d/doc`: 20, `404   10 /.\d/404`: 20} {
+			if got := len(regexp.MustCompile(what).FindAllString(out, -1)); got != want {
+				t.Errorf("%s: %d times %q in\n%s", to, got, what, out)
+			}
+		}
+	}
+}
+
 // TestH2load: 2,000 requests over 10 connections, 20 at a time on each.
 func TestH2load(t *testing.T) {
 	p := find(t, "h2load")

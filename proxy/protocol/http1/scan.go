@@ -37,6 +37,9 @@ type framing struct {
 	// the connection option of that name.
 	upgrade  string
 	upgrades bool
+	// settings is the value of the last HTTP2-Settings of so many.
+	settings     string
+	settingsSeen int
 	// expectContinue: the sender waits for 100 before it sends the body.
 	expectContinue bool
 	// response: the head is a response's, in which Host and Expect mean nothing.
@@ -114,6 +117,10 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 				value = f.upgrade + ", " + value
 			}
 			f.upgrade = value
+			continue
+		case fieldSettings:
+			f.settingsSeen++
+			f.settings = value
 			continue
 		case fieldHop:
 			continue
@@ -194,6 +201,7 @@ const (
 	fieldConnection
 	fieldExpect
 	fieldUpgrade
+	fieldSettings
 	fieldHop // other hop-by-hop fields, which are dropped
 )
 
@@ -225,6 +233,9 @@ func special(name string) fieldKind {
 	case 14:
 		if stream.EqualName(name, "Content-Length") {
 			return fieldContentLength
+		}
+		if stream.EqualName(name, settingsField) {
+			return fieldSettings
 		}
 	case 16:
 		if stream.EqualName(name, "Proxy-Connection") {

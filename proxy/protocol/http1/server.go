@@ -48,6 +48,8 @@ type exchange struct {
 	watch watch
 	// tunnel is nil while the request offers no other protocol.
 	tunnel *tunnel
+	// next serves the connection once it has changed its protocol.
+	next takeover
 }
 
 // ServeConn implements protocol.Server.
@@ -85,6 +87,11 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 			x = s.newExchange(c, h, cancel)
 		}
 		if err := x.serve(life); err != nil {
+			if next := x.next; next != nil && errors.Is(err, errChanged) {
+				req := &x.req
+				x = nil
+				return next(life, c, req)
+			}
 			if life.Err() != nil || errors.Is(err, errLast) {
 				return nil
 			}
@@ -108,6 +115,9 @@ func (s *server) newExchange(c *conn.Conn, h stream.Handler, cancel context.Canc
 	return x
 }
 
+// errChanged: the connection has changed its protocol, and waits to be served on.
+var errChanged = errors.New("the protocol has changed")
+
 // errLast ends a connection in order: its last answer was written, or the
 // caller has gone.
 var errLast = errors.New("last exchange")
@@ -130,6 +140,12 @@ func (x *exchange) serve(ctx context.Context) error {
 	}
 	if max := x.s.limits.MaxBodyBytes; max > 0 && x.frame.length > max {
 		return x.refuse(ctx, &badMessage{status: 413, reason: "body too large"})
+	}
+	if x.next = x.change(); x.next != nil {
+		if err := x.accept(); err != nil {
+			return err
+		}
+		return errChanged
 	}
 	x.body.begin()
 	if x.tunnel = nil; x.body.r.done() {

@@ -55,16 +55,22 @@ func among(names []string, name string) bool {
 // agrees reports whether chosen, the value of Upgrade in a 101, names protocols
 // that were offered, and nothing else.
 func agrees(offered, chosen string) bool {
-	var names []string
-	for item := range strings.SplitSeq(offered, ",") {
-		names = append(names, strings.Trim(item, " \t"))
-	}
 	for item := range strings.SplitSeq(chosen, ",") {
-		if item = strings.Trim(item, " \t"); item == "" || !among(names, item) {
+		if item = strings.Trim(item, " \t"); item == "" || !offers(offered, item) {
 			return false
 		}
 	}
 	return true
+}
+
+// offers reports whether name stands in the value of Upgrade.
+func offers(value, name string) bool {
+	for item := range strings.SplitSeq(value, ",") {
+		if stream.EqualName(strings.Trim(item, " \t"), name) {
+			return true
+		}
+	}
+	return false
 }
 
 func writeUpgrade(w *bufio.Writer, protocols string) {

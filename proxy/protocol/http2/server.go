@@ -221,6 +221,13 @@ func (sc *serving) begin(k *call, id uint32, end bool) error {
 		}
 		return sc.answerBare(id, refused.status, end)
 	}
+	sc.start(k, id, end)
+	return nil
+}
+
+// start has a request answered.
+func (sc *serving) start(k *call, id uint32, end bool) {
+	s, req := sc.s, &k.req
 	sc.describe(req)
 	if isGRPC(&req.Header) {
 		k.grpc = true
@@ -228,11 +235,10 @@ func (sc *serving) begin(k *call, id uint32, end bool) error {
 	}
 	k.ctx, k.x.cancel = context.WithCancel(sc.requests())
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	k.x.open(id)
 	k.x.gotEnd = end
 	sc.dispatch(k)
-	s.mu.Unlock()
-	return nil
 }
 
 // frameBody finds out what the request's body is.
