@@ -15,6 +15,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/retry"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
@@ -163,7 +164,11 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	// 4. Filters that want to know the route stand between it and the cluster.
 	backends := s.newBackends(clusters, places.AfterRoute)
 	// 3. The route decides which cluster, and how long it may take.
-	routes, _, err := router.New(table, router.Options{Backends: backends}, tablePath)
+	routes, _, err := router.New(table, router.Options{Backends: backends, FilterConfig: func(name string, cfg any, path string) (any, error) {
+		env := filterEnv
+		env.Path = path
+		return s.opts.Filters.Route(env, name, cfg)
+	}}, tablePath)
 	if err != nil {
 		return nil, err // warnings were given by Validate
 	}
@@ -201,7 +206,7 @@ type backends map[string]stream.Handler
 func (s *Server) newBackends(clusters *cluster.Manager, filters []stream.Filter) backends {
 	b := make(backends)
 	for _, c := range clusters.All() {
-		b[c.Name()] = stream.Chain(c, filters...)
+		b[c.Name()] = stream.Chain(retry.New(c, c), filters...)
 	}
 	return b
 }

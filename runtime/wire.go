@@ -178,7 +178,7 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 		return nil, err
 	}
 	return proxy.New(ctx, proxy.Options{
-		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters, Paths: r.opts.Config.Paths,
+		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters, Paths: r.opts.Config.Paths, Known: r.opts.Tables.ConfigOptions().Known,
 		Network: map[string]proxy.NetworkFilter{
 			config.GRPCFilterType: func(filter.Env, map[string]any) (listener.Handler, error) { return api, nil },
 		},

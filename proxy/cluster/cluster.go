@@ -48,6 +48,9 @@ type Cluster struct {
 	pending  *upstream.Pending
 	// origin makes hosts of what requests ask for; nil where they are listed.
 	origin *origin
+	// dialer looks up the names of hosts when connecting; nil leaves that to
+	// the system.
+	dialer *dns.Dialer
 
 	// set is what requests see of the hosts.
 	set atomic.Pointer[hostSet]
@@ -140,7 +143,8 @@ func sameConnections(a, b config.Cluster) bool {
 		return [2]int{c.CircuitBreakers[0].MaxConnections, c.CircuitBreakers[0].MaxPendingRequests}
 	}
 	return a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.Mark == b.Mark &&
-		a.MaxRequestPerConn == b.MaxRequestPerConn && limits(a) == limits(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
+		a.DNSLookupFamily == b.DNSLookupFamily && a.DNSResolverFile == b.DNSResolverFile && a.DNSResolverPort == b.DNSResolverPort &&
+		reflect.DeepEqual(a.DNSResolvers, b.DNSResolvers) && a.MaxRequestPerConn == b.MaxRequestPerConn && limits(a) == limits(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
 }
 
 // Name returns the cluster's name.

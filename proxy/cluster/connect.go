@@ -38,11 +38,7 @@ func (c *Cluster) Connect(ctx context.Context, network, target string, tried []s
 	if network == "tcp" {
 		nc, err = c.dial(dctx, host, nil)
 	} else {
-		var d net.Dialer
-		if c.cfg.Mark != 0 {
-			d.Control = marked(c.cfg.Mark)
-		}
-		nc, err = d.DialContext(dctx, network, host.Address)
+		nc, err = c.connect(dctx, network, host.Address)
 	}
 	done := func(err error) {
 		host.Disconnected()

@@ -12,6 +12,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/health"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/outlier"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/subset"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
@@ -45,6 +46,13 @@ func (c *Cluster) newPolicy(path string) (policy lb.Policy, warnings decode.Prob
 	if err != nil {
 		return nil, nil, decode.AsProblems(err, path+".lb_type")
 	}
+	if cfg := c.cfg.LBSubsetConfig; cfg != nil {
+		w, errs := subset.Check(*cfg, path+".lb_subset_config")
+		if len(errs) > 0 {
+			return nil, nil, errs
+		}
+		policy, warnings = subset.Policy(*cfg, policy), append(warnings, w...)
+	}
 	return policy, warnings, nil
 }
 
@@ -65,14 +73,7 @@ func (c *Cluster) prepare(before *Cluster, path string) (warnings decode.Problem
 	if c.cfg.OutlierDetection != nil {
 		c.detector = outlier.New(*c.cfg.OutlierDetection, outlier.Options{Cluster: c.cfg.Name, Log: c.tables.Log, Events: events, Before: before.detector})
 	}
-	if c.Resolves() {
-		resolver, w, err := dns.NewResolver(c.cfg, c.tables.DNS, path)
-		add(w, err)
-		family, _ := dns.ParseFamily(c.cfg.DNSLookupFamily) // NewResolver has complained
-		c.names = dns.NewWatcher(c.cfg.Hosts, resolver, dns.WatcherOptions{
-			RefreshRate: c.cfg.DNSRefreshRate, RespectTTL: c.cfg.RespectDNSTTL, Family: family, Before: before.names, Log: c.tables.Log,
-		})
-	}
+	add(c.prepareNames(before, path))
 	return warnings, problems.Err()
 }
 
@@ -89,6 +90,29 @@ func (c *Cluster) prepareChecks(before *Cluster, events *health.EventLog, path s
 	c.checker = health.New(check, health.Options{
 		Cluster: c.cfg.Name, Dial: c.dialCheck, Protocols: c.tables.Protocols, Log: c.tables.Log, Events: events, Before: before.checker,
 	})
+	return warnings, nil
+}
+
+// prepareNames makes what looks names up: once and again for hosts that are
+// all addresses of a name, when connecting for others that have name servers
+// of their own.
+func (c *Cluster) prepareNames(before *Cluster, path string) (warnings decode.Problems, err error) {
+	own := c.cfg.DNSResolvers != nil || c.cfg.DNSResolverFile != "" || c.cfg.DNSResolverPort != "" || c.cfg.DNSLookupFamily != ""
+	if !c.Resolves() && !own {
+		return nil, nil
+	}
+	resolver, warnings, err := dns.NewResolver(c.cfg, c.tables.DNS, path)
+	if err != nil {
+		return warnings, err
+	}
+	family, _ := dns.ParseFamily(c.cfg.DNSLookupFamily) // NewResolver has complained
+	if c.Resolves() {
+		c.names = dns.NewWatcher(c.cfg.Hosts, resolver, dns.WatcherOptions{
+			RefreshRate: c.cfg.DNSRefreshRate, RespectTTL: c.cfg.RespectDNSTTL, Family: family, Before: before.names, Log: c.tables.Log,
+		})
+	} else {
+		c.dialer = dns.NewDialer(resolver, family, c.connectIP)
+	}
 	return warnings, nil
 }
 

@@ -151,7 +151,7 @@ func (c *Cluster) dial(ctx context.Context, host *upstream.Host, proto protocol.
 
 // dialWith opens a connection, with TLS if secure.
 func (c *Cluster) dialWith(ctx context.Context, address string, proto protocol.Protocol, secure bool) (net.Conn, error) {
-	nc, err := c.connect(ctx, address)
+	nc, err := c.connect(ctx, "tcp", address)
 	if err != nil || !secure {
 		return nc, err
 	}
@@ -165,20 +165,27 @@ func (c *Cluster) dialWith(ctx context.Context, address string, proto protocol.P
 		return tc, nil
 	}
 	if c.tls.FallBack() && ctx.Err() == nil {
-		return c.connect(ctx, address)
+		return c.connect(ctx, "tcp", address)
 	}
 	return nil, err
 }
 
-// connect opens a connection without TLS.
-func (c *Cluster) connect(ctx context.Context, address string) (net.Conn, error) {
-	if c.cfg.Mark != 0 {
-		d := net.Dialer{Control: marked(c.cfg.Mark)}
-		return d.DialContext(ctx, "tcp", address)
+// connect opens a connection without TLS. Names are looked up by the cluster's
+// own name servers if it has some.
+func (c *Cluster) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.dialer != nil {
+		return c.dialer.Dial(ctx, network, address)
 	}
-	if c.tables.Dial != nil {
+	return c.connectIP(ctx, network, address)
+}
+
+func (c *Cluster) connectIP(ctx context.Context, network, address string) (net.Conn, error) {
+	if network == "tcp" && c.cfg.Mark == 0 && c.tables.Dial != nil {
 		return c.tables.Dial(ctx, address)
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
+	if c.cfg.Mark != 0 {
+		d.Control = marked(c.cfg.Mark)
+	}
+	return d.DialContext(ctx, network, address)
 }

@@ -20,7 +20,8 @@ type Known struct {
 	ListenerFilters []string
 	NetworkFilters  []string
 	StreamFilters   []string
-	Balancers       []string
+	// Balancers is for the schema; Cluster checks them.
+	Balancers []string
 	// TLS checks the contexts of a listener (server) or of a cluster with all
 	// that they refer to, such as files; path says where context i stands. nil:
 	// not checked.
@@ -32,6 +33,9 @@ type Known struct {
 	// by itself, which stands at path. nil: not checked.
 	Router  func(r *Router, path string) (warnings, errs decode.Problems)
 	Cluster func(c *Cluster, path string) (warnings, errs decode.Problems)
+	// Filter checks a stream filter of StreamFilters, which stands at path. nil:
+	// not checked.
+	Filter func(ext Extension, path string) decode.Problems
 	// L4 checks the routes of a "tcp_proxy" that stands at path. nil: not checked.
 	L4 func(cfg L4Proxy, path string) decode.Problems
 	// Paths says where the parts of the snapshot stand in their source.

@@ -45,6 +45,9 @@ func (v *validator) filters(path string, l *Listener, routers map[string]bool) {
 			continue
 		}
 		v.name(decode.Join(at, "type"), "stream filter", f.Type, v.known.StreamFilters, unbuiltStreamFilters, false)
+		if v.known.Filter != nil && slices.Contains(v.known.StreamFilters, f.Type) {
+			v.add(nil, v.known.Filter(f, at))
+		}
 		if !proxied {
 			v.warn(at, `add a network filter of type "proxy", or remove this`, "has no effect: no network filter of this listener reads requests")
 		}

@@ -206,30 +206,6 @@ func TestCapture(t *testing.T) {
 	}
 }
 
-func TestDomains(t *testing.T) {
-	for _, tt := range []struct {
-		domains []string
-		want    string // begin of the one message
-	}{
-		{domains: []string{"foo.com:*", "*.foo.com:*", "[::1]:*", "foo.com", "foo.com:80", "*:80", "*"}},
-		{domains: []string{"*:*"}},
-		{domains: []string{"*", "*:*"}, want: `"*:*" is taken`},
-		{domains: []string{"foo.com:*", "FOO.com:*"}, want: `"FOO.com:*" is taken`},
-		{domains: []string{"foo*:*"}, want: `"foo*:*" is no domain`},
-		{domains: []string{"foo.com:8*"}, want: `"foo.com:8*" is no domain`},
-		{domains: []string{"foo.*"}, want: `"foo.*" is no domain`},
-		{domains: []string{":80"}, want: `":80" names no host (write "*:80" for all hosts with this port)`},
-		{domains: []string{"foo.com/a"}, want: `"foo.com/a" is no domain`},
-	} {
-		s := snapshot(listener("a", "", "h:1"))
-		s.Routers[0].VirtualHosts = []config.VirtualHost{{Domains: tt.domains}}
-		_, errs := s.Validate(known())
-		if tt.want == "" && errs != nil || tt.want != "" && (len(errs) != 1 || !strings.Contains(errs[0].String(), tt.want)) {
-			t.Errorf("%q: %q, want %q", tt.domains, texts(errs), tt.want)
-		}
-	}
-}
-
 // TestPrivateKeysAreNotShown: however a context is written down, its key is not.
 func TestPrivateKeysAreNotShown(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----"

@@ -1,11 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"net"
-	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -16,10 +13,8 @@ func (v *validator) routers(s *Snapshot) {
 		r := &s.Routers[i]
 		path := v.known.Paths.of(v.known.Paths.Routers, "routers", r.Name, i)
 		v.unique(names, "router", path, "router_config_name", r.Name)
-		domains := map[string]string{}
 		for j := range r.VirtualHosts {
 			at := decode.At(decode.Join(path, "virtual_hosts"), j)
-			v.domains(decode.Join(at, "domains"), r.VirtualHosts[j].Domains, domains)
 			for k := range r.VirtualHosts[j].Routes {
 				v.route(decode.At(decode.Join(at, "routers"), k), r.Name, &r.VirtualHosts[j].Routes[k])
 			}
@@ -27,39 +22,6 @@ func (v *validator) routers(s *Snapshot) {
 		if v.known.Router != nil {
 			v.add(v.known.Router(r, path))
 		}
-	}
-}
-
-// domains checks the domains of one virtual host; seen holds those of the router.
-func (v *validator) domains(path string, domains []string, seen map[string]string) {
-	if len(domains) == 0 {
-		v.fail(path, `write ["*"] for all`, "the virtual host has no domain, so no request would come here")
-	}
-	for i, domain := range domains {
-		at := decode.At(path, i)
-		name := strings.ToLower(domain)
-		if name == "*:*" {
-			name = "*"
-		}
-		switch {
-		case strings.TrimSpace(domain) == "":
-			v.fail(at, `write "*" for all`, "the domain is empty")
-			continue
-		case strings.LastIndexByte(strings.TrimSuffix(name, ":*"), '*') > 0:
-			v.fail(at, `"*" may stand at the start, or for any port: "*.example.com", "example.com:*"`, "%q is no domain", domain)
-			continue
-		case strings.HasPrefix(name, ":"):
-			v.fail(at, fmt.Sprintf(`write "*%s" for all hosts with this port`, name), "%q names no host", domain)
-			continue
-		case strings.ContainsAny(name, " \t/"):
-			v.fail(at, "write the host only, without scheme and path", "%q is no domain", domain)
-			continue
-		}
-		if first, twice := seen[name]; twice {
-			v.fail(at, "a domain belongs to one virtual host of a router", "the domain %q is taken by %s", domain, first)
-			continue
-		}
-		seen[name] = at
 	}
 }
 
@@ -72,7 +34,6 @@ func (v *validator) route(path, router string, r *Route) {
 		return
 	}
 	at := decode.Join(path, "route")
-	v.notNegative(at, "timeout", a.Timeout)
 	if a.UpstreamProtocol != "" {
 		v.name(decode.Join(at, "upstream_protocol"), "protocol", a.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
 	}
@@ -94,43 +55,11 @@ func (v *validator) mirrors(path, router string, list []MirrorPolicy) {
 func (v *validator) clusterOf(path, router, name string) {
 	clusters := v.clusterNames
 	switch {
-	case name == "":
-		v.fail(path, "name one of the clusters", "the name of the cluster is missing")
-	case clusters[name]:
+	case name == "", clusters[name]:
 	case v.strictRouters[router] != "":
 		v.fail(path, knownNames(name, "clusters", clusters), "there is no cluster %q, and validate_clusters is true in %s", name, v.strictRouters[router])
 	default:
 		v.warn(path, knownNames(name, "clusters", clusters), "there is no cluster %q; requests that come here fail", name)
-	}
-}
-
-func (v *validator) match(path string, m *Match) {
-	kinds := 0
-	for _, text := range []string{m.Prefix, m.Path, m.Regex} {
-		if text != "" {
-			kinds++
-		}
-	}
-	if kinds > 1 {
-		v.warn(path, "keep one of them", "has more than one of prefix, path and regex: all must hold here, MOSN would look at the first only")
-	}
-	if m.Regex != "" {
-		v.regex(decode.Join(path, "regex"), m.Regex)
-	}
-	for i, h := range m.Headers {
-		at := decode.At(decode.Join(path, "headers"), i)
-		if h.Name == "" {
-			v.fail(decode.Join(at, "name"), "name the header field", "the name is missing")
-		}
-		if h.Regex {
-			v.regex(decode.Join(at, "value"), h.Value)
-		}
-	}
-}
-
-func (v *validator) regex(path, text string) {
-	if _, err := regexp.Compile(text); err != nil {
-		v.fail(path, "the syntax is RE2's: https://github.com/google/re2/wiki/Syntax", "%q is no regular expression: %v", text, err)
 	}
 }
 
@@ -140,9 +69,6 @@ func (v *validator) clusters(s *Snapshot) {
 		c := &s.Clusters[i]
 		path := v.known.Paths.of(v.known.Paths.Clusters, "clusters", "", i)
 		v.unique(names, "cluster", path, "name", c.Name)
-		if c.LBType != "" {
-			v.name(decode.Join(path, "lb_type"), "load balancer", c.LBType, v.known.Balancers, nil, false)
-		}
 		if v.known.Cluster != nil {
 			v.add(v.known.Cluster(c, path))
 		}

@@ -87,6 +87,39 @@ func NewTable(specs ...Spec) (*Table, error) {
 // Names returns the names of all filters, sorted.
 func (t *Table) Names() []string { return slices.Sorted(maps.Keys(t.specs)) }
 
+// Check checks the configuration of one filter, which stands at path: it makes
+// the filter and throws it away. The error is of type decode.Problems.
+func (t *Table) Check(ext config.Extension, path string) error {
+	spec, ok := t.specs[ext.Type]
+	if !ok {
+		return decode.Problems{t.unknown(ext.Type, path+".type")}
+	}
+	path += ".config"
+	_, err := spec.New(Env{Log: slog.New(slog.DiscardHandler), Path: path}, ext.Config)
+	return decode.AsProblems(err, path).Err()
+}
+
+// Route makes what a route says to the filters of a type (per_filter_config)
+// from its configuration, which stands at env.Path. The error is of type
+// decode.Problems.
+func (t *Table) Route(env Env, name string, config any) (any, error) {
+	spec, ok := t.specs[name]
+	switch {
+	case !ok:
+		return nil, decode.Problems{t.unknown(name, env.Path)}
+	case spec.Route == nil:
+		return nil, decode.Problems{{
+			Path: env.Path, Message: fmt.Sprintf("routes have nothing to say to a filter of type %q", name), Remedy: "configure it at the listener, under stream_filters",
+		}}
+	}
+	v, err := spec.Route(env, config)
+	return v, decode.AsProblems(err, env.Path).Err()
+}
+
+func (t *Table) unknown(name, path string) decode.Problem {
+	return decode.Problem{Path: path, Message: fmt.Sprintf("unknown stream filter %q", name), Remedy: "known: " + strings.Join(t.Names(), ", ")}
+}
+
 // Places holds a chain's filters by place, in the order of the configuration.
 type Places struct{ BeforeRoute, AfterRoute, PerHost []stream.Filter }
 
@@ -99,10 +132,7 @@ func (t *Table) Build(env Env, list []config.Extension) (Places, error) {
 		fenv.Path = fmt.Sprintf("%s[%d]", env.Path, i)
 		spec, ok := t.specs[ext.Type]
 		if !ok {
-			problems = append(problems, decode.Problem{
-				Path:    fenv.Path + ".type",
-				Message: fmt.Sprintf("unknown stream filter %q", ext.Type), Remedy: "known: " + strings.Join(t.Names(), ", "),
-			})
+			problems = append(problems, t.unknown(ext.Type, fenv.Path+".type"))
 			continue
 		}
 		fenv.Path += ".config"

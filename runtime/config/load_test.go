@@ -15,8 +15,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy"
+	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
-	"github.com/ottavo-runtime/ottavo/proxy/tcp/l4"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
+	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -45,18 +51,13 @@ type (
 
 // testOptions are what a build with a few names in its tables passes.
 func testOptions() Options {
+	protocols, _ := protocol.NewTable(http1.Protocol{}, http2.Protocol{})
+	balancers, _ := lb.NewTable(lb.Builtin()...)
+	filters, _ := filter.NewTable(new(actuator.Actuator).Spec())
+	known := proxy.Known(protocols, balancers, filters, nil)
+	known.NetworkFilters = append(known.NetworkFilters, GRPCFilterType)
 	return Options{
-		Known: proxyconfig.Known{
-			Protocols:       []string{"Http1", "Http2"},
-			ListenerFilters: []string{"original_dst"},
-			NetworkFilters:  []string{"grpc", "proxy", "tcp_proxy", "udp_proxy"},
-			StreamFilters:   []string{"actuator_filter"},
-			Balancers:       []string{"LB_ROUNDROBIN", "LB_RANDOM"},
-			L4: func(cfg proxyconfig.L4Proxy, path string) decode.Problems {
-				_, err := l4.NewRoutes(cfg, path)
-				return decode.AsProblems(err, path)
-			},
-		},
+		Known: known,
 		Kinds: []Kind{
 			{Section: "hellos", Types: []Type{{Name: "helloworld", Doc: "Greets.", Metadata: &struct{}{}}}},
 			{Section: "state", Types: []Type{
