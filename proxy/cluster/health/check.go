@@ -87,6 +87,9 @@ func Parse(cfg config.HealthCheck, path string) (check Check, warnings decode.Pr
 		initialDelay: p.duration("initial_delay", cfg.InitialDelay, 0, 0),
 		healthy:      max(1, cfg.HealthyThreshold),
 		unhealthy:    max(1, cfg.UnhealthyThreshold),
+		method:       http.MethodGet,
+		path:         "/",
+		codes:        []config.CodeRange{{Start: http.StatusOK, End: http.StatusOK}},
 		service:      cfg.ServiceName,
 	}
 	other := p.duration("initial_delay_seconds", cfg.InitialDelaySec, 0, 0)
@@ -96,12 +99,15 @@ func Parse(cfg config.HealthCheck, path string) (check Check, warnings decode.Pr
 	case c.initialDelay == 0:
 		c.initialDelay = other
 	case other != 0 && other != c.initialDelay:
-		p.warn("initial_delay_seconds", fmt.Sprintf("is another name of initial_delay, whose %v holds", c.initialDelay), "remove one of them")
+		p.warn(decode.Join(path, "initial_delay_seconds"), fmt.Sprintf("is another name of initial_delay, whose %v holds", c.initialDelay), "remove one of them")
 	}
 	if c.service != "" && c.kind != grpcCall {
-		p.warn("service_name", "has no effect on "+c.kind.String()+" checks", "protocol: GRPC")
+		p.warn(decode.Join(path, "service_name"), "has no effect on "+c.kind.String()+" checks", "protocol: GRPC")
 	}
-	p.request(&c, cfg.Check.HTTP)
+	if cfg.Check.HTTP != nil {
+		p.path = decode.Join(decode.Join(path, "check_config"), "http_check_config")
+		p.request(&c, cfg.Check.HTTP)
+	}
 	return c, p.warnings, p.problems.Err()
 }
 
@@ -116,11 +122,15 @@ type parser struct {
 }
 
 func (p *parser) fail(key, message, remedy string) {
-	p.problems = append(p.problems, decode.Problem{Path: decode.Join(p.path, key), Message: message, Remedy: remedy})
+	p.failAt(decode.Join(p.path, key), message, remedy)
 }
 
-func (p *parser) warn(key, message, remedy string) {
-	p.warnings = append(p.warnings, decode.Problem{Path: decode.Join(p.path, key), Message: message, Remedy: remedy})
+func (p *parser) failAt(path, message, remedy string) {
+	p.problems = append(p.problems, decode.Problem{Path: path, Message: message, Remedy: remedy})
+}
+
+func (p *parser) warn(path, message, remedy string) {
+	p.warnings = append(p.warnings, decode.Problem{Path: path, Message: message, Remedy: remedy})
 }
 
 func (p *parser) kind(name string) kind {
@@ -153,33 +163,27 @@ func (p *parser) duration(key string, d, otherwise, least time.Duration) time.Du
 
 // request fills in what the configuration says about the request.
 func (p *parser) request(c *Check, cfg *config.HTTPCheck) {
-	const at = "check_config.http_check_config"
-	c.method, c.path = http.MethodGet, "/"
-	c.codes = []config.CodeRange{{Start: http.StatusOK, End: http.StatusOK}}
-	if cfg == nil {
-		return
-	}
 	if c.kind != http1Request && c.kind != http2Request {
-		p.warn(at, "has no effect on "+c.kind.String()+" checks", "protocol: Http1 or Http2")
+		p.warn(p.path, "has no effect on "+c.kind.String()+" checks", "protocol: Http1 or Http2")
 		return
 	}
 	c.port = cfg.Port
-	c.timeout = p.duration(at+".timeout", cfg.Timeout, c.timeout, shortest)
+	c.timeout = p.duration("timeout", cfg.Timeout, c.timeout, shortest)
 	if cfg.Method != "" {
 		c.method = cfg.Method
 	}
 	if !isToken(c.method) || c.method == http.MethodConnect {
-		p.fail(at+".method", fmt.Sprintf("%q is no method to check with", cfg.Method), "GET or HEAD, for example")
+		p.fail("method", fmt.Sprintf("%q is no method to check with", cfg.Method), "GET or HEAD, for example")
 	}
 	if cfg.Path != "" {
 		c.path, c.query, c.hasQuery = strings.Cut(cfg.Path, "?")
 	}
 	if c.path == "" || c.path[0] != '/' || strings.ContainsFunc(cfg.Path, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' }) {
-		p.fail(at+".path", fmt.Sprintf("%q is no path", cfg.Path), `it begins with "/"; blanks and all that is not ASCII are percent-encoded, as in "/health?full=a%20b"`)
+		p.fail("path", fmt.Sprintf("%q is no path", cfg.Path), `it begins with "/"; blanks and all that is not ASCII are percent-encoded, as in "/health?full=a%20b"`)
 	}
 	c.domain = cfg.Domain
 	if strings.ContainsFunc(c.domain, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`/?#@\`, r) }) {
-		p.fail(at+".domain", fmt.Sprintf("%q is no host name", c.domain), "as in example.com or example.com:8080")
+		p.fail("domain", fmt.Sprintf("%q is no host name", c.domain), "as in example.com or example.com:8080")
 	}
 	switch cfg.Scheme {
 	case "http":
@@ -189,7 +193,7 @@ func (p *parser) request(c *Check, cfg *config.HTTPCheck) {
 	}
 	for i, r := range cfg.Codes {
 		if r.Start < 200 || r.End > 599 || r.End < r.Start {
-			p.fail(decode.At(at+".codes", i), fmt.Sprintf("%d to %d is no range of statuses", r.Start, r.End), "Start and End from 200 to 599, both included")
+			p.failAt(decode.At(decode.Join(p.path, "codes"), i), fmt.Sprintf("%d to %d is no range of statuses", r.Start, r.End), "Start and End from 200 to 599, both included")
 		}
 	}
 	if len(cfg.Codes) > 0 {
