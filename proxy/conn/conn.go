@@ -53,6 +53,14 @@ type Conn struct {
 	closed   atomic.Bool
 }
 
+// Target returns Destination as text; "" if there is none.
+func (c *Conn) Target() string {
+	if !c.Destination.IsValid() {
+		return ""
+	}
+	return c.Destination.String()
+}
+
 // New wraps nc. The Conn owns nc from then on.
 func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
 

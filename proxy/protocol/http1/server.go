@@ -33,6 +33,8 @@ type exchange struct {
 	c    *conn.Conn
 	h    stream.Handler
 	peer string
+	// target is where a captured connection wanted to go; else "".
+	target string
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
 	// scheme is how requests reach us: "http" or, over TLS, "https".
@@ -103,7 +105,7 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 // newExchange makes what a connection's requests need. It is no part of
 // ServeConn, where the stack that it takes would stay with every idle connection.
 func (s *server) newExchange(c *conn.Conn, h stream.Handler, cancel context.CancelFunc) *exchange {
-	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String()}
+	x := &exchange{s: s, c: c, h: h, peer: c.RemoteAddr().String(), target: c.Target()}
 	x.hurry = func() { _ = c.SetReadDeadline(x.req.Info.Start.Add(s.limits.HeadTimeout)) }
 	_, x.inside = c.Conn.(*conn.PipeConn)
 	x.scheme = "http"
@@ -131,6 +133,7 @@ func (x *exchange) serve(ctx context.Context) error {
 	req.Info.Start = time.Now()
 	req.Info.Listener = x.s.opts.Listener
 	req.Info.Downstream = x.peer
+	req.Target = x.target
 	req.Scheme = x.scheme
 	c.NotAfter = time.Time{}
 	if again, err := x.read(); err != nil {

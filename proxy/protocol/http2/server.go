@@ -38,7 +38,7 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 
 // greet makes a connection's session.
 func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *serving {
-	sc := &serving{srv: srv, h: h, base: ctx, peer: c.RemoteAddr().String()}
+	sc := &serving{srv: srv, h: h, base: ctx, peer: c.RemoteAddr().String(), target: c.Target()}
 	srv.workers.join()
 	// The end of ctx ends every wait on the connection.
 	sc.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
@@ -104,6 +104,7 @@ type serving struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	peer   string
+	target string // where a captured connection wanted to go; else ""
 	// inside: the caller is part of this process, and may be told more.
 	inside bool
 
@@ -164,6 +165,7 @@ func (sc *serving) describe(req *stream.Request) {
 	req.Info.Start = time.Now()
 	req.Info.Listener = sc.srv.opts.Listener
 	req.Info.Downstream = sc.peer
+	req.Target = sc.target
 }
 
 // greeted implements role.
