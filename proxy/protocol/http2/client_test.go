@@ -580,6 +580,18 @@ func TestClientKeepAlive(t *testing.T) {
 			t.Error(d)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // also on a connection that was idle
+		p, cl := host(t)
+		time.Sleep(time.Hour)
+		got := send(t.Context(), cl, get("/"))
+		p.expect("HEADERS 1 ...")
+		start := time.Now()
+		p.expect("PING alive")
+		fails(t, <-got, stream.Reset, stream.Upstream, true)
+		if d := time.Since(start); d > keepAlive+pingWait {
+			t.Error(d)
+		}
+	})
 }
 
 // The host's windows are obeyed, also when they shrink below zero.

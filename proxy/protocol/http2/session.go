@@ -231,6 +231,10 @@ func (s *session) nextLook(begin, now time.Time) (time.Duration, error) {
 		return 0, s.err
 	}
 	next := time.Hour
+	if s.client {
+		// A stream that is opened meanwhile does not wake who waits.
+		next = s.alive
+	}
 	if s.announced && !s.drained {
 		if now.Before(s.until) {
 			next = s.until.Sub(now)
