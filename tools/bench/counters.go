@@ -15,17 +15,19 @@ const countersVariable = "OTTAVO_BENCH_COUNTERS"
 // A usage is what the sidecar has used since it started.
 type usage struct {
 	cpu     time.Duration
+	writes  uint64 // system calls that write, to sockets and what else there is
 	allocs  uint64 // objects on the heap
 	bytes   uint64 // of these objects
 	counted bool   // allocs and bytes are known
 	timed   bool   // cpu is known
+	written bool   // writes is
 }
 
 // since returns what was used after before.
 func (u usage) since(before usage) usage {
 	return usage{
-		cpu: u.cpu - before.cpu, allocs: u.allocs - before.allocs, bytes: u.bytes - before.bytes,
-		counted: u.counted && before.counted, timed: u.timed && before.timed,
+		cpu: u.cpu - before.cpu, writes: u.writes - before.writes, allocs: u.allocs - before.allocs, bytes: u.bytes - before.bytes,
+		counted: u.counted && before.counted, timed: u.timed && before.timed, written: u.written && before.written,
 	}
 }
 
@@ -34,6 +36,9 @@ func (s *sidecar) used(ctx context.Context) usage {
 	var u usage
 	if cpu, err := cpuTime(s.cmd.Process.Pid); err == nil {
 		u.cpu, u.timed = cpu, true
+	}
+	if writes, err := writeCalls(s.cmd.Process.Pid); err == nil {
+		u.writes, u.written = writes, true
 	}
 	if allocs, bytes, err := s.ask(ctx, "count"); err == nil { // or it is a build without counters
 		u.allocs, u.bytes, u.counted = allocs, bytes, true

@@ -73,7 +73,7 @@ func TestCounters(t *testing.T) {
 	s.add(spent)
 	s.add(usage{allocs: 7, bytes: 70, counted: true})
 	columns := s.perCall()
-	if got, want := columns[1].n, float64(spent.allocs+7)/10; got != want || columns[1].format == "" {
+	if got, want := columns[2].n, float64(spent.allocs+7)/10; got != want || columns[2].format == "" {
 		t.Errorf("%g allocations per call, want %g", got, want)
 	}
 	if columns[0].format != "" {

@@ -208,6 +208,21 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
+// writeCalls returns how many system calls that write a process has made: write
+// and writev, also to what is no socket.
+func writeCalls(pid int) (uint64, error) {
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(io)) {
+		if n, ok := strings.CutPrefix(line, "syscw: "); ok {
+			return strconv.ParseUint(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, errors.New("/proc: unknown form of io")
+}
+
 // residentBytes returns how much memory of a process is in RAM.
 func residentBytes(pid int) (int64, error) { return statusBytes(pid, "VmRSS:") }
 

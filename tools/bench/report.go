@@ -55,11 +55,11 @@ func (s *series) add(u usage) { s.used = append(s.used, u) }
 // perCall returns what the sidecar used for a call: its mean over all rounds.
 func (s *series) perCall() []column {
 	var cpu time.Duration
-	var allocs, bytes uint64
-	timed, counted := true, true
+	var writes, allocs, bytes uint64
+	timed, written, counted := true, true, true
 	for _, u := range s.used {
-		cpu, allocs, bytes = cpu+u.cpu, allocs+u.allocs, bytes+u.bytes
-		timed, counted = timed && u.timed, counted && u.counted
+		cpu, writes, allocs, bytes = cpu+u.cpu, writes+u.writes, allocs+u.allocs, bytes+u.bytes
+		timed, written, counted = timed && u.timed, written && u.written, counted && u.counted
 	}
 	format := func(known bool, format string) string {
 		if !known || len(s.used) == 0 {
@@ -70,6 +70,7 @@ func (s *series) perCall() []column {
 	calls := float64(s.calls)
 	return []column{
 		{"cpu_us_per_call", format(timed, "%.1f"), ratio(microseconds(cpu), calls)},
+		{"writes_per_call", format(written, "%.2f"), ratio(float64(writes), calls)},
 		{"allocs_per_call", format(counted, "%.1f"), ratio(float64(allocs), calls)},
 		{"alloc_bytes_per_call", format(counted, "%.0f"), ratio(float64(bytes), calls)},
 	}
