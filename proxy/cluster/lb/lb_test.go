@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb/lbtest"
+	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 	"go.uber.org/goleak"
@@ -16,9 +18,62 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestRoundRobin(t *testing.T) { lbtest.Run(t, lbtest.Exact, lb.RoundRobin) }
+// policy makes a built-in policy.
+func policy(t testing.TB, name string, o lb.Options) lb.Policy {
+	t.Helper()
+	table, err := lb.NewTable(lb.Builtin()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, warnings, err := table.Policy(name, o)
+	if err != nil || warnings != nil {
+		t.Fatal(warnings, err)
+	}
+	return p
+}
 
-func TestRandom(t *testing.T) { lbtest.Run(t, lbtest.Uniform, lb.Random) }
+// slow is a slow start that is over before any test.
+var slow = &config.SlowStart{Duration: time.Second}
+
+func TestConformance(t *testing.T) {
+	promises := map[string]lbtest.Promise{
+		"LB_ROUNDROBIN":          {Spread: lbtest.Exact},
+		"LB_RANDOM":              {Spread: lbtest.Uniform},
+		"LB_WEIGHTED_ROUNDROBIN": {Spread: lbtest.Exact, Weights: 0.01},
+		"LB_LEAST_REQUEST":       {Spread: lbtest.Uniform, Weights: 0.01},
+		"LB_LEAST_CONNECTION":    {Spread: lbtest.Uniform, Weights: 0.01},
+		"LB_MAGLEV":              {Spread: lbtest.Uniform, Weights: 0.1},
+		"LB_REQUEST_ROUNDROBIN":  {},
+		"LB_PEAK_EWMA":           {Spread: lbtest.Rough, Weights: 0.02},
+	}
+	for _, row := range lb.Builtin() {
+		promise, ok := promises[row.Name]
+		if !ok {
+			t.Errorf("%s is not tested", row.Name)
+		}
+		t.Run(row.Name, func(t *testing.T) {
+			lbtest.Run(t, promise, func() lb.Policy { return policy(t, row.Name, lb.Options{}) })
+		})
+	}
+	// Variants that work another way.
+	for _, v := range []struct {
+		name, row string
+		options   lb.Options
+		promise   lbtest.Promise
+	}{
+		{"maglev with hashes", "LB_MAGLEV", lb.Options{}, lbtest.Promise{Spread: lbtest.Even, Weights: 0.1, Hashed: true}},
+		{"weighted with slow start", "LB_WEIGHTED_ROUNDROBIN", lb.Options{SlowStart: slow}, lbtest.Promise{Spread: lbtest.Exact, Weights: 0.01}},
+		{"least request with slow start", "LB_LEAST_REQUEST", lb.Options{SlowStart: slow}, lbtest.Promise{Spread: lbtest.Even, Weights: 0.01}},
+		{"peak EWMA with slow start", "LB_PEAK_EWMA", lb.Options{SlowStart: slow}, lbtest.Promise{Spread: lbtest.Even, Weights: 0.02}},
+		{"least of all", "LB_LEAST_REQUEST", lb.Options{Config: map[string]any{"choice_count": 1000}}, lbtest.Promise{Spread: lbtest.Uniform, Weights: 0.01}},
+		{"least of one", "LB_LEAST_REQUEST", lb.Options{Config: map[string]any{"choice_count": 1}}, lbtest.Promise{Spread: lbtest.Uniform, Weights: 0.01}},
+		{"least without bias", "LB_LEAST_CONNECTION", lb.Options{Config: map[string]any{"active_request_bias": 0}}, lbtest.Promise{Spread: lbtest.Uniform, Weights: 0.01}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			lbtest.Run(t, v.promise, func() lb.Policy { return policy(t, v.row, v.options) })
+		})
+	}
+}
 
 func TestRoundRobinTakesTurns(t *testing.T) {
 	hosts := lbtest.Hosts("h", 3)
@@ -58,9 +113,10 @@ func TestErrorsTellWhy(t *testing.T) {
 		{two[:1], "no host: the only host, h-0:80, is not healthy (marked)"},
 		{two, "no host: none of the 2 hosts is healthy"},
 	} {
-		for _, policy := range []lb.Policy{lb.RoundRobin(), lb.Random()} {
-			if _, err := policy.Picker(c.hosts, nil).Pick(&stream.Request{}); err == nil || err.Error() != c.want {
-				t.Errorf("error %v, want %s", err, c.want)
+		for _, row := range lb.Builtin() {
+			p := policy(t, row.Name, lb.Options{}).Picker(c.hosts, nil)
+			if _, err := p.Pick(&stream.Request{}); err == nil || err.Error() != c.want {
+				t.Errorf("%s: error %v, want %s", row.Name, err, c.want)
 			}
 		}
 	}
@@ -71,16 +127,17 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(table.Names(), " "); got != "LB_ROUNDROBIN LB_RANDOM" {
-		t.Errorf("names %s", got)
+	names := table.Names()
+	if names[0] != "LB_ROUNDROBIN" {
+		t.Errorf("the default is %s", names[0])
 	}
-	for _, name := range []string{"", "LB_ROUNDROBIN", "LB_RANDOM"} {
+	for _, name := range append(names, "") {
 		if p, warnings, err := table.Policy(name, lb.Options{}); p == nil || warnings != nil || err != nil {
 			t.Errorf("policy %q: %v, %v, %v", name, p, warnings, err)
 		}
 	}
 	_, _, err = table.Policy("LB_ROUNDROBBIN", lb.Options{Path: "clusters[3]"})
-	want := `clusters[3].lb_type: unknown load balancer "LB_ROUNDROBBIN" (did you mean "LB_ROUNDROBIN"? known: LB_ROUNDROBIN, LB_RANDOM)`
+	want := `clusters[3].lb_type: unknown load balancer "LB_ROUNDROBBIN" (did you mean "LB_ROUNDROBIN"? known: ` + strings.Join(names, ", ") + ")"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant %s", err, want)
 	}
@@ -122,35 +179,5 @@ func TestTableRefuses(t *testing.T) {
 	}
 	if _, _, err := empty.Policy("", lb.Options{}); err == nil {
 		t.Error("an empty table has a default policy")
-	}
-}
-
-func BenchmarkPick(b *testing.B) {
-	for _, p := range []struct {
-		name   string
-		policy lb.Policy
-	}{{"roundrobin", lb.RoundRobin()}, {"random", lb.Random()}} {
-		for _, c := range []struct {
-			name string
-			down int
-		}{{"1000", 0}, {"1000half-down", 500}} {
-			hosts := lbtest.Hosts("h", 1000)
-			for _, h := range hosts[:c.down] {
-				h.SetTrouble(upstream.Marked, true)
-			}
-			picker := p.policy.Picker(hosts, nil)
-			b.Run(p.name+"/"+c.name, func(b *testing.B) {
-				b.ReportAllocs()
-				b.RunParallel(func(pb *testing.PB) {
-					req := &stream.Request{}
-					for pb.Next() {
-						if _, err := picker.Pick(req); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			})
-		}
 	}
 }

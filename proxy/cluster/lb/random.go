@@ -14,15 +14,16 @@ func Random() Policy {
 
 type random struct{ hosts []*upstream.Host }
 
-// draws is how often Pick draws among all hosts before it looks at each of
-// them: where half are healthy, one Pick in 256 has to.
-const draws = 8
+// draws is how often to draw among n hosts for one that can be used, before
+// looking at each of them: among a thousand of which one in ten can, one Pick
+// in 800 has to.
+func draws(n int) int { return min(8+n/16, 64) }
 
 func (p random) Pick(req *stream.Request) (*upstream.Host, error) {
 	avoid := req.Tried
-	if len(p.hosts) > 0 {
-		for range draws {
-			if h := p.hosts[rand.IntN(len(p.hosts))]; usable(h, avoid) {
+	if n := len(p.hosts); n > 0 {
+		for range draws(n) {
+			if h := p.hosts[rand.IntN(n)]; usable(h, avoid) {
 				return h, nil
 			}
 		}

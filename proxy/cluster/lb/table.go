@@ -38,6 +38,12 @@ func Builtin() []Row {
 	return []Row{
 		{Name: "LB_ROUNDROBIN", New: without(RoundRobin)},
 		{Name: "LB_RANDOM", New: without(Random)},
+		{Name: "LB_WEIGHTED_ROUNDROBIN", New: weighted},
+		{Name: "LB_LEAST_REQUEST", New: leastRequest},
+		{Name: "LB_LEAST_CONNECTION", New: leastConnection},
+		{Name: "LB_MAGLEV", New: without(maglev)},
+		{Name: "LB_REQUEST_ROUNDROBIN", New: without(requestRoundRobin)},
+		{Name: "LB_PEAK_EWMA", New: peakEWMA},
 	}
 }
 

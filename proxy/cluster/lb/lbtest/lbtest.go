@@ -1,11 +1,11 @@
-// Package lbtest holds the test that every balancer must pass.
+// Package lbtest holds the test that every balancer must pass. It tests what a
+// Picker does with hosts, health and changes; how a connection comes about is
+// not its subject.
 package lbtest
 
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,25 +20,52 @@ import (
 type Spread int
 
 const (
-	// Uniform is by chance, with equal probability.
-	Uniform Spread = iota
-	// Exact is the same number for each host.
-	Exact
 	// Any is no promise.
-	Any
+	Any Spread = iota
+	// Uniform is by chance, with equal probability.
+	Uniform
+	// Exact is the same number for each host, also when the list of hosts is
+	// replaced by another with the same ones.
+	Exact
+	// Even is that each gets about the same, within a tenth.
+	Even
+	// Rough is that each gets from half to one and a half of its part.
+	Rough
 )
 
+// Promise is what a policy promises beyond what all do.
+type Promise struct {
+	Spread Spread
+	// Weights is by how much, as a part of it, the share of a host may differ
+	// from its weight's; 0 is that the policy does not go by weight.
+	Weights float64
+	// Hashed has the requests come with hashes, all different.
+	Hashed bool
+}
+
 // Run tests a policy; policy is called for each test.
-func Run(t *testing.T, spread Spread, policy func() lb.Policy) {
-	t.Run("empty", func(t *testing.T) { testEmpty(t, policy()) })
-	t.Run("single", func(t *testing.T) { testSingle(t, policy()) })
-	t.Run("health", func(t *testing.T) { testHealth(t, policy()) })
-	t.Run("avoids the last host", func(t *testing.T) { testAvoid(t, policy()) })
-	t.Run("concurrent", func(t *testing.T) { testConcurrent(t, spread, policy()) })
-	t.Run("replaced while picking", func(t *testing.T) { testReplace(t, policy()) })
-	t.Run("allocations", func(t *testing.T) { testAllocations(t, policy()) })
-	if spread != Any {
-		t.Run("spread", func(t *testing.T) { testSpread(t, spread, policy()) })
+func Run(t *testing.T, promise Promise, policy func() lb.Policy) {
+	c := &conformance{promise: promise, policy: policy}
+	t.Run("empty", c.empty)
+	t.Run("single", c.single)
+	t.Run("health", c.health)
+	t.Run("panic", c.panic)
+	t.Run("avoids the last host", c.avoid)
+	t.Run("avoids all tried", c.avoidAll)
+	t.Run("allocations", c.allocations)
+	t.Run("concurrent", c.concurrent)
+	t.Run("health flips", c.flips)
+	t.Run("replaced while picking", c.replace)
+	t.Run("after another policy", c.foreign)
+	if promise.Spread != Any {
+		t.Run("spread", c.spread)
+		t.Run("a host joins", c.joins)
+	}
+	if promise.Spread == Exact {
+		t.Run("goes on", c.goesOn)
+	}
+	if promise.Weights > 0 {
+		t.Run("weights", c.weights)
 	}
 }
 
@@ -51,10 +78,48 @@ func Hosts(prefix string, n int) []*upstream.Host {
 	return hosts
 }
 
-// pick picks for a first attempt and reports success.
-func pick(t *testing.T, p lb.Picker) *upstream.Host {
+// Weighted returns hosts with these weights, and addresses of the form
+// "prefix-0:80".
+func Weighted(prefix string, weights ...int) []*upstream.Host {
+	hosts := make([]*upstream.Host, len(weights))
+	for i, w := range weights {
+		hosts[i] = upstream.NewHost(config.Host{Address: fmt.Sprintf("%s-%d:80", prefix, i), Weight: w}, nil)
+	}
+	return hosts
+}
+
+type conformance struct {
+	promise Promise
+	policy  func() lb.Policy
+}
+
+// request makes the i-th request of a test.
+func (c *conformance) request(i int) *stream.Request {
+	req := &stream.Request{}
+	if c.promise.Hashed {
+		h := uint64(i+1) * 0x9e3779b97f4a7c15
+		req.Hash, req.Hashed = h^h>>29, true
+	}
+	return req
+}
+
+// pick picks for the first attempt of the i-th request, which succeeds.
+func (c *conformance) pick(t *testing.T, p lb.Picker, i int) *upstream.Host {
 	t.Helper()
-	h, err := p.Pick(&stream.Request{})
+	h, err := p.Pick(c.request(i))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(p, h, nil)
+	return h
+}
+
+// again picks for a further attempt.
+func (c *conformance) again(t *testing.T, p lb.Picker, i int, tried ...string) *upstream.Host {
+	t.Helper()
+	req := c.request(i)
+	req.Tried = tried
+	h, err := p.Pick(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +137,18 @@ func report(p lb.Picker, h *upstream.Host, err error) {
 	}
 }
 
-func wantNoHost(t *testing.T, p lb.Picker, avoid string) {
+// set gives all of hosts the same trouble, or takes it away.
+func set(on bool, hosts ...*upstream.Host) {
+	for _, h := range hosts {
+		h.SetTrouble(upstream.Marked, on)
+	}
+}
+
+func (c *conformance) wantNoHost(t *testing.T, p lb.Picker, tried ...string) {
 	t.Helper()
-	h, err := p.Pick(&stream.Request{Tried: []string{avoid}})
+	req := c.request(0)
+	req.Tried = tried
+	h, err := p.Pick(req)
 	e, ok := errors.AsType[*stream.Error](err)
 	if !ok || e.Kind != stream.NoHost || h != nil {
 		t.Fatalf("picked %v, %v, want an error of kind %v", h, err, stream.NoHost)
@@ -84,223 +158,157 @@ func wantNoHost(t *testing.T, p lb.Picker, avoid string) {
 	}
 }
 
-func testEmpty(t *testing.T, policy lb.Policy) {
-	wantNoHost(t, policy.Picker(nil, nil), "")
-	wantNoHost(t, policy.Picker([]*upstream.Host{}, nil), "gone:80")
+func (c *conformance) empty(t *testing.T) {
+	c.wantNoHost(t, c.policy().Picker(nil, nil))
+	policy := c.policy()
+	p := policy.Picker([]*upstream.Host{}, nil)
+	c.wantNoHost(t, p, "gone:80")
+	hosts := Hosts("h", 3)
+	p = policy.Picker(hosts, p)
+	c.pick(t, p, 0)
+	c.wantNoHost(t, policy.Picker(nil, p), "gone:80")
 }
 
-func testSingle(t *testing.T, policy lb.Policy) {
+func (c *conformance) single(t *testing.T) {
 	hosts := Hosts("one", 1)
-	p := policy.Picker(hosts, nil)
-	for range 100 {
-		if h := pick(t, p); h != hosts[0] {
+	p := c.policy().Picker(hosts, nil)
+	for i := range 100 {
+		if h := c.pick(t, p, i); h != hosts[0] {
 			t.Fatalf("picked %v of one host", h)
 		}
 	}
 	// There is nowhere else to go for a second attempt.
-	if h, err := p.Pick(&stream.Request{Tried: []string{hosts[0].Address}}); h != hosts[0] {
-		t.Fatalf("second attempt: %v, %v", h, err)
+	if h := c.again(t, p, 0, hosts[0].Address); h != hosts[0] {
+		t.Fatalf("second attempt: %v", h)
 	}
-	report(p, hosts[0], nil)
-	hosts[0].SetTrouble(upstream.Marked, true)
-	wantNoHost(t, p, "")
-	wantNoHost(t, p, hosts[0].Address)
+	set(true, hosts...)
+	c.wantNoHost(t, p)
+	c.wantNoHost(t, p, hosts[0].Address)
+	set(false, hosts...)
+	c.pick(t, p, 0)
 }
 
-func testHealth(t *testing.T, policy lb.Policy) {
-	hosts := Hosts("h", 10)
-	p := policy.Picker(hosts, nil)
-	for _, down := range []int{1, 5, 9} {
-		for _, h := range hosts[:down] {
-			h.SetTrouble(upstream.Marked, true)
-		}
-		for range 1000 {
-			if h := pick(t, p); !h.Healthy() {
-				t.Fatalf("with %d of 10 down, picked %v, which is one of them", down, h)
+func (c *conformance) health(t *testing.T) {
+	for _, n := range []int{10, 100} {
+		hosts := Hosts("h", n)
+		p := c.policy().Picker(hosts, nil)
+		for _, down := range []int{1, n / 2, n - 1} {
+			set(true, hosts[:down]...)
+			for i := range 1000 {
+				if h := c.pick(t, p, i); !h.Healthy() {
+					t.Fatalf("with %d of %d down, picked %v, which is one of them", down, n, h)
+				}
 			}
 		}
-	}
-	hosts[9].SetTrouble(upstream.Marked, true)
-	wantNoHost(t, p, "")
-	wantNoHost(t, p, hosts[3].Address)
-	hosts[4].SetTrouble(upstream.Marked, false)
-	if h := pick(t, p); h != hosts[4] {
-		t.Errorf("picked %v, want the one that came back", h)
-	}
-}
-
-func testAvoid(t *testing.T, policy lb.Policy) {
-	hosts := Hosts("h", 5)
-	p := policy.Picker(hosts, nil)
-	second := func() *upstream.Host {
-		t.Helper()
-		h, err := p.Pick(&stream.Request{Tried: []string{hosts[0].Address}})
-		if err != nil {
-			t.Fatal(err)
+		set(true, hosts...)
+		c.wantNoHost(t, p)
+		c.wantNoHost(t, p, hosts[3].Address)
+		set(false, hosts[4])
+		if h := c.pick(t, p, 0); h != hosts[4] {
+			t.Errorf("picked %v, want the one that came back", h)
 		}
-		report(p, h, nil)
-		return h
-	}
-	for range 1000 {
-		if second() == hosts[0] {
-			t.Fatal("the second attempt went where the first did, though there are others")
+		set(false, hosts...)
+		if c.promise.Spread == Any {
+			continue
 		}
-	}
-	for _, h := range hosts[1:4] {
-		h.SetTrouble(upstream.Marked, true)
-	}
-	for range 100 {
-		if second() != hosts[4] {
-			t.Fatal("the second attempt did not go to the only other healthy host")
-		}
-	}
-	hosts[4].SetTrouble(upstream.Marked, true)
-	if second() != hosts[0] {
-		t.Fatal("the second attempt did not go to the only healthy host")
-	}
-}
-
-func testSpread(t *testing.T, spread Spread, policy lb.Policy) {
-	for _, down := range [][]int{nil, {3}, {0, 1, 2}, {1, 3, 5, 7, 9}, {0, 1, 2, 3, 4, 5, 6, 7}} {
-		hosts := Hosts("h", 10)
-		for _, i := range down {
-			hosts[i].SetTrouble(upstream.Marked, true)
-		}
-		up := len(hosts) - len(down)
-		picks := 10_000 * up
-		p := policy.Picker(hosts, nil)
 		got := make(map[*upstream.Host]int)
-		for range picks {
-			got[pick(t, p)]++
+		for i := range 100 * n {
+			got[c.pick(t, p, i)]++
 		}
-		checkSpread(t, fmt.Sprintf("down %v", down), spread, got, up, picks)
+		if len(got) != n {
+			t.Errorf("after all %d hosts came back, only %d were picked", n, len(got))
+		}
 	}
 }
 
-func checkSpread(t *testing.T, when string, spread Spread, got map[*upstream.Host]int, up, picks int) {
-	t.Helper()
-	if len(got) != up {
-		t.Errorf("%s: %d hosts were picked, want %d", when, len(got), up)
+// panic checks that hosts in trouble are used if that is to be passed over.
+func (c *conformance) panic(t *testing.T) {
+	hosts := Hosts("h", 4)
+	p := c.policy().Picker(hosts, nil)
+	set(true, hosts...)
+	c.wantNoHost(t, p)
+	for _, h := range hosts {
+		h.SetPanic(true)
 	}
-	want := float64(picks) / float64(up)
-	chi := 0.0
-	for h, n := range got {
-		if spread == Exact && float64(n) != want {
-			t.Errorf("%s: %v was picked %d times, want %v", when, h, n, want)
+	got := make(map[*upstream.Host]bool)
+	for i := range 1000 {
+		got[c.pick(t, p, i)] = true
+	}
+	if c.promise.Spread != Any && len(got) != 4 {
+		t.Errorf("in panic, %d of 4 hosts were picked", len(got))
+	}
+	for _, h := range hosts {
+		h.SetPanic(false)
+	}
+	c.wantNoHost(t, p)
+}
+
+func (c *conformance) avoid(t *testing.T) {
+	for _, n := range []int{5, 100} {
+		hosts := Hosts("h", n)
+		p := c.policy().Picker(hosts, nil)
+		for i := range 1000 {
+			if c.again(t, p, i, hosts[0].Address) == hosts[0] {
+				t.Fatal("the second attempt went where the first did, though there are others")
+			}
 		}
-		chi += (float64(n) - want) * (float64(n) - want) / want
-	}
-	// With nine degrees of freedom or fewer, chance alone passes 60 once in
-	// a thousand million times.
-	if spread == Uniform && chi > 60 {
-		t.Errorf("%s: not uniform (chi square %.0f): %v", when, chi, got)
+		set(true, hosts[1:n-1]...)
+		for i := range 100 {
+			if c.again(t, p, i, hosts[0].Address) != hosts[n-1] {
+				t.Fatal("the second attempt did not go to the only other healthy host")
+			}
+		}
+		set(true, hosts[n-1])
+		if c.again(t, p, 0, hosts[0].Address) != hosts[0] {
+			t.Fatal("the second attempt did not go to the only healthy host")
+		}
+		// One that came back this moment is better than one that was tried.
+		set(false, hosts[2])
+		if h := c.again(t, p, 0, hosts[0].Address); h != hosts[2] {
+			t.Fatalf("the second attempt went to %v, not to the host that came back", h)
+		}
 	}
 }
 
-func testConcurrent(t *testing.T, spread Spread, policy lb.Policy) {
-	const workers, picks = 8, 5000
-	hosts := Hosts("h", 8)
-	hosts[2].SetTrouble(upstream.Marked, true)
-	hosts[3].SetTrouble(upstream.Marked, true)
-	hosts[5].SetTrouble(upstream.Marked, true)
-	p := policy.Picker(hosts, nil)
-	counts := make([]map[*upstream.Host]int, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			counts[w] = make(map[*upstream.Host]int)
-			for range picks {
-				h, err := p.Pick(&stream.Request{})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				h.Begin()
-				counts[w][h]++
-				h.End()
+// avoidAll makes as many attempts as there are hosts: each goes to another.
+func (c *conformance) avoidAll(t *testing.T) {
+	hosts := Hosts("h", 20)
+	set(true, hosts[7], hosts[8])
+	p := c.policy().Picker(hosts, nil)
+	for i := range 50 {
+		var tried []string
+		got := make(map[*upstream.Host]bool)
+		for range 18 {
+			h := c.again(t, p, i, tried...)
+			if got[h] || !h.Healthy() {
+				t.Fatalf("attempt %d went to %v, after %v", len(tried)+1, h, tried)
+			}
+			got[h] = true
+			tried = append(tried, h.Address)
+		}
+		if h := c.again(t, p, i, tried...); h.Address != tried[0] {
+			t.Fatalf("when all were tried, %v was picked, want the one tried longest ago, %s", h, tried[0])
+		}
+	}
+}
+
+func (c *conformance) allocations(t *testing.T) {
+	for _, down := range []int{0, 30, 90} {
+		hosts := Hosts("h", 100)
+		set(true, hosts[:down]...)
+		p := c.policy().Picker(hosts, nil)
+		first, second := c.request(1), c.request(2)
+		second.Tried = []string{hosts[95].Address}
+		n := testing.AllocsPerRun(1000, func() {
+			first.Hash += 0x9e3779b97f4a7c15
+			second.Hash += 0x9e3779b97f4a7c15
+			for _, req := range [...]*stream.Request{first, second} {
+				h, _ := p.Pick(req)
 				report(p, h, nil)
 			}
 		})
-	}
-	wg.Wait()
-	all := make(map[*upstream.Host]int)
-	for _, c := range counts {
-		for h, n := range c {
-			all[h] += n
+		if n != 0 {
+			t.Errorf("%v allocations per Pick with %d of 100 hosts down, want none", n, down)
 		}
-	}
-	if spread != Any {
-		checkSpread(t, "concurrently", spread, all, 5, workers*picks)
-	}
-}
-
-// testReplace picks while hosts go up and down and the set of hosts changes.
-func testReplace(t *testing.T, policy lb.Policy) {
-	type set struct {
-		hosts  []*upstream.Host
-		picker lb.Picker
-	}
-	var current atomic.Pointer[set]
-	replace := func(i int) {
-		s := &set{hosts: Hosts(fmt.Sprintf("set%d", i), 1+i%7)}
-		s.picker = policy.Picker(s.hosts, nil)
-		current.Store(s)
-	}
-	replace(0)
-	var picked atomic.Int64
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				s := current.Load()
-				h, err := s.picker.Pick(&stream.Request{})
-				if err != nil {
-					if e, ok := errors.AsType[*stream.Error](err); !ok || e.Kind != stream.NoHost {
-						t.Error(err)
-					}
-					continue
-				}
-				found := false
-				for _, o := range s.hosts {
-					found = found || o == h
-				}
-				if !found {
-					t.Errorf("picked %v, which is not among the picker's hosts", h)
-				}
-				report(s.picker, h, stream.Errorf(stream.Reset, stream.Upstream, "test"))
-				picked.Add(1)
-			}
-		})
-	}
-	for i := 0; i < 300 || picked.Load() < 300; i++ {
-		replace(i)
-		for _, h := range current.Load().hosts {
-			h.SetTrouble(upstream.Marked, !(i%3 != 0))
-		}
-	}
-	close(stop)
-	wg.Wait()
-}
-
-func testAllocations(t *testing.T, policy lb.Policy) {
-	hosts := Hosts("h", 100)
-	for _, h := range hosts[:30] {
-		h.SetTrouble(upstream.Marked, true)
-	}
-	p := policy.Picker(hosts, nil)
-	first, second := &stream.Request{}, &stream.Request{Tried: []string{hosts[50].Address}}
-	if n := testing.AllocsPerRun(1000, func() {
-		for _, req := range []*stream.Request{first, second} {
-			h, _ := p.Pick(req)
-			report(p, h, nil)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations per Pick, want none", n)
 	}
 }
