@@ -97,7 +97,7 @@ func (b *body) replayable() bool {
 	if b.err != nil && !errors.Is(b.err, io.EOF) {
 		return false
 	}
-	return !b.used && len(b.kept) <= KeepLimit
+	return !b.used
 }
 
 // end returns when nobody reads the caller's body any more on our behalf.

@@ -205,6 +205,9 @@ func TestBodyReadingEnds(t *testing.T) {
 		{"answer", func(s *sender) []stream.HandlerFunc {
 			return []stream.HandlerFunc{s.answers(synctest.Wait, status(200))}
 		}},
+		{"answer while nothing is kept", func(s *sender) []stream.HandlerFunc {
+			return []stream.HandlerFunc{s.answers(synctest.Wait, status(200))}
+		}},
 		{"error of a second, which reads nothing", func(s *sender) []stream.HandlerFunc {
 			return []stream.HandlerFunc{s.answers(synctest.Wait, cutRisky), fails(stream.Error{Kind: stream.Denied})}
 		}},
@@ -217,6 +220,9 @@ func TestBodyReadingEnds(t *testing.T) {
 				req := request("POST", always)
 				in := newSent(t, req)
 				in.write("some")
+				if strings.Contains(tt.name, "kept") {
+					req.Policy, req.TryTimeout = nil, time.Hour
+				}
 				resp, err := retry.New(script(t, tt.steps(new(sender))...), nil).Handle(t.Context(), req)
 				if err == nil {
 					if closed, _, _ := in.state(); closed {
@@ -425,10 +431,17 @@ func TestBodyTellsWhatIsThere(t *testing.T) {
 			check(req.Body, false, false)
 			in.end(io.EOF)
 			synctest.Wait()
+			check(req.Body, true, true) // the read that the first has begun met the end
+			if _, err := req.Body.Read(buf); err != io.EOF || req.Trailer.Len() != 1 {
+				t.Errorf("%v, %d trailers", err, req.Trailer.Len())
+			}
 			check(req.Body, true, true)
 			return refused(ctx, req)
 		}, func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
 			check(req.Body, true, true)
+			if req.Trailer.Len() != 0 {
+				t.Errorf("%d trailers before the end", req.Trailer.Len())
+			}
 			if n, err := req.Body.Read(make([]byte, 10)); n != 4 || err != io.EOF {
 				t.Errorf("%d, %v: the end comes with the last bytes", n, err)
 			}

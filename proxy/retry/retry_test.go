@@ -371,7 +371,7 @@ func TestG14CanceledWhileWaiting(t *testing.T) {
 			cancel()
 			return cutSafe(ctx, req)
 		})
-		if _, err = retry.New(to, nil).Handle(ctx, request("GET", stream.Retry{Max: 1, On: stream.RetryReset})); err == nil || to.attempts() != 1 {
+		if _, err = retry.New(to, nil).Handle(ctx, request("GET", stream.Retry{Max: 1, On: stream.RetryReset})); stream.AsError(err).Kind != stream.Reset || to.attempts() != 1 {
 			t.Errorf("%v after %d attempts", err, to.attempts())
 		}
 	})
@@ -574,7 +574,9 @@ func TestH20AttemptsAreIndependent(t *testing.T) {
 		if req.Native != "frame" || req.Info.ID != "id" {
 			t.Errorf("%v, %v", req.Native, req.Info)
 		}
-		return status(200)(ctx, req)
+		resp, err := status(200)(ctx, req)
+		resp.Body = &lastly{ReadCloser: resp.Body, f: func() { req.Info.Connected += time.Hour }}
+		return resp, err
 	}))
 	resp, err := retry.New(to, nil).Handle(t.Context(), req)
 	if err != nil {
@@ -589,7 +591,7 @@ func TestH20AttemptsAreIndependent(t *testing.T) {
 		t.Errorf("the caller's request is changed: %s %v", req.Authority, req.Header)
 	}
 	n, _ := req.Vars.Get("n")
-	if i := req.Info; i.Attempts != 3 || i.Host != "host3" || i.Connected != 3*time.Second || n != "3" || len(req.Tried) != 3 {
+	if i := req.Info; i.Attempts != 3 || i.Host != "host3" || i.Connected != time.Hour+3*time.Second || n != "3" || len(req.Tried) != 3 {
 		t.Errorf("noted: %+v, %q, %q", i, n, req.Tried)
 	}
 }
