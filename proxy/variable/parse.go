@@ -114,8 +114,15 @@ func hexValue(c byte) byte {
 // line feed), so that it cannot end a header field or a line. It allocates only
 // if there is one.
 func Printable(s string) string {
-	return escape(s, func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f })
+	for i := range len(s) {
+		if control(s[i]) {
+			return escape(s, control)
+		}
+	}
+	return s
 }
+
+func control(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // escape replaces the bytes that need it by percent escapes.
 func escape(s string, needs func(byte) bool) string {
