@@ -12,7 +12,10 @@ type Router struct {
 }
 
 // HeaderChanges are made at the route first, then at the virtual host, then at
-// the router. Values may hold variables, "%name%".
+// the router; at each, fields are added first. Values may hold variables,
+// "%name%"; a field whose variables have no value is left out. Fields that frame
+// the message or belong to the connection cannot be changed; "Host" is the
+// host that is asked for.
 type HeaderChanges struct {
 	RequestHeadersToAdd     []HeaderToAdd `json:"request_headers_to_add" doc:"Header fields added to requests."`
 	RequestHeadersToRemove  []string      `json:"request_headers_to_remove" doc:"Header fields removed from requests."`
@@ -23,7 +26,7 @@ type HeaderChanges struct {
 // HeaderToAdd is a header field to add.
 type HeaderToAdd struct {
 	Header HeaderValue `json:"header" doc:"The field."`
-	Append *bool       `json:"append" doc:"Keep a field of that name, and append to its value; else it is replaced. Default true."`
+	Append *bool       `json:"append" doc:"Keep a field of that name, and append to its value with a comma; else it is replaced. Default true."`
 }
 
 // HeaderValue is a header field.
@@ -62,10 +65,10 @@ type Route struct {
 type Match struct {
 	Prefix          string          `json:"prefix" doc:"The path starts with this."`
 	Path            string          `json:"path" doc:"The path is this, ignoring case."`
-	Regex           string          `json:"regex" doc:"The whole path matches this regular expression (RE2)."`
+	Regex           string          `json:"regex" doc:"This regular expression (RE2) matches somewhere in the path; ^ and $ stand for its ends."`
 	Headers         []HeaderMatch   `json:"headers" doc:"Header fields that must match, all of them."`
-	QueryParameters []HeaderMatch   `json:"query_parameters" doc:"Query parameters that must match, all of them. Of a parameter that is repeated the first counts."`
-	Variables       []VariableMatch `json:"variables" doc:"Variables that must match."`
+	QueryParameters []HeaderMatch   `json:"query_parameters" doc:"Query parameters that must match, all of them, decoded. Of a parameter that is repeated the first counts."`
+	Variables       []VariableMatch `json:"variables" doc:"Variables that must match; one without a value does not."`
 	DSLExpressions  []DSLExpression `json:"dsl_expressions" doc:"CEL expressions that must all be true."`
 }
 
@@ -73,14 +76,14 @@ type Match struct {
 type HeaderMatch struct {
 	Name  string `json:"name" doc:"Its name."`
 	Value string `json:"value" doc:"Value, or regular expression if regex is true; .* is any value of one that is there."`
-	Regex bool   `json:"regex" doc:"value is a regular expression (RE2) for the whole value."`
+	Regex bool   `json:"regex" doc:"value is a regular expression (RE2), to match somewhere in the value; ^ and $ stand for its ends."`
 }
 
 // VariableMatch is a condition on a variable.
 type VariableMatch struct {
 	Name  string `json:"name" doc:"The variable."`
 	Value string `json:"value" doc:"Its value."`
-	Regex string `json:"regex" doc:"A regular expression (RE2) for its whole value."`
+	Regex string `json:"regex" doc:"A regular expression (RE2) that matches somewhere in its value; ^ and $ stand for its ends."`
 	Model string `json:"model" enum:"|and|or" doc:"How this is joined with the next condition: and (default) before or."`
 }
 
@@ -91,18 +94,18 @@ type DSLExpression struct {
 
 // RouteAction sends a request to a cluster.
 type RouteAction struct {
-	ClusterName      string            `json:"cluster_name" doc:"The cluster."`
-	ClusterHeader    string            `json:"cluster_header" doc:"Take the cluster's name from this header field."`
-	ClusterVariable  string            `json:"cluster_variable" doc:"Take the cluster's name from this variable."`
-	WeightedClusters []WeightedCluster `json:"weighted_clusters" doc:"Divide requests among clusters."`
+	ClusterName      string            `json:"cluster_name" doc:"The cluster. Beside cluster_header or cluster_variable: the one for requests without such a value."`
+	ClusterHeader    string            `json:"cluster_header" doc:"Take the cluster's name from this header field. No such cluster: 404."`
+	ClusterVariable  string            `json:"cluster_variable" doc:"Take the cluster's name from this variable. No such cluster: 404."`
+	WeightedClusters []WeightedCluster `json:"weighted_clusters" doc:"Divide requests among clusters, exactly by weight."`
 	UpstreamProtocol string            `json:"upstream_protocol" doc:"Protocol spoken with the cluster's hosts, instead of the proxy filter's."`
-	Timeout          time.Duration     `json:"timeout" doc:"Most time for the whole exchange. Default 60s."`
+	Timeout          time.Duration     `json:"timeout" doc:"Most time for the whole exchange. Default, and 0: 60s. Replaced, by a shorter or a longer time, by what the request says: header x-mosn-global-timeout (milliseconds), the protocol's own timeout, variable proxy_global_timeout; the last of these counts."`
 	MetadataMatch    *Metadata         `json:"metadata_match" doc:"Only hosts with these labels."`
 	RetryPolicy      *RetryPolicy      `json:"retry_policy" doc:"When to try again."`
-	HashPolicy       []HashPolicy      `json:"hash_policy" doc:"What the host is chosen by, for LB_MAGLEV; the first that yields a value counts."`
+	HashPolicy       []HashPolicy      `json:"hash_policy" doc:"What the host is chosen by, for LB_MAGLEV; the first that yields a value counts. Default: the caller's IP address."`
 
-	PrefixRewrite         string         `json:"prefix_rewrite" doc:"Replace the matched prefix (or path) by this."`
-	RegexRewrite          *RegexRewrite  `json:"regex_rewrite" doc:"Replace the parts of the path that match."`
+	PrefixRewrite         string         `json:"prefix_rewrite" doc:"Replace the matched prefix (or path) by this. The path that the caller sent goes along as header x-mosn-original-path."`
+	RegexRewrite          *RegexRewrite  `json:"regex_rewrite" doc:"Replace the parts of the path that match; not beside prefix_rewrite."`
 	HostRewrite           string         `json:"host_rewrite" doc:"Replace the host."`
 	AutoHostRewrite       bool           `json:"auto_host_rewrite" doc:"Replace the host by the hostname of the chosen host."`
 	AutoHostRewriteHeader string         `json:"auto_host_rewrite_header" doc:"Replace the host by the value of this header field."`
@@ -126,11 +129,11 @@ type ClusterWeight struct {
 
 // RetryPolicy says when a request is sent again.
 type RetryPolicy struct {
-	RetryOn      any           `json:"retry_on" doc:"true: on connect-failure, reset and status. Or a list, also in one text with commas: connect-failure, reset, reset-any, per-try-timeout, per-try-timeout-any, 5xx, gateway-error, status, grpc, refused-stream, cancelled, deadline-exceeded, internal, resource-exhausted, unavailable."`
-	RetryTimeout time.Duration `json:"retry_timeout" doc:"Most time for one attempt. 0: none but the route's timeout."`
+	RetryOn      any           `json:"retry_on" doc:"true: on connect-failure, reset and status. Or a list, also in one text with commas: connect-failure, reset (or reset-before-request), reset-any, refused-stream, per-try-timeout, per-try-timeout-any, 5xx (what true means), gateway-error (the same for 502 to 504), status (or retriable-status-codes), grpc (all of the following), cancelled, deadline-exceeded, internal, resource-exhausted, unavailable."`
+	RetryTimeout time.Duration `json:"retry_timeout" doc:"Most time for one attempt. 0, or not below that of the whole exchange: no limit but that. Replaced by header x-mosn-try-timeout (milliseconds) or variable proxy_try_timeout."`
 	NumRetries   int           `json:"num_retries" min:"0" doc:"Most attempts after the first. Default 1."`
-	StatusCodes  []int         `json:"status_codes" doc:"Statuses that are retried. Default: 500 and above."`
-	BackOff      *RetryBackOff `json:"retry_back_off" doc:"Waiting before a retry."`
+	StatusCodes  []int         `json:"status_codes" doc:"The only statuses that are retried. Default: 500 and above."`
+	BackOff      *RetryBackOff `json:"retry_back_off" doc:"Waiting before a retry. Default: 25ms and 250ms."`
 }
 
 // RetryBackOff says how long to wait before a retry.
@@ -164,7 +167,7 @@ type HashSourceIP struct{}
 // RegexRewrite replaces parts of a path.
 type RegexRewrite struct {
 	Pattern      RegexPattern `json:"pattern" doc:"What is replaced."`
-	Substitution string       `json:"substitution" doc:"By what; \\1 or $1 is the first group."`
+	Substitution string       `json:"substitution" doc:"By what; \\1, $1 or ${1} is the first group."`
 }
 
 // RegexPattern is a regular expression.
@@ -183,7 +186,7 @@ type MirrorPolicy struct {
 // Redirect sends the caller elsewhere.
 type Redirect struct {
 	ResponseCode   int    `json:"response_code" doc:"301 (default), 302, 303, 307 or 308."`
-	PathRedirect   string `json:"path_redirect" doc:"Path, with query, instead of the one asked for."`
+	PathRedirect   string `json:"path_redirect" doc:"Path instead of the one asked for; with a query if it has a ?, else that of the request is kept."`
 	HostRedirect   string `json:"host_redirect" doc:"Host instead of the one asked for."`
 	SchemeRedirect string `json:"scheme_redirect" doc:"Scheme instead of the one asked for; the default port of the old one is left out."`
 }

@@ -2,8 +2,8 @@ package router
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
-	"regexp"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
@@ -19,6 +19,10 @@ type Options struct {
 	// of it is of type decode.Problems, or is about the whole of path. nil: the
 	// configuration is passed on as it is.
 	FilterConfig func(filterType string, config any, path string) (any, error)
+	// Random returns random numbers, concurrently too: they decide where the
+	// turns of weighted clusters begin, and become the values of cookies. nil:
+	// such as nobody can foresee.
+	Random func() uint64
 }
 
 // New compiles the configuration that stands at path. The error is of type
@@ -33,7 +37,13 @@ func New(cfg config.Router, opts Options, path string) (_ *Table, warnings decod
 	if t.name == "" {
 		t.name = "(unnamed)"
 	}
+	if opts.Random == nil {
+		opts.Random = rand.Uint64
+	}
+	t.random = opts.Random
 	c := compiler{opts: opts}
+	t.request = c.changes(&cfg.HeaderChanges, requestSide, path)
+	t.response = c.changes(&cfg.HeaderChanges, responseSide, path)
 	for i := range cfg.VirtualHosts {
 		c.virtualHost(t, i, &cfg.VirtualHosts[i], decode.At(decode.Join(path, "virtual_hosts"), i))
 	}
@@ -58,7 +68,12 @@ func (c *compiler) warn(path, remedy, format string, args ...any) {
 }
 
 func (c *compiler) virtualHost(t *Table, i int, cfg *config.VirtualHost, path string) {
-	vh := &virtualHost{name: cfg.Name}
+	vh := &virtualHost{
+		name:     cfg.Name,
+		tls:      c.tlsDemand(cfg.RequireTLS, path),
+		request:  c.changes(&cfg.HeaderChanges, requestSide, path),
+		response: c.changes(&cfg.HeaderChanges, responseSide, path),
+	}
 	if vh.name == "" {
 		vh.name = fmt.Sprintf("virtual_hosts[%d]", i)
 	}
@@ -70,90 +85,44 @@ func (c *compiler) virtualHost(t *Table, i int, cfg *config.VirtualHost, path st
 			c.fail(decode.At(path+".domains", j), remedy, "%s", message)
 		}
 	}
+	filters := c.filters(cfg.PerFilterConfig, path)
 	routes := make([]*route, len(cfg.Routes))
 	for j := range cfg.Routes {
-		routes[j] = c.route(j, &cfg.Routes[j], decode.At(decode.Join(path, "routers"), j))
+		routes[j] = c.route(j, &cfg.Routes[j], filters, decode.At(path+".routers", j))
 	}
 	vh.routes = newIndex(routes)
 }
 
-func (c *compiler) route(i int, cfg *config.Route, path string) *route {
-	r := &route{name: cfg.Name}
+// route compiles a route; filters is what its virtual host has to say to filters.
+func (c *compiler) route(i int, cfg *config.Route, filters map[string]any, path string) *route {
+	r := &route{name: cfg.Name, match: c.conditions(&cfg.Match, path+".match")}
 	if r.name == "" {
 		r.name = fmt.Sprintf("routers[%d]", i)
 	}
-	c.match(r, &cfg.Match, path+".match")
-	c.action(r, cfg, path)
-	return r
-}
-
-func (c *compiler) match(r *route, m *config.Match, path string) {
-	r.prefix, r.path = m.Prefix, m.Path
-	kinds := 0
-	for _, text := range []string{m.Prefix, m.Path, m.Regex} {
-		if text != "" {
-			kinds++
-		}
+	actions := 0
+	if cfg.Route != nil {
+		actions++
+		r.forward = c.forward(cfg, filters, path)
+		r.response = c.changes(&cfg.Route.HeaderChanges, responseSide, path+".route")
 	}
-	if kinds > 1 {
-		c.warn(path, "keep one of them", "has more than one of prefix, path and regex: all must hold here, MOSN would look at the first only")
+	if cfg.Redirect != nil {
+		actions++
+		r.redirect = c.redirect(cfg.Redirect, path+".redirect")
 	}
-	if m.Regex != "" {
-		r.regex = c.regex(decode.Join(path, "regex"), m.Regex)
-	}
-	for i, h := range m.Headers {
-		at := decode.At(decode.Join(path, "headers"), i)
-		if h.Name == "" {
-			c.fail(decode.Join(at, "name"), "name the header field", "the name is missing")
-		}
-		f := fieldMatch{part: partOf(h.Name), name: h.Name, value: h.Value, any: h.Value == ".*"}
-		if h.Regex && !f.any {
-			f.regex = c.regex(decode.Join(at, "value"), h.Value)
-		}
-		r.fields = append(r.fields, f)
-	}
-}
-
-// regexSyntax is where to read how a regular expression is written.
-const regexSyntax = "the syntax is RE2's: https://github.com/google/re2/wiki/Syntax"
-
-// regex compiles an expression for a whole value.
-func (c *compiler) regex(path, expr string) *regexp.Regexp {
-	// By itself first: a stray parenthesis must not pair with ours.
-	if _, err := regexp.Compile(expr); err != nil {
-		c.fail(path, regexSyntax, "%q is no regular expression: %v", expr, err)
-		return nil
-	}
-	re, err := regexp.Compile(`\A(?:` + expr + `)\z`)
-	if err != nil {
-		c.fail(path, regexSyntax, "%q cannot be applied to a whole value: %v", expr, err)
-	}
-	return re
-}
-
-func (c *compiler) action(r *route, cfg *config.Route, path string) {
-	switch {
-	case cfg.Route != nil && cfg.DirectResponse != nil:
-		c.fail(path, "keep one of them", "the route has both route and direct_response")
-	case cfg.DirectResponse != nil:
-		d := cfg.DirectResponse
+	if d := cfg.DirectResponse; d != nil {
+		actions++
 		if d.Status < 200 || d.Status > 599 {
 			c.fail(path+".direct_response.status", "", "must be from 200 to 599, is %d", d.Status)
 		}
 		r.direct = &direct{status: d.Status, body: d.Body}
-	case cfg.Route == nil:
-		c.fail(path, "add route: {cluster_name: …} or direct_response: {status: …}", "the route does not say what happens with a request")
-	default:
-		a := cfg.Route
-		if a.ClusterName == "" {
-			c.fail(path+".route.cluster_name", "name one of the clusters", "the name of the cluster is missing")
-		}
-		if a.Timeout < 0 {
-			c.fail(path+".route.timeout", fmt.Sprintf("0 is the default of %v", config.DefaultRouteTimeout), "must not be negative, is %v", a.Timeout)
-		}
-		r.cluster, r.protocol, r.timeout = a.ClusterName, a.UpstreamProtocol, a.Timeout
-		if r.timeout == 0 {
-			r.timeout = config.DefaultRouteTimeout
-		}
 	}
+	switch actions {
+	case 0:
+		c.fail(path, "add route: {cluster_name: …}, redirect: {…} or direct_response: {status: …}", "the route does not say what happens with a request")
+	case 1:
+	default:
+		c.fail(path, "keep one of them", "the route has more than one of route, redirect and direct_response")
+	}
+	r.response = append(r.response, c.changes(&cfg.HeaderChanges, responseSide, path)...)
+	return r
 }

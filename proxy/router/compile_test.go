@@ -39,7 +39,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no action", routes(config.Route{}), `.routers[0]: the route does not say what happens with a request`},
 		{
 			"two actions", routes(config.Route{Route: to("c"), DirectResponse: &config.DirectResponse{Status: 200}}),
-			`.routers[0]: the route has both route and direct_response`,
+			`.routers[0]: the route has more than one of route, redirect and direct_response`,
 		},
 		{"no cluster", routes(config.Route{Route: to("")}), `.routers[0].route.cluster_name: the name of the cluster is missing`},
 		{
