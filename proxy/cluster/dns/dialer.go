@@ -80,7 +80,7 @@ func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, e
 			return c, nil
 		}
 		failed = err
-		if ctx.Err() != nil {
+		if ended(ctx) != nil {
 			break
 		}
 	}
@@ -164,7 +164,7 @@ func (a *answered) refresh(ctx context.Context, d *Dialer, name string) error {
 		defer cancel()
 	}
 	addrs, ttl, err := d.lookup.Lookup(part, name, d.family)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ended(ctx) != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -41,15 +41,20 @@ func (r *Resolver) find(ctx context.Context, s *settings, name string, family Fa
 		switch {
 		case err == nil && family != All:
 			return v6, ttl6, nil
-		case err != nil && !none.merge(err) && (family != Auto || ctx.Err() != nil):
+		case err != nil && !none.merge(err) && (family != Auto || ended(ctx) != nil):
 			return nil, 0, err
+		case err != nil:
+			ttl6 = maxTTL
 		}
 	}
 	if family != V6Only {
 		var err error
 		v4, ttl4, err = r.ask(ctx, s, name, dns.TypeA)
-		if err != nil && !none.merge(err) {
+		switch {
+		case err != nil && !none.merge(err):
 			return nil, 0, err
+		case err != nil:
+			ttl4 = maxTTL
 		}
 	}
 	if len(v4)+len(v6) == 0 {
@@ -111,8 +116,8 @@ func (r *Resolver) exchange(ctx context.Context, s *settings, name string, qtype
 	for range s.attempts {
 		for _, server := range s.servers {
 			msg, err := r.try(ctx, s, server, name, qtype)
-			if ctx.Err() != nil {
-				return nil, "", context.Cause(ctx)
+			if over := ended(ctx); over != nil {
+				return nil, "", over
 			}
 			if err == nil {
 				if why := refusal(msg); why == "" {
@@ -129,6 +134,18 @@ func (r *Resolver) exchange(ctx context.Context, s *settings, name string, qtype
 		return nil, "", silent
 	}
 	return nil, "", refused
+}
+
+// ended returns why ctx has ended; nil if it has not. A connection can notice a
+// deadline before the context does.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // refusal returns why an answer is not one to the question; "" if it is.
@@ -178,11 +195,6 @@ func (r *Resolver) send(ctx context.Context, network, server string, q *dns.Msg)
 		return nil, err
 	}
 	defer c.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := c.SetDeadline(deadline); err != nil {
-			return nil, err
-		}
-	}
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	if network == "tcp" {
 		return overStream(c, packed, q)
