@@ -56,6 +56,7 @@ func testOptions() Options {
 	filters, _ := filter.NewTable(new(actuator.Actuator).Spec())
 	known := proxy.Known(protocols, balancers, filters, nil)
 	known.NetworkFilters = append(known.NetworkFilters, GRPCFilterType)
+	known.TLS = nil // the files' certificates are not there
 	return Options{
 		Known: known,
 		Kinds: []Kind{
