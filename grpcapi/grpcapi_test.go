@@ -1,11 +1,9 @@
 package grpcapi_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi"
+	"github.com/ottavo-runtime/ottavo/internal/logtest"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
@@ -48,22 +47,7 @@ func (f *fake) SubscribeTopicEvents(s runtimev1.Runtime_SubscribeTopicEventsServ
 }
 
 // logs is a logger's output.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+type logs struct{ logtest.Log }
 
 func (l *logs) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 

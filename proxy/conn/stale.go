@@ -1,5 +1,11 @@
 package conn
 
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
 // Stale looks, without waiting, whether the peer has ended the connection, or
 // sent something although nobody asked: either way no request should be sent
 // on it. Where that cannot be seen it reports false.
@@ -29,4 +35,11 @@ func (h *half) look() (arrived int, ended bool) {
 	defer h.mu.Unlock()
 	ended = h.reader.state != sideOpen || h.writer.state != sideOpen && h.count == 0
 	return h.count, ended
+}
+
+// LeftInOrder reports whether a write failed because the peer had ended its
+// direction before, and now does not read either. Had it broken off, the error
+// would be another one.
+func LeftInOrder(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }

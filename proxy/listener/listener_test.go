@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ottavo-runtime/ottavo/internal/logtest"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 )
 
@@ -47,28 +47,10 @@ var echo = handlerFunc(func(ctx context.Context, c *conn.Conn) error {
 	}
 })
 
-// syncBuffer is a log that can be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // newListener makes a listener; it is closed at the end of the test.
-func newListener(t *testing.T, o Options) (*Listener, *syncBuffer) {
+func newListener(t *testing.T, o Options) (*Listener, *logtest.Log) {
 	t.Helper()
-	log := &syncBuffer{}
+	log := &logtest.Log{}
 	o.Name = "web"
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	if o.Handler == nil {

@@ -1,7 +1,6 @@
 package proxytest
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 	"testing"
@@ -70,24 +69,4 @@ func (r *Records) Wait(t testing.TB, n int) []telemetry.Record {
 func (r *Records) Last(t testing.TB, n int) telemetry.Record {
 	t.Helper()
 	return r.Wait(t, n)[n-1]
-}
-
-// Log is the log of a Server; it can be read while it is written.
-type Log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// String returns what was logged so far.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/logtest"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
@@ -27,7 +28,7 @@ import (
 type Server struct {
 	*proxy.Server
 	Records *Records
-	Log     *Log
+	Log     *logtest.Log
 	Network *Network
 
 	known config.Known
@@ -56,7 +57,7 @@ func With(change func(*proxy.Options)) Option {
 // records to where the Server it returns says. That has no core yet.
 func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Options) {
 	t.Helper()
-	s := &Server{Records: &Records{}, Log: &Log{}, Network: network}
+	s := &Server{Records: &Records{}, Log: &logtest.Log{}, Network: network}
 	protocols, err := protocol.NewTable(http1.Protocol{}, http2.Protocol{})
 	must(t, err)
 	balancers, err := lb.NewTable(lb.Builtin()...)

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -218,20 +216,13 @@ func (f *flow) writeFailed(err error) error {
 	s := f.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if leftInOrder(err) {
+	if conn.LeftInOrder(err) {
 		s.note(f.dstClosed, nil)
 		return errNotWritten
 	}
 	s.note(f.dstBroke, &stream.Error{Kind: stream.Reset, Side: side(f.dstBroke), Op: "write", Err: err})
 	s.broken = true
 	return errNotWritten
-}
-
-// leftInOrder reports whether a write failed because the other end had ended
-// its direction before, and now does not read either. Had it broken off, the
-// error would be another one.
-func leftInOrder(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
 func (s *session) other(f *flow) *flow {

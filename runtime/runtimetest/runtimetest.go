@@ -1,12 +1,10 @@
 package runtimetest
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/ottavo-runtime/ottavo/internal/logtest"
 	"github.com/ottavo-runtime/ottavo/runtime"
 	"github.com/ottavo-runtime/ottavo/runtime/builtin"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
@@ -25,7 +24,7 @@ type Runtime struct {
 	// Config is what the file said.
 	Config *config.Config
 	// Log is what was logged so far.
-	Log *Log
+	Log *logtest.Log
 
 	stop   context.CancelFunc
 	result chan error
@@ -74,7 +73,7 @@ func Start(t testing.TB, file string, opts ...Options) *Runtime {
 	if o.CheckInterval == 0 {
 		o.CheckInterval = 20 * time.Millisecond
 	}
-	r := &Runtime{Config: Load(t, file, tables), Log: new(Log), result: make(chan error, 1)}
+	r := &Runtime{Config: Load(t, file, tables), Log: new(logtest.Log), result: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(r.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r.stop = stop
@@ -123,38 +122,4 @@ func (r *Runtime) Client(t testing.TB) *grpc.ClientConn {
 	}
 	t.Cleanup(func() { _ = cc.Close() })
 	return cc
-}
-
-// Log collects what a runtime logs. It is safe for concurrent use.
-type Log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// String returns everything that was logged so far.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// Contains reports whether a line that holds all the texts was logged.
-func (l *Log) Contains(texts ...string) bool {
-	for line := range strings.Lines(l.String()) {
-		all := true
-		for _, text := range texts {
-			all = all && strings.Contains(line, text)
-		}
-		if all {
-			return true
-		}
-	}
-	return false
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -136,13 +135,6 @@ func copyRaw(c *conn.Conn, src io.Reader, moved func()) (n int64, err error) {
 	}
 }
 
-// leftInOrder reports whether a write failed because the peer had ended its
-// direction before, and now does not read either. Had it broken off, the error
-// would be another one.
-func leftInOrder(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
-}
-
 // offersUpgrade reports whether the client passes the request's offer on.
 func offersUpgrade(req *stream.Request) bool {
 	return req.Upgrade != "" && req.Tunnel != nil && req.Body == nil
@@ -189,7 +181,7 @@ func (s *sender) runTunnel(tunnel io.ReadCloser) {
 	switch {
 	case err == nil:
 		_ = c.CloseWrite() // if it is dead, who reads it learns that
-	case leftInOrder(err): // what the host says still counts, up to its end
+	case conn.LeftInOrder(err): // what the host says still counts, up to its end
 	default:
 		s.mu.Lock()
 		s.failed = err
