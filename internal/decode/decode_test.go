@@ -279,3 +279,25 @@ func FuzzInto(f *testing.F) {
 func hasSecretPath(path string) bool {
 	return strings.HasPrefix(path, "password") || strings.HasPrefix(path, "secret_number")
 }
+
+func TestOneInPlaceOfAList(t *testing.T) {
+	type entry struct {
+		Name string `json:"name"`
+	}
+	type section struct {
+		Lenient []entry `json:"lenient" single:"true"`
+		Strict  []entry `json:"strict"`
+	}
+	var got section
+	if _, err := Into(&got, map[string]any{"lenient": map[string]any{"name": "a"}}, ""); err != nil || len(got.Lenient) != 1 || got.Lenient[0].Name != "a" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := Into(&got, map[string]any{"lenient": []any{map[string]any{"name": "b"}, map[string]any{"name": "c"}}}, ""); err != nil || len(got.Lenient) != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []map[string]any{{"strict": map[string]any{"name": "a"}}, {"lenient": "a"}, {"lenient": map[string]any{"name": []any{}}}} {
+		if _, err := Into(&got, bad, ""); err == nil {
+			t.Errorf("%v was taken", bad)
+		}
+	}
+}

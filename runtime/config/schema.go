@@ -341,6 +341,9 @@ func (g *generator) value(t reflect.Type, tag reflect.StructTag) object {
 		if tag.Get("split") != "" {
 			return anyOf(list, object{"type": "string"})
 		}
+		if tag.Get("single") == "true" {
+			return anyOf(list, g.value(t.Elem(), tag))
+		}
 		return list
 	case reflect.String:
 		if names, ok := tag.Lookup("enum"); ok {
