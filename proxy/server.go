@@ -15,6 +15,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
@@ -285,6 +286,10 @@ type ListenerStatus struct {
 	Serves            string
 	Connections       int
 	Accepted, Refused int64
+	// Closed counts the connections that have ended, by cause: all that were
+	// accepted and are not open, and, as conn.Limit, those refused. A listener
+	// for datagrams has none.
+	Closed [conn.CauseCount]int64
 }
 
 // Listeners tells about all listeners, sorted by name.
@@ -295,6 +300,7 @@ func (s *Server) Listeners() []ListenerStatus {
 	for name, f := range s.listeners {
 		st := ListenerStatus{Name: name, Addr: f.listener.Addr(), Serves: f.serves(), Connections: f.listener.Connections()}
 		st.Accepted, st.Refused = f.listener.Counts()
+		st.Closed = f.listener.Closed()
 		list = append(list, st)
 	}
 	for _, d := range s.packets {

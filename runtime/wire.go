@@ -221,6 +221,17 @@ func (r *Runtime) openChannel(listener, protocol string, size int) (stream.Handl
 	return ch, ch.Close, nil
 }
 
+// closed names the causes that there were.
+func closed(n [conn.CauseCount]int64) map[string]int64 {
+	named := make(map[string]int64)
+	for cause, count := range n {
+		if count > 0 {
+			named[conn.Cause(cause).String()] = count //nolint:gosec // there are few
+		}
+	}
+	return named
+}
+
 // info is what the actuator tells besides the app.
 func (r *Runtime) info() map[string]any {
 	type listenerInfo struct {
@@ -230,6 +241,8 @@ func (r *Runtime) info() map[string]any {
 		Connections int    `json:"connections"`
 		Accepted    int64  `json:"accepted"`
 		Refused     int64  `json:"refused"`
+		// Closed counts connections by why they ended; none is left out.
+		Closed map[string]int64 `json:"closed,omitempty"`
 	}
 	type componentInfo struct {
 		Kind   string          `json:"kind"`
@@ -241,7 +254,7 @@ func (r *Runtime) info() map[string]any {
 	status := r.Status()
 	listeners := make([]listenerInfo, 0, len(status.Listeners))
 	for _, l := range status.Listeners {
-		listeners = append(listeners, listenerInfo{l.Name, address(l.Addr), l.Serves, l.Connections, l.Accepted, l.Refused})
+		listeners = append(listeners, listenerInfo{l.Name, address(l.Addr), l.Serves, l.Connections, l.Accepted, l.Refused, closed(l.Closed)})
 	}
 	list := make([]componentInfo, 0, len(status.Components))
 	for _, c := range status.Components {

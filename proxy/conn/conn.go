@@ -51,6 +51,7 @@ type Conn struct {
 	idle     bool
 	draining bool
 	closed   atomic.Bool
+	cause    atomic.Uint32
 }
 
 // Target returns Destination as text; "" if there is none.
@@ -154,6 +155,9 @@ func (c *Conn) read(p []byte) (int, error) {
 	if n > 0 {
 		c.in.Add(int64(n))
 	}
+	if err != nil {
+		c.noteRead(err)
+	}
 	return n, err
 }
 
@@ -171,6 +175,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if n > 0 {
 		c.out.Add(int64(n))
+	}
+	if err != nil {
+		c.noteWrite(err)
 	}
 	return n, err
 }

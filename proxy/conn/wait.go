@@ -83,6 +83,9 @@ func (c *Conn) wait(timeout time.Duration, quiet func()) error {
 			c.in.Add(1)
 			c.hasFirst, err = true, nil
 		}
+		if err != nil {
+			c.noteRead(err)
+		}
 	}
 	c.mu.Lock()
 	c.idle = false
@@ -121,6 +124,9 @@ func (c *Conn) readFirst(d time.Duration) error {
 	if n == 1 {
 		c.in.Add(1)
 		c.hasFirst, err = true, nil
+	}
+	if err != nil {
+		c.noteRead(err)
 	}
 	return err
 }

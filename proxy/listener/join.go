@@ -18,8 +18,17 @@ func (l *Listener) Serve(c *conn.Conn, serve func() error) error {
 	if err := l.join(c); err != nil {
 		return err
 	}
-	defer l.leave(c)
-	return serve()
+	returned := false
+	defer func() {
+		if !returned {
+			c.SetCause(conn.Panic)
+		}
+		l.leave(c)
+	}()
+	err := serve()
+	l.settle(c, err)
+	returned = true
+	return err
 }
 
 // join makes c a connection of l until leave, or says why it cannot be one.
@@ -36,6 +45,7 @@ func (l *Listener) join(c *conn.Conn) error {
 		}
 		l.mu.Unlock()
 		n := l.refused.Add(1)
+		l.closed[conn.Limit].Add(1)
 		if complain {
 			l.opts.Log.Warn("connections are refused: the limit is reached", "listener", l.opts.Name, "max_connections", limit, "refused", n)
 		}
@@ -49,8 +59,17 @@ func (l *Listener) join(c *conn.Conn) error {
 	return nil
 }
 
+// settle names the cause of a connection's end, after serving it ended with err.
+func (l *Listener) settle(c *conn.Conn, err error) {
+	if l.base.Err() != nil {
+		c.SetCause(conn.CutOff)
+	}
+	c.Settle(err)
+}
+
 // leave ends what join began.
 func (l *Listener) leave(c *conn.Conn) {
+	l.closed[c.Cause()].Add(1)
 	l.mu.Lock()
 	delete(l.conns, c)
 	l.mu.Unlock()

@@ -73,6 +73,7 @@ type Listener struct {
 	fullSaid time.Time
 
 	accepted, refused atomic.Int64
+	closed            [conn.CauseCount]atomic.Int64
 }
 
 // New makes a listener; Bind opens it. ctx is the life of its connections:
@@ -193,7 +194,9 @@ func (l *Listener) take(nc net.Conn) error {
 // happens: what needs room is elsewhere.
 func (l *Listener) serve(c *conn.Conn) {
 	defer l.served(c)
-	if err := l.opts.Handler.ServeConn(l.base, c); err != nil {
+	err := l.opts.Handler.ServeConn(l.base, c)
+	l.settle(c, err)
+	if err != nil {
 		l.tell(c, err)
 	}
 	c.Free()
@@ -202,6 +205,7 @@ func (l *Listener) serve(c *conn.Conn) {
 // served ends what serve began. One connection's defect must not end the others.
 func (l *Listener) served(c *conn.Conn) {
 	if p := recover(); p != nil {
+		c.SetCause(conn.Panic)
 		l.opts.Log.Error("panic while serving a connection", "listener", l.opts.Name,
 			"peer", c.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
 	}
@@ -211,7 +215,7 @@ func (l *Listener) served(c *conn.Conn) {
 
 func (l *Listener) tell(c *conn.Conn, err error) {
 	if !errors.Is(err, net.ErrClosed) && l.base.Err() == nil {
-		l.opts.Log.Debug("connection ended", "listener", l.opts.Name, "peer", c.RemoteAddr().String(), "error", err)
+		l.opts.Log.Debug("connection ended", "listener", l.opts.Name, "peer", c.RemoteAddr().String(), "cause", c.Cause().String(), "error", err)
 	}
 }
 
@@ -293,6 +297,7 @@ func (l *Listener) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
+		c.SetCause(conn.CutOff)
 		_ = c.Close()
 	}
 }
@@ -302,6 +307,16 @@ func (l *Listener) Connections() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
+}
+
+// Closed returns how many connections have ended so far, by cause; conn.Limit
+// are those that were refused. Each that was accepted or refused is counted
+// once, when it has ended.
+func (l *Listener) Closed() (n [conn.CauseCount]int64) {
+	for i := range n {
+		n[i] = l.closed[i].Load()
+	}
+	return n
 }
 
 // Counts returns how many connections were accepted and refused so far.

@@ -63,6 +63,12 @@ func New(cfg config.TCPProxy, deps Deps) (*Proxy, error) {
 	return &Proxy{cfg: cfg, deps: deps, routes: routes}, nil
 }
 
+// causes are what the ends mean for the client's connection.
+var causes = [...]conn.Cause{
+	l4.Unknown: conn.Unknown, l4.ClientClosed: conn.RemoteClose, l4.HostClosed: conn.LocalClose, l4.ClientBroke: conn.ReadError,
+	l4.HostBroke: conn.CutOff, l4.Idle: conn.IdleTimeout, l4.NoRoute: conn.CutOff, l4.NotConnected: conn.CutOff, l4.Stopped: conn.CutOff,
+}
+
 // ServeConn implements listener.Handler: it connects to a host and passes bytes
 // on until both directions have ended, one side broke off, nothing happened for
 // the idle timeout, or ctx ends. When no host can be connected it returns at
@@ -86,12 +92,14 @@ func (p *Proxy) ServeConn(ctx context.Context, c *conn.Conn) error {
 	up, err := p.connect(ctx, &r)
 	if err != nil {
 		r.Err = err
+		c.SetCause(conn.CutOff)
 		return err
 	}
 	s := newSession(c, up, p.cfg.IdleTimeout)
 	defer func() {
 		r.Sent, r.Received = s.up.moved, s.down.moved
 		r.End, r.Err = s.end, s.err
+		c.SetCause(causes[s.end])
 	}()
 	return s.run(ctx)
 }

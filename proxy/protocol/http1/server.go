@@ -80,6 +80,12 @@ func (s *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) 
 		c.Release()
 		err := c.WaitQuiet(s.opts.IdleTimeout, quiet)
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.SetCause(conn.IdleTimeout)
+			}
+			if errors.Is(err, conn.ErrDraining) {
+				c.SetCause(conn.Drained)
+			}
 			if life.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, conn.ErrDraining) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return nil
 			}
@@ -168,9 +174,17 @@ func (x *exchange) serve(ctx context.Context) error {
 	switch {
 	case gone && (err == nil || errors.Is(err, errLast)):
 		return errLast
-	case err == nil && left, errors.Is(err, errLast) && (left || !x.frame.close || c.Reader().Buffered() > 0):
-		x.linger()
+	case err == nil && left, errors.Is(err, errLast):
+		if c.Draining() {
+			c.SetCause(conn.Drained)
+		}
+		c.SetCause(conn.LocalClose)
+		if left || !x.frame.close || c.Reader().Buffered() > 0 {
+			x.linger()
+		}
 		return errLast
+	case err != nil:
+		c.SetCause(conn.CutOff) // unless it is known what broke it
 	}
 	return err
 }
@@ -268,6 +282,7 @@ func (x *exchange) refuse(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	x.c.SetCause(refused.cause())
 	if r, ok := x.h.(stream.Rejecter); ok {
 		r.Reject(ctx, &x.req, refused.status, &stream.Error{Kind: refused.kind(), Side: stream.Downstream, Op: "read request", Err: refused})
 	}
@@ -294,6 +309,17 @@ func (b *badMessage) kind() stream.Kind {
 		return stream.TooLarge
 	}
 	return stream.BadMessage
+}
+
+// cause says what a refusal means for the connection.
+func (b *badMessage) cause() conn.Cause {
+	switch b.status {
+	case 0:
+		return conn.RemoteClose
+	case 408:
+		return conn.Timeout
+	}
+	return conn.ProtocolError
 }
 
 // linger lets the peer read our last answer: closing at once, with its bytes

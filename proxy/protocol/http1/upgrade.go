@@ -225,7 +225,10 @@ func (x *exchange) upgrade(resp *stream.Response) error {
 	idle := t.end()
 	x.req.Info.BytesIn, x.req.Info.BytesOut = t.taken, n
 	switch {
-	case err == nil || idle:
+	case idle:
+		c.SetCause(conn.IdleTimeout)
+		return errLast
+	case err == nil:
 		return errLast
 	case errors.As(err, new(*readError)):
 		_ = c.Abort() // the caller is not to take it for an end in order

@@ -379,6 +379,7 @@ func (s *session) end(why error) error {
 	if bad, ok := errors.AsType[*connError](why); ok {
 		bye, code, text = true, bad.code, bad.reason
 	}
+	s.blame(why)
 	s.mu.Lock()
 	if bye && s.err == nil {
 		s.output.goAway(s.lastPeer, code, text)
@@ -395,6 +396,20 @@ func (s *session) end(why error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// blame notes why the connection ends, where only the session knows.
+func (s *session) blame(why error) {
+	switch {
+	case errors.As(why, new(*connError)):
+		s.c.SetCause(conn.ProtocolError)
+	case errors.Is(why, errDone), errors.Is(why, errIdle) && s.c.Draining():
+		s.c.SetCause(conn.Drained)
+	case errors.Is(why, errIdle):
+		s.c.SetCause(conn.IdleTimeout)
+	case errors.Is(why, errSilent):
+		s.c.SetCause(conn.Timeout)
+	}
 }
 
 // linger lets the peer read our last frames: to close with bytes of its own
