@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
@@ -15,13 +16,14 @@ import (
 
 // try asks a host once. It returns why the host is not well, nil if it is.
 func (c *Checker) try(ctx context.Context, host *upstream.Host) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, c.check.timeout)
+	deadline := time.Now().Add(c.check.timeout)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	defer func() {
 		switch p := recover(); {
 		case p != nil:
 			err = fmt.Errorf("%v check: panic: %v", c.check.kind, p)
-		case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		case err != nil && !time.Now().Before(deadline):
 			err = fmt.Errorf("%v check: nothing good within %v: %w", c.check.kind, c.check.timeout, err)
 		case err != nil:
 			err = fmt.Errorf("%v check: %w", c.check.kind, err)
