@@ -30,7 +30,7 @@ func newFilter(env filter.Env, src map[string]any) (stream.Filter, error) {
 	}
 	if env.Log != nil {
 		for _, w := range warnings {
-			env.Log.Warn("a filter's option is not what it seems", "filter", Name, "warning", w.String())
+			env.Log.Warn("a filter's configuration is not what it seems", "warning", w.String())
 		}
 	}
 	return func(next stream.Handler) stream.Handler {
