@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -100,7 +101,7 @@ func (d *Dialer) share(ctx context.Context, network, address string, tries int) 
 
 // addresses returns the addresses of a name, and the place to begin at.
 func (d *Dialer) addresses(ctx context.Context, name string) ([]netip.Addr, int, error) {
-	a := d.name(canonical(name))
+	a := d.name(strings.ToLower(name)) // "a." is another name than "a", which is searched for
 	if addrs, first, err, ok := a.fresh(); ok {
 		return addrs, first, err
 	}
