@@ -1,9 +1,7 @@
 package expression
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,7 +34,7 @@ func (a *activation) Parent() cel.Activation { return nil }
 // many times: it keeps the values, and its maps keep what was found, so that
 // what a loop costs does not grow with the square of what the caller sent.
 type looping struct {
-	*activation
+	cel.Activation
 	values map[string]any
 }
 
@@ -45,7 +43,7 @@ func (l *looping) ResolveName(name string) (any, bool) {
 	if v, ok := l.values[name]; ok {
 		return v, true
 	}
-	v, ok := l.activation.ResolveName(name)
+	v, ok := l.Activation.ResolveName(name)
 	if !ok {
 		return nil, false
 	}
@@ -90,9 +88,6 @@ var attributes = map[string]attribute{
 	"vars":                 textMap(variableMap),
 	"variables":            textMap(variableMap),
 }
-
-// names returns the names of all attributes, sorted.
-func names() []string { return slices.Sorted(maps.Keys(attributes)) }
 
 func text(get func(*stream.Request) string) attribute {
 	return attribute{cel.StringType, func(r *stream.Request) ref.Val { return types.String(get(r)) }}

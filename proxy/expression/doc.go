@@ -39,8 +39,8 @@
 // Those of CEL, with optional values; charAt, indexOf, lastIndexOf, lowerAscii,
 // upperAscii, replace, split, substring and trim of its string library; ip, cidr,
 // isIP, isCIDR and their methods of its network library; and MOSN's toLower,
-// toUpper, reverse and match(text, "prefix*" or "*suffix"). Nothing changes the
-// request.
+// toUpper, reverse and match(text, "prefix*" or "*suffix"), conditional(a, b, c)
+// for a ? b : c, and pick(map["key"], "default").
 //
 // # Hostile input
 //

@@ -12,6 +12,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -40,37 +41,46 @@ type Program struct {
 // of it. The error has one line per mistake, with line and column of its place
 // in the text, and the names that exist where one is unknown.
 func Compile(text string) (*Program, error) {
+	p, kind, err := compile(environment, text)
+	if err != nil {
+		return nil, err
+	}
+	if !kind.IsExactType(types.BoolType) {
+		return nil, fmt.Errorf("the expression is of type %s: it must be a condition, of type bool", kind)
+	}
+	return &p, nil
+}
+
+// compile makes a program and says of what type its value is.
+func compile(environment func() (*cel.Env, error), text string) (p Program, kind *cel.Type, err error) {
 	env, err := environment()
 	if err != nil {
-		return nil, fmt.Errorf("expressions cannot be compiled: %w", err)
+		return p, nil, fmt.Errorf("expressions cannot be compiled: %w", err)
 	}
 	if strings.TrimSpace(text) == "" {
-		return nil, errors.New("the expression is empty: write a condition, for example request.method == \"GET\"")
+		return p, nil, errors.New(`the expression is empty: write one, for example request.method == "GET"`)
 	}
 	if !utf8.ValidString(text) {
-		return nil, errors.New("the expression is not valid UTF-8")
+		return p, nil, errors.New("the expression is not valid UTF-8")
 	}
 	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return nil, explain(env, text, issues)
-	}
-	if t := tree.OutputType(); !t.IsExactType(types.BoolType) {
-		return nil, fmt.Errorf("the expression is of type %s: it must be a condition, of type bool", t)
+		return p, nil, explain(env, text, issues)
 	}
 	loops, err := inspect(tree.NativeRep())
 	if err != nil {
-		return nil, err
+		return p, nil, err
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if loops {
 		// The rest needs no limit, and to keep one costs as much as to evaluate.
 		options = append(options, cel.CostLimit(maxCost))
 	}
-	p, err := env.Program(tree, options...)
+	program, err := env.Program(tree, options...)
 	if err != nil {
-		return nil, fmt.Errorf("the expression cannot be compiled: %w", err)
+		return p, nil, fmt.Errorf("the expression cannot be compiled: %w", err)
 	}
-	return &Program{text: text, cel: p, loops: loops}, nil
+	return Program{text: text, cel: program, loops: loops}, tree.OutputType(), nil
 }
 
 // String returns the expression's text.
@@ -79,15 +89,20 @@ func (p *Program) String() string { return p.text }
 // True evaluates the condition for a request, which it does not change. After
 // an error, a key that a map does not have for example, it is false.
 func (p *Program) True(req *stream.Request) (bool, error) {
-	var input cel.Activation = (*activation)(req)
+	v, err := p.eval((*activation)(req))
+	return v == types.True, err
+}
+
+// eval evaluates the expression.
+func (p *Program) eval(input cel.Activation) (ref.Val, error) {
 	if p.loops {
-		input = &looping{(*activation)(req), make(map[string]any)}
+		input = &looping{input, make(map[string]any)}
 	}
 	v, _, err := p.cel.Eval(input)
 	if err != nil {
-		return false, &evalError{p.text, err}
+		return nil, &evalError{p.text, err}
 	}
-	return v == types.True, nil
+	return v, nil
 }
 
 // evalError puts its text together only if somebody asks: a condition may fail
@@ -109,7 +124,7 @@ func shorten(text string) string {
 	return fmt.Sprintf("%q", text)
 }
 
-// environment is what expressions are compiled in: made once, as that takes
+// environment is what conditions are compiled in: made once, as that takes
 // milliseconds, and never changed.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
@@ -118,12 +133,19 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.OptionalTypes(),
 		ext.Strings(ext.StringsVersion(0)),
 		ext.Network(),
+		mosnMacros(),
 	}
-	for name, a := range attributes {
-		options = append(options, cel.Variable(name, a.kind))
-	}
+	options = append(options, declare(attributes)...)
 	return cel.NewEnv(append(options, mosnFunctions()...)...)
 })
+
+func declare(list map[string]attribute) []cel.EnvOption {
+	var options []cel.EnvOption
+	for name, a := range list {
+		options = append(options, cel.Variable(name, a.kind))
+	}
+	return options
+}
 
 // explain puts what the compiler has found into words.
 func explain(env *cel.Env, text string, issues *cel.Issues) error {
@@ -153,16 +175,36 @@ func explain(env *cel.Env, text string, issues *cel.Issues) error {
 // unknown says what may have been meant by a name that the compiler does not know.
 func unknown(env *cel.Env, name string, function bool) string {
 	if function {
+		// Of a.f(x) the compiler does not know which of a and f is unknown.
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			if env.HasFunction(name[i+1:]) {
+				return unknown(env, name[:i], false)
+			}
+			name = name[i+1:]
+		}
 		if near := decode.Nearest(name, slices.Sorted(maps.Keys(env.Functions()))); near != "" {
 			return fmt.Sprintf("unknown function %s (did you mean %s?)", name, near)
 		}
 		return fmt.Sprintf("unknown function %s", name)
 	}
-	remedy := "known: " + strings.Join(names(), ", ")
-	if near := decode.Nearest(name, names()); near != "" {
+	known := names(env)
+	remedy := "known: " + strings.Join(known, ", ")
+	if near := decode.Nearest(name, known); near != "" {
 		remedy = fmt.Sprintf("did you mean %s? %s", near, remedy)
 	}
 	return fmt.Sprintf("unknown name %s (%s)", name, remedy)
+}
+
+// names returns the names of all attributes, sorted.
+func names(env *cel.Env) []string {
+	var list []string
+	for _, v := range env.Variables() {
+		if _, ok := attributes[v.Name()]; ok || v.Name() == "ctx" || strings.HasPrefix(v.Name(), "response.") {
+			list = append(list, v.Name())
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // start returns the column where a name begins that the compiler has found at

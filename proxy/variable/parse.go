@@ -124,6 +124,16 @@ func Printable(s string) string {
 
 func control(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
+// EscapeURL returns s, a path or query, with everything escaped that may not
+// stand in one as it is: control characters, spaces, what is not ASCII, "#" and
+// the like. Escapes that are there stay. It allocates only if there is something
+// to escape.
+func EscapeURL(s string) string {
+	return escape(s, func(c byte) bool {
+		return c <= ' ' || c >= 0x7f || strings.IndexByte(`"#<>\^`+"`{|}", c) >= 0
+	})
+}
+
 // escape replaces the bytes that need it by percent escapes.
 func escape(s string, needs func(byte) bool) string {
 	n := 0
