@@ -156,7 +156,7 @@ func (sc *serving) reject(req *stream.Request, status int, err error) {
 		if status == 413 || status == 431 {
 			kind = stream.TooLarge
 		}
-		r.Reject(sc.requests(), req, status, &stream.Error{Kind: kind, Side: stream.Downstream, Err: err})
+		r.Reject(sc.base, req, status, &stream.Error{Kind: kind, Side: stream.Downstream, Err: err})
 	}
 }
 
