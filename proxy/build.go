@@ -14,6 +14,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/listener/origdst"
+	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/retry"
 	"github.com/ottavo-runtime/ottavo/proxy/router"
@@ -205,8 +206,9 @@ type backends map[string]stream.Handler
 
 func (s *Server) newBackends(clusters *cluster.Manager, filters []stream.Filter) backends {
 	b := make(backends)
+	env := mirror.Env{Clusters: clusters, Go: s.background, Log: s.opts.Log, Counters: &s.copies}
 	for _, c := range clusters.All() {
-		b[c.Name()] = stream.Chain(retry.New(c, c), filters...)
+		b[c.Name()] = stream.Chain(mirror.New(retry.New(c, c), env), filters...)
 	}
 	return b
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
+	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
 	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
@@ -85,6 +86,9 @@ type Server struct {
 	opts Options
 	base context.Context // the life of connections
 	end  context.CancelFunc
+
+	// copies counts the copies of requests that are sent to other clusters.
+	copies mirror.Counters
 
 	// applying lets one Apply or Shutdown happen at a time.
 	applying sync.Mutex

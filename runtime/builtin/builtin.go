@@ -20,6 +20,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter/fault"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/faulttolerance"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
@@ -31,7 +32,7 @@ func Tables() runtime.Tables {
 	return runtime.Tables{
 		Protocols: []protocol.Protocol{http1.Protocol{}, http2.Protocol{}},
 		Balancers: lb.Builtin(),
-		Filters:   []filter.Spec{fault.Spec(), faulttolerance.Spec(), headertometadata.Spec()},
+		Filters:   []filter.Spec{fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},
