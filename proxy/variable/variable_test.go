@@ -285,6 +285,16 @@ func TestArgsAndCookies(t *testing.T) {
 	}
 }
 
+func TestEscapes(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "/a/b;c=d,e@f:g(h)": "/a/b;c=d,e@f:g(h)", "/a b": "/a%20b", "/ä#x": "/%C3%A4%23x", "/a%20b%zz": "/a%20b%zz", "/\r\n\x00\x7f": "/%0D%0A%00%7F", `"<>\^{|}` + "`": "%22%3C%3E%5C%5E%7B%7C%7D%60",
+	} {
+		if got := variable.EscapeURL(s); got != want || variable.Printable(got) != got {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
 func TestF10Meta(t *testing.T) {
 	for _, c := range []struct {
 		labels []stream.Label
