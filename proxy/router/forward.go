@@ -58,7 +58,7 @@ func (t *Table) send(ctx context.Context, req *stream.Request, vh *virtualHost, 
 	name, labels, asked := f.choose(req)
 	req.Info.Cluster = name
 	cluster, ok := t.backends.Cluster(name)
-	if !ok {
+	if !ok || name == "" {
 		kind := stream.NoCluster
 		if asked {
 			kind = stream.NoRoute

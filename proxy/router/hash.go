@@ -60,6 +60,9 @@ func hash(sources []hashSource, req *stream.Request, random func() uint64) (setC
 
 // hashAddress sets req.Hash by the caller's IP address, and reports whether it has one.
 func hashAddress(req *stream.Request) bool {
+	if strings.IndexByte(req.Info.Downstream, ':') < 0 {
+		return false // a pipe, for which an error would only be made
+	}
 	at, err := netip.ParseAddrPort(req.Info.Downstream)
 	if err != nil {
 		return false

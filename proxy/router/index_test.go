@@ -159,6 +159,56 @@ var scales = []struct {
 		},
 	},
 	{
+		"query",
+		func(i int) config.Match {
+			return config.Match{Prefix: "/", QueryParameters: []config.HeaderMatch{{Name: "user", Value: fmt.Sprint(i)}}}
+		},
+		func(i int) *stream.Request {
+			req := browser("/hello")
+			req.Query, req.HasQuery = fmt.Sprintf("lang=en&user=%d&q=1", i), true
+			return req
+		},
+	},
+	{
+		"variable",
+		func(i int) config.Match {
+			return config.Match{Variables: []config.VariableMatch{{Name: "tenant", Value: fmt.Sprint(i)}}}
+		},
+		func(i int) *stream.Request {
+			req := browser("/hello")
+			req.Vars.Set("tenant", fmt.Sprint(i))
+			return req
+		},
+	},
+	{
+		"mix",
+		func(i int) config.Match {
+			switch i % 4 {
+			case 0:
+				return config.Match{Path: fmt.Sprintf("/api/v1/Orders/%d", i)}
+			case 1:
+				return config.Match{Prefix: fmt.Sprintf("/svc-%d/", i), Regex: `\.html$`}
+			case 2:
+				return config.Match{Prefix: "/", Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprint(i)}}}
+			}
+			return config.Match{QueryParameters: []config.HeaderMatch{{Name: "user", Value: fmt.Sprint(i)}}}
+		},
+		func(i int) *stream.Request {
+			req := browser("/hello")
+			switch i % 4 {
+			case 0:
+				req.Path = fmt.Sprintf("/api/v1/orders/%d", i)
+			case 1:
+				req.Path = fmt.Sprintf("/svc-%d/index.html", i)
+			case 2:
+				req.Header.Add("id", fmt.Sprint(i))
+			default:
+				req.Query, req.HasQuery = fmt.Sprintf("user=%d", i), true
+			}
+			return req
+		},
+	},
+	{
 		"prefix+id",
 		func(i int) config.Match {
 			return config.Match{Prefix: "/", Headers: []config.HeaderMatch{{Name: "id", Value: fmt.Sprintf("Service%d:1.0", i)}}}
@@ -229,6 +279,50 @@ func BenchmarkMatch(b *testing.B) {
 	}
 }
 
+// BenchmarkMatchRegexOnly is for information: what can only be found by trying
+// one expression after the other costs as much.
+func BenchmarkMatchRegexOnly(b *testing.B) {
+	for _, n := range []int{10, 1_000} {
+		table := scaled(b, n, func(i int) config.Match { return config.Match{Regex: fmt.Sprintf("^/svc-%d/.*", i)} })
+		req := browser(fmt.Sprintf("/svc-%d/x", n/2))
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if table.domains.find(req.Authority).routes.match(req) == nil {
+					b.Fatal("not found")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkMatchHosts has one virtual host per name, each with a few routes.
+func BenchmarkMatchHosts(b *testing.B) {
+	for _, n := range []int{10, 1_000, 100_000} {
+		cfg := config.Router{Name: "main"}
+		for i := range n {
+			vh := routes(config.Route{Match: config.Match{Path: "/health"}, Route: to("c")}, config.Route{Match: config.Match{Prefix: "/"}, Route: to("c")}).VirtualHosts[0]
+			vh.Domains = []string{fmt.Sprintf("host-%d.example", i)}
+			cfg.VirtualHosts = append(cfg.VirtualHosts, vh)
+		}
+		table := compile(b, cfg)
+		reqs := make([]*stream.Request, 64)
+		for i := range reqs {
+			reqs[i] = browser("/x")
+			reqs[i].Authority = fmt.Sprintf("host-%d.example", rand.IntN(n))
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				req := reqs[i%len(reqs)]
+				if table.domains.find(req.Authority).routes.match(req) == nil {
+					b.Fatal("not found")
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkVirtualHost(b *testing.B) {
 	for _, n := range []int{10, 100_000} {
 		var lists []string
@@ -263,6 +357,23 @@ func BenchmarkHandle(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkHandleFull has a route with all that a route can say but a rewrite.
+func BenchmarkHandleFull(b *testing.B) {
+	table, req := fullTable(b)
+	table.backends = still{}
+	clean := req.Header.Len()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := table.Handle(b.Context(), req); err != nil {
+			b.Fatal(err)
+		}
+		req.Header.DelFunc(func(f stream.Field) bool { return f.Name == "x-from" })
+	}
+	if req.Header.Len() > clean+2 {
+		b.Fatalf("the header grows: %q", fields(&req.Header))
 	}
 }
 

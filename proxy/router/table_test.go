@@ -79,7 +79,7 @@ func wantKind(t *testing.T, err error, kind stream.Kind) string {
 	return e.Error()
 }
 
-func TestVirtualHost(t *testing.T) {
+func TestG2VirtualHost(t *testing.T) {
 	full := []string{
 		"shop.example", "shop.example:8080", "any.example:*", "*.example", "*.shop.example", "*-eu.shop.example",
 		"*.example:8080", "*.far.example:*", "*", "[::1] [2001:DB8::0:1]:80", "[fe80::1]:*", "*:9000", "10.0.0.1:80", "HelloService:1.0",
@@ -144,7 +144,7 @@ func TestVirtualHost(t *testing.T) {
 	}
 }
 
-func TestRouteConditions(t *testing.T) {
+func TestG4G5RouteConditions(t *testing.T) {
 	field := func(name, value string) config.HeaderMatch { return config.HeaderMatch{Name: name, Value: value} }
 	regex := func(name, value string) config.HeaderMatch {
 		return config.HeaderMatch{Name: name, Value: value, Regex: true}
@@ -201,7 +201,7 @@ func TestRouteConditions(t *testing.T) {
 		},
 		{"all kinds, prefix fails", config.Match{Prefix: "/A", Path: "/a/b"}, get("", "/a/b"), false},
 		{"all kinds, path fails", config.Match{Prefix: "/a", Path: "/a/c"}, get("", "/a/b"), false},
-		{"all kinds, regex fails", config.Match{Prefix: "/a", Regex: "/b.*"}, get("", "/a/b"), false},
+		{"all kinds, regex fails", config.Match{Prefix: "/a", Regex: "^/b.*"}, get("", "/a/b"), false},
 		{"all kinds, field fails", config.Match{Prefix: "/a", Headers: []config.HeaderMatch{field("id", "1")}}, get("", "/a"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestRouteConditions(t *testing.T) {
 	}
 }
 
-func TestFirstRouteWins(t *testing.T) {
+func TestG3FirstRouteWins(t *testing.T) {
 	prefix := config.Match{Prefix: "/a"}
 	path := config.Match{Path: "/a/b"}
 	regex := config.Match{Regex: "/a/.*"}
@@ -286,7 +286,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestPolicy(t *testing.T) {
+func TestG13RouteTimeout(t *testing.T) {
 	start := time.Now().Add(-time.Second)
 	for _, c := range []struct {
 		name           string
@@ -297,7 +297,7 @@ func TestPolicy(t *testing.T) {
 		{"default", 0, 0, 0, config.DefaultRouteTimeout},
 		{"route", 5 * time.Second, 0, 0, 5 * time.Second},
 		{"request is shorter", 5 * time.Second, 2 * time.Second, 0, 2 * time.Second},
-		{"request is longer", 5 * time.Second, time.Hour, 0, 5 * time.Second},
+		{"request is longer, as in MOSN", 5 * time.Second, time.Hour, 0, time.Hour},
 		{"request against the default", 0, time.Second, 0, time.Second},
 		{"earlier deadline stays", 5 * time.Second, 0, time.Second, time.Second},
 		{"later deadline moves", 5 * time.Second, 0, time.Hour, 5 * time.Second},
@@ -326,7 +326,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func TestPolicyWithoutStartAndProtocol(t *testing.T) {
+func TestG13WithoutStartAndProtocol(t *testing.T) {
 	req := get("", "/")
 	req.UpstreamProtocol = "Http1"
 	before := time.Now()
@@ -341,7 +341,7 @@ func TestPolicyWithoutStartAndProtocol(t *testing.T) {
 	}
 }
 
-func TestDirectResponse(t *testing.T) {
+func TestG19DirectResponse(t *testing.T) {
 	for _, c := range []struct {
 		method string
 		status int
@@ -396,7 +396,7 @@ func TestDirectResponse(t *testing.T) {
 	}
 }
 
-func TestDirectResponseOneWay(t *testing.T) {
+func TestG19DirectResponseOneWay(t *testing.T) {
 	req := get("", "/")
 	req.OneWay = true
 	table := compile(t, routes(config.Route{DirectResponse: &config.DirectResponse{Status: 200, Body: "x"}}))
