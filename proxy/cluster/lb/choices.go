@@ -22,9 +22,10 @@ func best(hosts []*upstream.Host, avoid []string, count int, load func(i int) fl
 	}
 	var drawn [8]int
 	choice, low, found := -1, 0.0, 0
+	var d dice
 draw:
-	for range draws(n) * max(1, count/2) {
-		i := rand.IntN(n)
+	for range count * draws(n) {
+		i := d.draw(n)
 		for _, j := range drawn[:min(found, len(drawn))] {
 			if i == j {
 				continue draw
@@ -59,8 +60,9 @@ func bestOfFew(hosts []*upstream.Host, avoid []string, count int, load func(i in
 		return nil
 	}
 	choice, low := -1, 0.0
+	var d dice
 	for k := range min(count, n) {
-		r := k + rand.IntN(n-k)
+		r := k + d.draw(n-k)
 		places[k], places[r] = places[r], places[k]
 		i := places[k]
 		if n == 1 {

@@ -31,7 +31,11 @@ func (h *history) faded(now int64) float64 {
 	if now <= h.at {
 		return 1
 	}
-	return math.Exp(float64(h.at-now) / float64(memory))
+	x := float64(h.at-now) / float64(memory)
+	if x > -1e-3 {
+		return 1 + x + x*x/2 // the same to nine digits, in no time
+	}
+	return math.Exp(x)
 }
 
 // estimate is what is to be expected of a host.

@@ -42,9 +42,9 @@ func TestConformance(t *testing.T) {
 		"LB_WEIGHTED_ROUNDROBIN": {Spread: lbtest.Exact, Weights: 0.01},
 		"LB_LEAST_REQUEST":       {Spread: lbtest.Uniform, Weights: 0.01},
 		"LB_LEAST_CONNECTION":    {Spread: lbtest.Uniform, Weights: 0.01},
-		"LB_MAGLEV":              {Spread: lbtest.Uniform, Weights: 0.1},
+		"LB_MAGLEV":              {Spread: lbtest.Uniform},
 		"LB_REQUEST_ROUNDROBIN":  {},
-		"LB_PEAK_EWMA":           {Spread: lbtest.Rough, Weights: 0.02},
+		"LB_PEAK_EWMA":           {Spread: lbtest.Uniform, Weights: 0.02},
 	}
 	for _, row := range lb.Builtin() {
 		promise, ok := promises[row.Name]

@@ -119,11 +119,15 @@ type peakOf struct{ *scores }
 // Pick implements Picker.
 func (p *peakOf) Pick(req *stream.Request) (*upstream.Host, error) {
 	now := time.Now().UnixNano()
-	if h := best(p.hosts, req.Tried, p.cfg.ChoiceCount, func(i int) float64 { return p.score(i, now) }); h != nil {
+	if h := best(p.hosts, req.Tried, p.cfg.ChoiceCount, func(i int) float64 { return rough(p.score(i, now)) }); h != nil {
 		return h, nil
 	}
 	return last(p.hosts, req.Tried)
 }
+
+// rough rounds x to one part in 64: hosts that differ by less are equally good,
+// or the last of several like ones would get nothing.
+func rough(x float64) float64 { return math.Float64frombits(math.Float64bits(x) &^ (1<<46 - 1)) }
 
 // peakSchedule hands out turns.
 type peakSchedule struct {

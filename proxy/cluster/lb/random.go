@@ -19,11 +19,28 @@ type random struct{ hosts []*upstream.Host }
 // in 800 has to.
 func draws(n int) int { return min(8+n/16, 64) }
 
+// dice draws numbers, two for each that the generator makes.
+type dice struct {
+	bits uint64
+	more bool
+}
+
+// draw returns one of the numbers from 0 to n-1, for n far below 1<<32.
+func (d *dice) draw(n int) int {
+	if d.more = !d.more; d.more {
+		d.bits = rand.Uint64()
+	} else {
+		d.bits >>= 32
+	}
+	return int(d.bits & (1<<32 - 1) * uint64(n) >> 32)
+}
+
 func (p random) Pick(req *stream.Request) (*upstream.Host, error) {
 	avoid := req.Tried
 	if n := len(p.hosts); n > 0 {
+		var d dice
 		for range draws(n) {
-			if h := p.hosts[rand.IntN(n)]; usable(h, avoid) {
+			if h := p.hosts[d.draw(n)]; usable(h, avoid) {
 				return h, nil
 			}
 		}

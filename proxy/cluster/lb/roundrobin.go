@@ -34,19 +34,50 @@ func newRoundRobin(hosts []*upstream.Host, before Picker) *roundRobin {
 // the neighbour of an unhealthy host gets no more than the others.
 func (p *roundRobin) Pick(req *stream.Request) (*upstream.Host, error) {
 	n := uint64(len(p.hosts))
+	if n == 0 {
+		return last(nil, nil)
+	}
 	avoid := req.Tried
+	if h := p.hosts[(p.next.Add(1)-1)%n]; usable(h, avoid) {
+		return h, nil
+	}
+	const contended = 8 // so often others were faster
+	for range contended {
+		from := p.next.Load()
+		k := p.search(from, avoid)
+		if k == n {
+			return last(p.hosts, avoid)
+		}
+		if p.next.CompareAndSwap(from, from+k+1) {
+			return p.hosts[(from+k)%n], nil
+		}
+	}
 	for range n {
 		if h := p.hosts[(p.next.Add(1)-1)%n]; usable(h, avoid) {
 			return h, nil
 		}
 	}
-	// Others may have drawn the numbers of the usable hosts meanwhile.
-	for _, h := range p.hosts {
-		if usable(h, avoid) {
-			return h, nil
-		}
+	// Others have drawn the numbers of the usable hosts meanwhile.
+	if k := p.search(0, avoid); k < n {
+		return p.hosts[k], nil
 	}
 	return last(p.hosts, avoid)
+}
+
+// search returns how many numbers there are from one on until that of a host
+// that can be used; as many as hosts if there is none.
+func (p *roundRobin) search(from uint64, avoid []string) uint64 {
+	n := uint64(len(p.hosts))
+	i := from % n
+	for k := range n {
+		if usable(p.hosts[i], avoid) {
+			return k
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+	return n
 }
 
 func (p *roundRobin) upcoming() []upcoming {

@@ -52,7 +52,8 @@ func (t turn) before(o turn) bool {
 	return t.deadline < o.deadline || t.deadline == o.deadline && int32(t.count-o.count) < 0
 }
 
-// lookAfter is how many hosts a Pick looks after.
+// lookAfter is how many hosts a Pick looks after, if they can't be used; half as
+// many if they can.
 const lookAfter = 4
 
 // newSchedule makes a schedule of s.hosts, with its worth set.
@@ -98,8 +99,13 @@ func (s *schedule) Pick(req *stream.Request) (*upstream.Host, error) {
 // next gives a turn; nil is that nothing but hosts to avoid is left.
 func (s *schedule) next(avoid []string, now int64) *upstream.Host {
 	if s.varying || len(s.queue) < len(s.hosts) {
-		for range min(lookAfter, len(s.hosts)) {
-			s.cursor = (s.cursor + 1) % len(s.hosts)
+		for effort := 0; effort < min(lookAfter, 2*len(s.hosts)); effort++ {
+			if s.cursor++; s.cursor >= len(s.hosts) {
+				s.cursor = 0
+			}
+			if s.place[s.cursor] >= 0 {
+				effort++ // it costs more to say what a host is worth
+			}
 			s.review(s.cursor, now)
 		}
 	}

@@ -29,8 +29,6 @@ const (
 	Exact
 	// Even is that each gets about the same, within a tenth.
 	Even
-	// Rough is that each gets from half to one and a half of its part.
-	Rough
 )
 
 // Promise is what a policy promises beyond what all do.

@@ -40,8 +40,7 @@ func (c *conformance) check(t *testing.T, when string, got map[*upstream.Host]in
 		off := float64(n) - want
 		switch {
 		case c.promise.Spread == Exact && off != 0,
-			c.promise.Spread == Even && math.Abs(off) > want/10,
-			c.promise.Spread == Rough && math.Abs(off) > want/2:
+			c.promise.Spread == Even && math.Abs(off) > want/10:
 			t.Errorf("%s: %v was picked %d times, want %v", when, h, n, want)
 		}
 		chi += off * off / want
