@@ -86,7 +86,7 @@ func TestI9KilledServer(t *testing.T) {
 			o.Events = health.NewEventLog(path, quiet())
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
-		time.Sleep(10500 * time.Millisecond)
+		time.Sleep(10550 * time.Millisecond) // never at the moment of a check
 		killed := time.Now()
 		dead.Store(true)
 		for !out(hosts[0]) {
@@ -362,8 +362,8 @@ func TestH5ChecksGoOnInAnotherConfiguration(t *testing.T) {
 				cfg := config.HealthCheck{Interval: 10 * time.Second, UnhealthyThreshold: 3}
 				r := w.run(t, cfg, hosts, nil)
 				time.Sleep(5 * time.Millisecond) // checks begin between two of them
-				for i := range 3000 {            // one after the other, each for 10 ms
-					time.Sleep(10 * time.Millisecond)
+				for i := range 600 {             // one after the other, each for 50 ms
+					time.Sleep(50 * time.Millisecond)
 					cfg.Timeout = time.Second + time.Duration(i)
 					if ended {
 						r.stop()

@@ -363,6 +363,7 @@ func TestI10SuccessRateByInterval(t *testing.T) {
 		hosts := newHosts(6)
 		d, stop := start(t, settings(func(c *config.OutlierDetection) { c.Consecutive5xx = 0 }), hosts, outlier.Options{})
 		defer stop()
+		time.Sleep(5 * time.Second) // never at the end of an interval
 		for range 10 {
 			for i, h := range hosts {
 				for range 60 { // below the volume of 100
