@@ -44,9 +44,9 @@ type CodeRange struct {
 type OutlierDetection struct {
 	Consecutive5xx           int           `json:"consecutive_5xx" default:"5" min:"0" doc:"So many statuses of 500 and above, or failures to get an answer, in a row. 0: not looked at."`
 	ConsecutiveGateway       int           `json:"consecutive_gateway_failure" default:"0" min:"0" doc:"So many statuses 502, 503 and 504, or failures, in a row. 0: not looked at."`
-	Interval                 time.Duration `json:"interval" default:"10s" doc:"How often success rates are compared and hosts come back."`
-	BaseEjectionTime         time.Duration `json:"base_ejection_time" default:"30s" doc:"How long a host is out, times how often it was in a row."`
-	MaxEjectionTime          time.Duration `json:"max_ejection_time" default:"300s" doc:"Longest time out."`
+	Interval                 time.Duration `json:"interval" default:"10s" min:"0" doc:"How often success rates are compared and hosts come back."`
+	BaseEjectionTime         time.Duration `json:"base_ejection_time" default:"30s" min:"0" doc:"How long a host is out, times how often it was in a row."`
+	MaxEjectionTime          time.Duration `json:"max_ejection_time" default:"300s" min:"0" doc:"Longest time out."`
 	MaxEjectionPercent       float64       `json:"max_ejection_percent" default:"10" min:"0" max:"100" doc:"Most hosts out at a time, as a percentage; one is always allowed where there are at least two."`
 	SuccessRateMinHosts      int           `json:"success_rate_minimum_hosts" default:"5" min:"0" doc:"Success rates are compared with so many hosts that have enough requests. 0: not compared."`
 	SuccessRateRequestVolume int           `json:"success_rate_request_volume" default:"100" min:"1" doc:"Requests within an interval that are enough."`
