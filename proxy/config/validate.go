@@ -71,7 +71,7 @@ var (
 	unbuiltProtocols      = []string{"bolt", "boltv2", "dubbo", "dubbothrift", "tars", "tr", "wasm", "X"}
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
-		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dsl", "dubbo_stream", "fault_inject", "gzip",
+		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dubbo_stream", "fault_inject", "gzip",
 		"ip_access", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
 	}
 )

@@ -63,6 +63,9 @@ type Spec struct {
 	// New makes the filter from its configuration, decoded by itself. A
 	// mistake in it is an error of type decode.Problems.
 	New func(env Env, config map[string]any) (stream.Filter, error)
+	// Make is in the place of New and Place for a filter that stands in several
+	// places; it makes them all.
+	Make func(env Env, config map[string]any) (Places, error)
 	// Route makes what a route or virtual host has to say to the filter
 	// (per_filter_config) from its configuration: the filter finds it with
 	// Request.Policy.Filter(Name). nil: routes have nothing to say to it.
@@ -95,7 +98,7 @@ func (t *Table) Check(ext config.Extension, path string) error {
 		return decode.Problems{t.unknown(ext.Type, path+".type")}
 	}
 	path += ".config"
-	_, err := spec.New(Env{Log: slog.New(slog.DiscardHandler), Path: path}, ext.Config)
+	_, err := spec.build(Env{Log: slog.New(slog.DiscardHandler), Path: path}, ext.Config)
 	return decode.AsProblems(err, path).Err()
 }
 
@@ -136,19 +139,34 @@ func (t *Table) Build(env Env, list []config.Extension) (Places, error) {
 			continue
 		}
 		fenv.Path += ".config"
-		f, err := spec.New(fenv, ext.Config)
+		made, err := spec.build(fenv, ext.Config)
 		if err != nil {
 			problems = append(problems, decode.AsProblems(err, fenv.Path)...)
 			continue
 		}
-		switch spec.Place {
-		case AfterRoute:
-			built.AfterRoute = append(built.AfterRoute, f)
-		case PerHost:
-			built.PerHost = append(built.PerHost, f)
-		default:
-			built.BeforeRoute = append(built.BeforeRoute, f)
-		}
+		built.BeforeRoute = append(built.BeforeRoute, made.BeforeRoute...)
+		built.AfterRoute = append(built.AfterRoute, made.AfterRoute...)
+		built.PerHost = append(built.PerHost, made.PerHost...)
 	}
 	return built, problems.Err()
+}
+
+// build makes a filter, in the place or places that it has.
+func (s Spec) build(env Env, config map[string]any) (Places, error) {
+	if s.Make != nil {
+		return s.Make(env, config)
+	}
+	f, err := s.New(env, config)
+	if err != nil {
+		return Places{}, err
+	}
+	one := []stream.Filter{f}
+	switch s.Place {
+	case AfterRoute:
+		return Places{AfterRoute: one}, nil
+	case PerHost:
+		return Places{PerHost: one}, nil
+	default:
+		return Places{BeforeRoute: one}, nil
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/state/redis"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/dsl"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/fault"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/faulttolerance"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
@@ -32,7 +33,7 @@ func Tables() runtime.Tables {
 	return runtime.Tables{
 		Protocols: []protocol.Protocol{http1.Protocol{}, http2.Protocol{}},
 		Balancers: lb.Builtin(),
-		Filters:   []filter.Spec{fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
+		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},
