@@ -279,6 +279,9 @@ func TestH18NoFloodOnFailure(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			r.stop()
 			times := b.times("a.test", start)
+			if slices.Equal(times[1:3], []time.Duration{c.pause[0], c.pause[0] + c.pause[1]}) {
+				t.Errorf("rate %v: tries at %v: nothing is left to chance", c.rate, times[1:3])
+			}
 			for i, most := range c.pause {
 				if got := times[i+1] - times[i]; got > most || got < most*9/10 {
 					t.Errorf("rate %v: after failure %d the next try comes %v later, want about %v", c.rate, i+1, got, most)

@@ -170,6 +170,9 @@ func labeled(policy lb.Policy, text string) lb.Policy {
 		for _, h := range hosts {
 			h.Labels = demand
 		}
+		if d, ok := before.(interface{ unlabeled() lb.Picker }); ok {
+			before = d.unlabeled()
+		}
 		p := demanding{policy.Picker(hosts, before), demand}
 		if r, ok := p.Picker.(lb.Reporter); ok {
 			return demandingReporter{p, r}
@@ -188,6 +191,8 @@ func (d demanding) Pick(req *stream.Request) (*upstream.Host, error) {
 	return d.Picker.Pick(req)
 }
 
+func (d demanding) unlabeled() lb.Picker { return d.Picker }
+
 type demandingReporter struct {
 	demanding
 	r lb.Reporter
@@ -196,19 +201,33 @@ type demandingReporter struct {
 func (d demandingReporter) Done(h *upstream.Host, o lb.Outcome) { d.r.Done(h, o) }
 
 func TestH15PassesTheBalancerSuite(t *testing.T) {
-	cfg := config.Subsets{Selectors: [][]string{{"version"}, {"version", "zone"}}}
-	for _, demand := range []string{"", "version=v1", "version=v1 zone=x"} {
-		t.Run("labels "+demand, func(t *testing.T) {
-			lbtest.Run(t, lbtest.Exact, func() lb.Policy { return labeled(subset.Policy(cfg, lb.RoundRobin()), demand) })
+	table, err := lb.NewTable(lb.Builtin()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	selectors := config.Subsets{Selectors: [][]string{{"version"}, {"version", "zone"}}}
+	for _, c := range []struct {
+		name, demand, inner string
+		cfg                 config.Subsets
+		promise             lbtest.Promise
+	}{
+		{"without labels", "", "LB_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact}},
+		{"one label", "version=v1", "LB_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact}},
+		{"two labels, by weight", "version=v1 zone=x", "LB_WEIGHTED_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact, Weights: 0.01}},
+		{"fall back", "version=v1", "LB_RANDOM", config.Subsets{FallBackPolicy: 2, Default: map[string]string{"version": "v1"}, Selectors: [][]string{{"zone"}}},
+			lbtest.Promise{Spread: lbtest.Uniform}},
+		{"reporter", "version=v1", "LB_PEAK_EWMA", selectors, lbtest.Promise{Spread: lbtest.Uniform, Weights: 0.02}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lbtest.Run(t, c.promise, func() lb.Policy {
+				inner, _, err := table.Policy(c.inner, lb.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return labeled(subset.Policy(c.cfg, inner), c.demand)
+			})
 		})
 	}
-	t.Run("fall back", func(t *testing.T) {
-		cfg := config.Subsets{FallBackPolicy: 2, Default: map[string]string{"version": "v1"}, Selectors: [][]string{{"zone"}}}
-		lbtest.Run(t, lbtest.Uniform, func() lb.Policy { return labeled(subset.Policy(cfg, lb.Random()), "version=v1") })
-	})
-	t.Run("reporter", func(t *testing.T) {
-		lbtest.Run(t, lbtest.Exact, func() lb.Policy { return labeled(subset.Policy(cfg, &counting{inner: lb.RoundRobin()}), "version=v1") })
-	})
 }
 
 // counting is a policy whose Pickers are Reporters that count.
