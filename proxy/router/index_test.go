@@ -3,10 +3,12 @@ package router
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -44,7 +46,50 @@ func naive(m config.Match, req *stream.Request) bool {
 			return false
 		}
 	}
-	return true
+	for _, q := range m.QueryParameters {
+		found := false
+		for item := range strings.SplitSeq(req.Query, "&") {
+			name, value, _ := strings.Cut(item, "=")
+			if unescaped(name) != q.Name || item == "" {
+				continue
+			}
+			if value = unescaped(value); q.Value != ".*" && (q.Regex && !finds(q.Value, value) || !q.Regex && q.Value != value) {
+				return false
+			}
+			found = true
+			break
+		}
+		if !found {
+			return false
+		}
+	}
+	for _, e := range m.DSLExpressions {
+		if e.Expression != `request.method == "`+req.Method+`"` {
+			return false
+		}
+	}
+	return naiveVariables(m.Variables, req)
+}
+
+// naiveVariables goes through the conditions as MOSN does.
+func naiveVariables(list []config.VariableMatch, req *stream.Request) bool {
+	result, last := true, "and"
+	for _, v := range list {
+		value, ok := req.Vars.Get(v.Name)
+		is := ok && (v.Value == "" || v.Value == value) && (v.Regex == "" || regexp.MustCompile(v.Regex).MatchString(value))
+		if result = is && (result || last == "or"); result && v.Model == "or" {
+			return true
+		}
+		last = v.Model
+	}
+	return result
+}
+
+func unescaped(s string) string {
+	if d, err := url.QueryUnescape(s); err == nil {
+		return d
+	}
+	return s
 }
 
 // chance makes tables and requests from few words, so that they often meet.
@@ -76,6 +121,24 @@ func (c chance) match() (m config.Match) {
 			Name: name, Value: c.of("1", "2", "GET", "shop", ".*", "", "[12]"), Regex: c.IntN(4) == 0,
 		})
 	}
+	for range max(0, c.IntN(5)-2) {
+		m.QueryParameters = append(m.QueryParameters, config.HeaderMatch{
+			Name: c.of("q", "r", "q r"), Value: c.of("1", "2", "", "x y", ".*", "^[12]"), Regex: c.IntN(4) == 0,
+		})
+	}
+	for range max(0, c.IntN(7)-4) {
+		v := config.VariableMatch{Name: c.of("v", "w"), Value: c.of("1", "2", ""), Model: c.of("and", "and", "or")}
+		if v.Value == "" || c.IntN(4) == 0 {
+			v.Regex = c.of("1", "[12]", "^$")
+		}
+		m.Variables = append(m.Variables, v)
+	}
+	if n := len(m.Variables); n > 0 {
+		m.Variables[n-1].Model = "and" // for an "or" there has nothing to join
+	}
+	if c.IntN(10) == 0 {
+		m.DSLExpressions = []config.DSLExpression{{Expression: c.of(`request.method == "GET"`, `request.method == "POST"`)}}
+	}
 	return m
 }
 
@@ -84,6 +147,16 @@ func (c chance) request() *stream.Request {
 	for range c.IntN(4) {
 		name := c.of("id", "Id", "SERVICE", "x", "x-very-long-name-"+strings.Repeat("X", 60))
 		req.Header.Add(name, c.of("1", "2", "12", ""))
+	}
+	var items []string
+	for range c.IntN(5) {
+		items = append(items, c.of("q", "r", "%71", "q+r", "q%20r", "")+c.of("", "=", "=1", "=2", "=%31", "=x+y", "=x%20y"))
+	}
+	if len(items) > 0 {
+		req.Query, req.HasQuery = strings.Join(items, "&"), true
+	}
+	for range c.IntN(3) {
+		req.Vars.Set(c.of("v", "w"), c.of("1", "2", "12", ""))
 	}
 	return req
 }
@@ -114,6 +187,50 @@ func TestIndexAgreesWithTheList(t *testing.T) {
 	}
 	if taken[true] < 10_000 || taken[false] < 5_000 {
 		t.Errorf("%d requests were taken and %d not: the test is one-sided", taken[true], taken[false])
+	}
+}
+
+// A name that has no number any more is found all the same.
+func TestIndexManyNames(t *testing.T) {
+	var list []config.Route
+	for i := range 4 * maxNames {
+		name := fmt.Sprintf("n%d", i/2)
+		m := config.Match{Headers: []config.HeaderMatch{{Name: name, Value: fmt.Sprint(i)}}}
+		if i%3 == 0 {
+			m = config.Match{QueryParameters: []config.HeaderMatch{{Name: name, Value: fmt.Sprint(i)}}}
+		}
+		list = append(list, config.Route{Match: m, Route: to("c")})
+	}
+	table := compile(t, routes(list...))
+	for i := range list {
+		req := get("", "/", fmt.Sprintf("n%d=%d", i/2, i))
+		if i%3 == 0 {
+			req = get("", "/")
+			req.Query, req.HasQuery = fmt.Sprintf("n%d=%d", i/2, i), true
+		}
+		if _, err := table.Handle(t.Context(), req); err != nil || req.Info.Route != fmt.Sprintf("routers[%d]", i) {
+			t.Errorf("request %d went to %s, %v", i, req.Info.Route, err)
+		}
+	}
+}
+
+// A request that repeats one name as often as it can does not have each route
+// looked at as often.
+func TestIndexHostileRepetition(t *testing.T) {
+	const times = 16_000
+	query := config.Match{QueryParameters: []config.HeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "1"}}}
+	header := config.Match{Headers: []config.HeaderMatch{{Name: "a", Value: "1"}, {Name: "b", Value: "1"}}}
+	table := compile(t, routes(config.Route{Match: query, Route: to("c")}, config.Route{Match: header, Route: to("c")}))
+	req := get("", "/")
+	req.Query, req.HasQuery = strings.Repeat("a=1&", times), true
+	for range times {
+		req.Header.Add("a", "1")
+	}
+	begin := time.Now()
+	_, err := table.Handle(t.Context(), req)
+	wantKind(t, err, stream.NoRoute)
+	if d := time.Since(begin); d > 500*time.Millisecond {
+		t.Errorf("it took %v", d)
 	}
 }
 
