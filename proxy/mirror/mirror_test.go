@@ -103,8 +103,8 @@ func (s *shadow) got() ([]string, []error) {
 	return slices.Clone(s.bodies), slices.Clone(s.errs)
 }
 
-// real answers when it has read the whole body, and returns it.
-var real = stream.HandlerFunc(func(_ context.Context, req *stream.Request) (*stream.Response, error) {
+// origin answers when it has read the whole body, and returns it.
+var origin = stream.HandlerFunc(func(_ context.Context, req *stream.Request) (*stream.Response, error) {
 	var data []byte
 	if req.Body != nil {
 		var err error
@@ -168,7 +168,7 @@ func TestF9ShadowSeesACopy(t *testing.T) {
 		req.PerHost = func(h stream.Handler) stream.Handler { return h }
 		req.Info.ID, req.Info.Route = "id", "route"
 		policy, start := req.Policy, time.Now()
-		if got := answer(t, w.handler(real), req); got != "body" {
+		if got := answer(t, w.handler(origin), req); got != "body" {
 			t.Errorf("the caller got %q", got)
 		}
 		if req.Policy != policy || time.Since(start) != 0 || w.counters.InFlight() != 1 {
@@ -213,7 +213,7 @@ func TestG23ShadowFails(t *testing.T) {
 		for _, name := range []string{"fails", "panics", "long", "empty", "oneway"} {
 			mirrors = append(mirrors, stream.Mirror{Cluster: name, Percent: 100})
 		}
-		if got := answer(t, w.handler(real), request(text("body"), mirrors...)); got != "body" {
+		if got := answer(t, w.handler(origin), request(text("body"), mirrors...)); got != "body" {
 			t.Errorf("the caller got %q", got)
 		}
 		synctest.Wait()
@@ -248,7 +248,7 @@ func TestF9AmplificationAndBroadcast(t *testing.T) {
 				w, stop := newWorld(t, map[string][]stream.Handler{"shadow": {hosts[0], hosts[1], hosts[2]}})
 				tt.mirror.Cluster = "shadow"
 				long := strings.Repeat("body", 50_000)
-				if got := answer(t, w.handler(real), request(text(long), tt.mirror)); got != long {
+				if got := answer(t, w.handler(origin), request(text(long), tt.mirror)); got != long {
 					t.Errorf("the caller got %d bytes", len(got))
 				}
 				synctest.Wait()
@@ -334,7 +334,7 @@ func TestF9BodyStreams(t *testing.T) {
 			req.Trailer.Add("sum", "6")
 			_ = in.w.Close()
 		}()
-		if got := answer(t, w.handler(real), req); got != "onetwo" {
+		if got := answer(t, w.handler(origin), req); got != "onetwo" {
 			t.Errorf("the caller got %q", got)
 		}
 		if got := <-seen; got != "EOF6" {
@@ -364,7 +364,7 @@ func TestF9SlowShadowIsBrokenOff(t *testing.T) {
 					_ = in.w.Close()
 				}()
 				req := request(in, stream.Mirror{Cluster: "slow", Percent: 100}, stream.Mirror{Cluster: "quick", Percent: 100})
-				if got := answer(t, w.handler(real), req); got != body {
+				if got := answer(t, w.handler(origin), req); got != body {
 					t.Errorf("the caller got %d bytes", len(got))
 				}
 				if time.Since(start) > time.Second {
@@ -407,7 +407,7 @@ func TestF9OriginalEndsEarly(t *testing.T) {
 		next   stream.HandlerFunc
 		whole  bool
 	}{
-		{"the caller breaks off", func() io.ReadCloser { return io.NopCloser(io.MultiReader(strings.NewReader("bo"), bad{broken})) }, -1, real, false},
+		{"the caller breaks off", func() io.ReadCloser { return io.NopCloser(io.MultiReader(strings.NewReader("bo"), bad{broken})) }, -1, origin, false},
 		{"the host answers early", func() io.ReadCloser { return text("body") }, 4, early(2), false},
 		{"the host fails early", func() io.ReadCloser { return text("body") }, 4, failing(2), false},
 		{"the host's client does not look for the end", func() io.ReadCloser { return text("body") }, 4, early(4), true},
@@ -504,7 +504,7 @@ func TestF9CopyOutlivesTheCaller(t *testing.T) {
 		// Without a limit of the original's there is one all the same.
 		req := request(nil, m)
 		req.Deadline = time.Time{}
-		if got := answer(t, w.handler(real), req); got != "" {
+		if got := answer(t, w.handler(origin), req); got != "" {
 			t.Errorf("%q", got)
 		}
 		start = time.Now()
@@ -526,7 +526,7 @@ func TestF9CopyOutlivesTheCaller(t *testing.T) {
 func TestG23NoSuchCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, stop := newWorld(t, map[string][]stream.Handler{"empty": {}})
-		h := w.handler(real)
+		h := w.handler(origin)
 		for range 3 {
 			req := request(text("body"),
 				stream.Mirror{Cluster: "missing", Percent: 100},
@@ -551,7 +551,7 @@ func TestF9CopiesAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shadow{hold: make(chan struct{})}
 		w, stop := newWorld(t, map[string][]stream.Handler{"shadow": {s}})
-		h, other := w.handler(real), w.handler(real)
+		h, other := w.handler(origin), w.handler(origin)
 		m := stream.Mirror{Cluster: "shadow", Percent: 100, Copies: mirror.MaxInFlight - 10}
 		answer(t, h, request(text("body"), m))
 		m.Copies = 100
@@ -634,7 +634,7 @@ func TestF9SmallPieces(t *testing.T) {
 			if known {
 				req.ContentLength = int64(len(want))
 			}
-			answer(t, w.handler(real), req)
+			answer(t, w.handler(origin), req)
 			close(slow.hold)
 			synctest.Wait()
 			for _, s := range []*shadow{slow, quick} {
