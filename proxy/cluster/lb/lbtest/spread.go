@@ -18,7 +18,7 @@ func (c *conformance) spread(t *testing.T) {
 			set(true, hosts[i])
 		}
 		up := len(hosts) - len(down)
-		picks := 10_000 * up
+		picks := 2000 * up
 		p := c.policy().Picker(hosts, nil)
 		got := make(map[*upstream.Host]int)
 		for i := range picks {
