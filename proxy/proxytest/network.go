@@ -20,7 +20,30 @@ type Network struct {
 	mu    sync.Mutex
 	hosts map[string]func(net.Conn)
 	dials map[string]int
+	gates map[string]func() bool
+	conns map[net.Conn]string
 	wg    sync.WaitGroup
+}
+
+// Gate has connections to an address refused while open returns false.
+func (n *Network) Gate(address string, open func() bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gates == nil {
+		n.gates = make(map[string]func() bool)
+	}
+	n.gates[address] = open
+}
+
+// Cut breaks all connections to an address off.
+func (n *Network) Cut(address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c, at := range n.conns {
+		if at == address {
+			_ = c.Close()
+		}
+	}
 }
 
 // Dial connects to the host at address; it is a proxy.Options.Dial.
@@ -32,10 +55,17 @@ func (n *Network) Dial(_ context.Context, address string) (net.Conn, error) {
 	}
 	n.dials[address]++
 	host, ok := n.hosts[address]
+	if gate := n.gates[address]; gate != nil && !gate() {
+		ok = false
+	}
 	if !ok {
 		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: conn.PipeAddr(address), Err: syscall.ECONNREFUSED}
 	}
 	near, far := conn.NewPipe("proxy", address)
+	if n.conns == nil {
+		n.conns = make(map[net.Conn]string)
+	}
+	n.conns[far] = address
 	n.wg.Go(func() { host(far) })
 	return near, nil
 }
@@ -62,9 +92,10 @@ func (n *Network) Host(address string, serve func(net.Conn)) {
 	n.hosts[address] = serve
 }
 
-// HTTP puts an HTTP server of package net/http on the network, for as long as
-// the test runs.
-func (n *Network) HTTP(t testing.TB, address string, h http.HandlerFunc) {
+// HTTP puts an HTTP server of package net/http on the network, until the end of
+// the test, or until kill: then it is off the network, with its connections
+// closed.
+func (n *Network) HTTP(t testing.TB, address string, h http.HandlerFunc) (kill func()) {
 	t.Helper()
 	l := &memoryListener{address: address, conns: make(chan net.Conn), done: make(chan struct{})}
 	srv := &http.Server{Handler: h}
@@ -75,12 +106,19 @@ func (n *Network) HTTP(t testing.TB, address string, h http.HandlerFunc) {
 		}
 	})
 	n.Host(address, l.take)
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			n.Host(address, nil)
+			_ = srv.Close()
+			wg.Wait()
+		})
+	}
 	t.Cleanup(func() {
-		n.Host(address, nil)
-		_ = srv.Close()
-		wg.Wait()
+		kill()
 		n.wg.Wait()
 	})
+	return kill
 }
 
 // Echo is a handler that answers with the name and what it was asked: method,
