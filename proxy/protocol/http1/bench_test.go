@@ -194,3 +194,6 @@ func byteCount(n int) string {
 	}
 	return map[int]string{1024: "1KiB", 32 << 10: "32KiB"}[n]
 }
+
+// onlyReader hides what else a connection can do.
+type onlyReader struct{ io.Reader }

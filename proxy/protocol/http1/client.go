@@ -13,6 +13,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -201,7 +202,7 @@ func checkRequest(req *stream.Request) error {
 		return errors.New(`the path "*" is for OPTIONS alone`)
 	case req.Path == "" || req.Path[0] != '/' && req.Path != "*":
 		return errors.New(`the path does not begin with "/"`)
-	case !visible(req.Path) || !visible(req.Query) || strings.IndexByte(req.Path, '?') >= 0:
+	case !semantics.Visible(req.Path) || !semantics.Visible(req.Query) || strings.IndexByte(req.Path, '?') >= 0:
 		return errors.New("a blank or control character in path or query")
 	case !validHost(req.Authority):
 		return errors.New("malformed host")
@@ -209,15 +210,6 @@ func checkRequest(req *stream.Request) error {
 		return errors.New("a protocol to change to that is malformed, or is not passed on")
 	}
 	return checkFields(&req.Header)
-}
-
-func visible(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == 0x7f || c == '#' {
-			return false
-		}
-	}
-	return true
 }
 
 // receive reads up to the head of the final answer.
@@ -243,7 +235,7 @@ func (cl *client) frameAnswer(req *stream.Request) error {
 	f, resp := &cl.frame, &cl.resp
 	kind, length := bodyNone, int64(0)
 	switch {
-	case noBody(req.Method, resp.Status):
+	case semantics.NoBody(req.Method, resp.Status):
 		resp.ContentLength = f.length
 		if resp.Status == 204 && (f.length > 0 || f.chunked) {
 			return bad("204 with a body")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -77,8 +78,8 @@ func TestRequests(t *testing.T) {
 		{"length", post(reader("hello"), 5), "POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"},
 		{"chunked", post(reader("hello"), -1), "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 		{"chunked and empty", post(reader(""), -1), "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-		{"at hand", post(&textBody{"hello"}, 5), "POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"},
-		{"at hand, chunked", post(&textBody{"hello"}, -1), "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
+		{"at hand", post(semantics.Text("hello"), 5), "POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"},
+		{"at hand, chunked", post(semantics.Text("hello"), -1), "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 		{"trailer", func() *stream.Request {
 			req := post(reader("hi"), -1)
 			req.Trailer.Add("A", "b")
@@ -711,9 +712,9 @@ func TestCallersBodyFails(t *testing.T) {
 		kind   stream.Kind
 	}{
 		{"short", io.MultiReader(strings.NewReader("hel")), 5, stream.BadMessage},
-		{"short, at hand", &textBody{"hel"}, 5, stream.BadMessage},
+		{"short, at hand", semantics.Text("hel"), 5, stream.BadMessage},
 		{"long", io.MultiReader(strings.NewReader("hello")), 3, stream.BadMessage},
-		{"long, at hand", &textBody{"hello"}, 3, stream.BadMessage},
+		{"long, at hand", semantics.Text("hello"), 3, stream.BadMessage},
 		{"broken", io.MultiReader(strings.NewReader("hel"), failing{}), -1, stream.BadMessage},
 		{"too large", io.MultiReader(strings.NewReader("hel"), failsWith{own}), -1, stream.TooLarge},
 	} {

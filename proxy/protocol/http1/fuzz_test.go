@@ -17,6 +17,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -284,7 +285,7 @@ func FuzzResponseHead(f *testing.F) {
 		if resp.Status != theirs.StatusCode || frame.http10 == theirs.ProtoAtLeast(1, 1) {
 			t.Fatalf("we read %d, net/http %d %s", resp.Status, theirs.StatusCode, theirs.Proto)
 		}
-		if noBody("GET", resp.Status) {
+		if semantics.NoBody("GET", resp.Status) {
 			return // net/http does not say what the fields would mean
 		}
 		length := frame.length
@@ -451,7 +452,7 @@ func FuzzClient(f *testing.F) {
 			if n > int64(len(raw)) || head && n > 0 {
 				t.Errorf("%d bytes of body came out of %d", n, len(raw))
 			}
-			if err == nil && resp.ContentLength >= 0 && !noBody(req.Method, resp.Status) && n != resp.ContentLength {
+			if err == nil && resp.ContentLength >= 0 && !semantics.NoBody(req.Method, resp.Status) && n != resp.ContentLength {
 				t.Errorf("%d bytes of body, length %d", n, resp.ContentLength)
 			}
 			_ = resp.Close()

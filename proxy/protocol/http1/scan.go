@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -71,7 +72,7 @@ func scanFields(lines string, h *stream.Header, f *framing) *badMessage {
 			if lengths++; lengths > 1 {
 				return bad("several Content-Length fields")
 			}
-			n, ok := parseLength(value)
+			n, ok := semantics.ParseLength(value)
 			if !ok {
 				return bad("malformed Content-Length")
 			}
@@ -261,18 +262,7 @@ func special(name string) fieldKind {
 // would change framing, routing or authentication after the fact (RFC 9110
 // section 6.5.1).
 func forbiddenTrailer(name string) bool {
-	if special(name) != fieldOther {
-		return true
-	}
-	for _, n := range [...]string{
-		"Authorization", "Cookie", "Set-Cookie", "Content-Encoding", "Content-Type", "Content-Range",
-		"Cache-Control", "Max-Forwards", "Range", "Age", "Expires", "Date", "Location", "Vary", "WWW-Authenticate", "Trailer",
-	} {
-		if stream.EqualName(name, n) {
-			return true
-		}
-	}
-	return false
+	return special(name) != fieldOther || semantics.NotInTrailer(name)
 }
 
 // requestLine is a request's first line, taken apart.
@@ -357,21 +347,6 @@ func endOfHead(buf []byte, from int) (int, *badMessage) {
 		}
 		from = i + 1
 	}
-}
-
-// parseLength parses a Content-Length: digits only, at most 18 of them.
-func parseLength(s string) (int64, bool) {
-	if s == "" || len(s) > 18 {
-		return 0, false
-	}
-	var n int64
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(s[i]-'0')
-	}
-	return n, true
 }
 
 const (

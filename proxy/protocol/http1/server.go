@@ -11,6 +11,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -18,8 +19,12 @@ import (
 // keep a connection; with more to come it is closed instead.
 const maxDrain = 256 << 10
 
-// lingerFor is how long we wait for a peer to take our last answer and close.
-const lingerFor = 500 * time.Millisecond
+// lingerFor is how long we wait for a peer to take our last answer and close,
+// lingerBytes how much of what it still sends is read meanwhile.
+const (
+	lingerFor   = 500 * time.Millisecond
+	lingerBytes = 16 << 20
+)
 
 type server struct {
 	opts   protocol.ServerOptions
@@ -289,7 +294,7 @@ func (x *exchange) refuse(ctx context.Context, err error) error {
 	if refused.status == 0 {
 		return errLast
 	}
-	resp := textResponse(refused.status, refused.reason)
+	resp := semantics.TextResponse(refused.status, refused.reason)
 	kind := writeResponseHead(x.c.Writer(), x.req.Method, resp, x.s.clock.date(time.Now()), false, true)
 	if _, err := copyBody(x.c, resp.Body, kind, resp.ContentLength, nil, nil); err != nil {
 		return err
@@ -328,11 +333,8 @@ func (b *badMessage) cause() conn.Cause {
 func (x *exchange) linger() {
 	_ = x.c.CloseWrite()
 	_ = x.c.SetReadDeadline(time.Now().Add(lingerFor))
-	_, _ = io.Copy(io.Discard, onlyReader{x.c})
+	_, _ = io.CopyN(io.Discard, x.c, lingerBytes)
 }
-
-// onlyReader hides what else a connection can do.
-type onlyReader struct{ io.Reader }
 
 // errorResponse is the answer for a failed exchange. It says what kind of
 // failure it was (also as RFC 9209 has it), and nothing of the request or the
@@ -342,28 +344,7 @@ func (x *exchange) errorResponse(e *stream.Error) *stream.Response {
 	if x.inside {
 		text = e.Error()
 	}
-	resp := textResponse(e.Status(), text)
+	resp := semantics.TextResponse(e.Status(), text)
 	resp.Header.Add(stream.ProxyStatus, e.ProxyStatus())
 	return resp
 }
-
-func textResponse(status int, text string) *stream.Response {
-	resp := &stream.Response{Status: status, ContentLength: int64(len(text) + 1), Body: &textBody{text + "\n"}}
-	resp.Header.Add("Content-Type", "text/plain; charset=utf-8")
-	return resp
-}
-
-type textBody struct{ rest string }
-
-func (b *textBody) Read(p []byte) (int, error) {
-	n := copy(p, b.rest)
-	if b.rest = b.rest[n:]; b.rest == "" {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// Ready implements stream.Ready.
-func (b *textBody) Ready() bool { return true }
-
-func (b *textBody) Close() error { return nil }

@@ -747,6 +747,31 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// Whoever goes on sending after a refusal is read for a while, not for ever.
+func TestLingerEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := serve(t, stream.HandlerFunc(echo))
+		start := time.Now()
+		s.send(t, "GET / HTTP/1.1\r\nHost : h\r\n\r\n")
+		n, err := io.CopyN(s, zeros{}, 64<<20)
+		if err == nil || n < lingerBytes-conn.BufferSize || n > lingerBytes+128<<10 || time.Since(start) != 0 {
+			t.Errorf("%d bytes were taken in %v: %v", n, time.Since(start), err)
+		}
+		s.want(t, 400, "malformed field name\n")
+		if err := <-s.ended; err != nil {
+			t.Error(err)
+		}
+	})
+	bubble(t, func(t *testing.T) { // and for who sends nothing it is short
+		s := serve(t, stream.HandlerFunc(echo))
+		start := time.Now()
+		s.send(t, "GET / HTTP/1.1\r\nHost : h\r\n\r\n")
+		if err := <-s.ended; err != nil || time.Since(start) != lingerFor {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
 // A stalled reader stalls the writer, until its time is over.
 func TestStalledReader(t *testing.T) {
 	bubble(t, func(t *testing.T) {

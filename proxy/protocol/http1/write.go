@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -100,12 +101,6 @@ func methodTakesBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
 }
 
-// noBody reports whether an answer with this status, to this method, has no
-// body whatever its fields say (RFC 9112 section 6.3).
-func noBody(method string, status int) bool {
-	return method == "HEAD" || status == 204 || status == 304 || status < 200
-}
-
 // writeResponseHead writes the head of the answer to a request of this method.
 // date is what to write where the answer has no Date. It returns how the body
 // is framed.
@@ -118,7 +113,7 @@ func writeResponseHead(w *bufio.Writer, method string, resp *stream.Response, da
 	writeFields(w, &resp.Header)
 	kind := bodyNone
 	switch {
-	case noBody(method, resp.Status):
+	case semantics.NoBody(method, resp.Status):
 		if resp.ContentLength >= 0 && resp.Status != 204 && resp.Status >= 200 && (method == "HEAD" || resp.ContentLength > 0) {
 			writeLength(w, resp.ContentLength)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -334,7 +335,7 @@ func checkRequest(req *stream.Request) error {
 		return errors.New("the method is not a token")
 	case req.Path == "" || req.Path[0] != '/' && req.Path != "*":
 		return errors.New(`the path does not begin with "/"`)
-	case !visible(req.Path) || !visible(req.Query):
+	case !semantics.Visible(req.Path) || !semantics.Visible(req.Query):
 		return errors.New("a blank or control character in path or query")
 	case !validAuthority(req.Authority):
 		return errors.New("malformed host")

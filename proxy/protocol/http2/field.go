@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -43,16 +44,9 @@ func special(name string) fieldKind {
 	return kinds[name]
 }
 
-// notInTrailers are fields that would change framing, routing or
-// authentication after the fact (RFC 9110 section 6.5.1). It is never written.
-var notInTrailers = map[string]bool{
-	"authorization": true, "cookie": true, "set-cookie": true, "content-encoding": true, "content-type": true,
-	"content-range": true, "cache-control": true, "max-forwards": true, "range": true, "age": true, "expires": true,
-	"date": true, "location": true, "vary": true, "www-authenticate": true, "trailer": true,
-}
-
+// forbiddenTrailer reports whether a field may not stand in a trailer.
 func forbiddenTrailer(name string) bool {
-	return special(name) != fieldOther || notInTrailers[strings.ToLower(name)]
+	return special(name) != fieldOther || semantics.NotInTrailer(name)
 }
 
 // secrets are the names of fields whose values must not enter a compression
@@ -87,16 +81,6 @@ func validValue(s string) bool {
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
-// visible reports whether s has only characters that may stand in a request's target.
-func visible(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == 0x7f || c == '#' {
-			return false
-		}
-	}
-	return true
-}
-
 // validAuthority reports whether s may be a host with or without port (RFC
 // 3986 section 3.2); user information is not allowed.
 func validAuthority(s string) bool {
@@ -108,27 +92,6 @@ func validAuthority(s string) bool {
 		}
 	}
 	return true
-}
-
-// parseLength parses a Content-Length: digits only, at most 18 of them.
-func parseLength(s string) (int64, bool) {
-	if s == "" || len(s) > 18 {
-		return 0, false
-	}
-	var n int64
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(s[i]-'0')
-	}
-	return n, true
-}
-
-// noBody reports whether an answer with this status, to this method, has no
-// body whatever its fields say.
-func noBody(method string, status int) bool {
-	return method == "HEAD" || status == 204 || status == 304
 }
 
 // isGRPC reports whether a message is gRPC's.

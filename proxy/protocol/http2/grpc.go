@@ -8,6 +8,7 @@ import (
 
 	xhttp2 "golang.org/x/net/http2"
 
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -86,7 +87,7 @@ func grpcTimeout(s string) time.Duration {
 	if len(s) < 2 || len(s) > 9 {
 		return 0
 	}
-	n, ok := parseLength(s[:len(s)-1])
+	n, ok := semantics.ParseLength(s[:len(s)-1])
 	if !ok {
 		return 0
 	}

@@ -8,6 +8,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -146,7 +147,7 @@ func (b *block) request(req *stream.Request, f *framing) *refusal {
 		return malformed("malformed :method")
 	case path == "" || path[0] != '/' && (path != "*" || method != "OPTIONS"):
 		return malformed("malformed :path")
-	case !visible(path):
+	case !semantics.Visible(path):
 		return malformed("a blank, control character or fragment in :path")
 	case !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https"):
 		return malformed("missing or unknown :scheme")
@@ -183,7 +184,7 @@ func (b *block) requestFields(fields []hpack.HeaderField, req *stream.Request, f
 			if f.length >= 0 {
 				return "", malformed("several Content-Length fields")
 			}
-			n, ok := parseLength(hf.Value)
+			n, ok := semantics.ParseLength(hf.Value)
 			if !ok {
 				return "", malformed("malformed Content-Length")
 			}
@@ -270,7 +271,7 @@ func (b *block) response(resp *stream.Response, f *framing) *refusal {
 		case fieldForbidden:
 			return malformed("a field that belongs to HTTP/1 connections")
 		case fieldContentLength:
-			n, ok := parseLength(hf.Value)
+			n, ok := semantics.ParseLength(hf.Value)
 			if !ok || f.length >= 0 {
 				return malformed("malformed or several Content-Length fields")
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -441,7 +442,7 @@ func (k *call) answer(resp *stream.Response) error {
 		resp = k.errorResponse(&stream.Error{Kind: stream.Internal, Op: "write response", Err: err})
 	}
 	body, length := resp.Body, resp.ContentLength
-	silent := noBody(k.req.Method, resp.Status)
+	silent := semantics.NoBody(k.req.Method, resp.Status)
 	if silent || body == nil {
 		body = nil
 	} else if length == 0 && stream.BodyReady(body) {
@@ -495,24 +496,11 @@ func (k *call) errorResponse(e *stream.Error) *stream.Response {
 	if k.grpc {
 		resp = grpcError(e, text)
 	} else {
-		resp = &stream.Response{Status: e.Status(), ContentLength: int64(len(text) + 1), Body: &textBody{text + "\n"}}
-		resp.Header.Add("content-type", "text/plain; charset=utf-8")
+		resp = semantics.TextResponse(e.Status(), text)
 	}
 	resp.Header.Add("proxy-status", e.ProxyStatus())
 	return resp
 }
-
-type textBody struct{ rest string }
-
-func (b *textBody) Read(p []byte) (int, error) {
-	n := copy(p, b.rest)
-	if b.rest = b.rest[n:]; b.rest == "" {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (b *textBody) Close() error { return nil }
 
 // requestBody is a request's body on its way to the handler.
 type requestBody struct{ k *call }
