@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,7 @@ var rewrite = flag.Bool("rewrite", false, "write what happened into the scripts 
 //	                  a configuration are there from the beginning.
 //	answer A N [in D] from now on A answers with status N, after D.
 //	answer A reset    … or breaks the connection off.
+//	aside A           what A sees is told last: it is asked at the same time as others.
 //	down A, up A      takes a host off the network, which breaks its
 //	                  connections off, or puts it on again.
 //	tick D            lets time pass.
@@ -157,6 +159,7 @@ type script struct {
 	mu    sync.Mutex
 	hosts map[string]*scriptHost
 	trace []string
+	aside []string
 	// told holds the records that were told of.
 	told map[int]bool
 }
@@ -166,7 +169,8 @@ type scriptHost struct {
 	status int
 	delay  time.Duration
 	reset  bool
-	down   bool
+	down   atomic.Bool
+	aside  bool
 }
 
 func (s *script) note(format string, args ...any) {
@@ -180,8 +184,8 @@ func (s *script) taken() string {
 	synctest.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := strings.Join(s.trace, "\n")
-	s.trace = nil
+	text := strings.Join(append(s.trace, s.aside...), "\n")
+	s.trace, s.aside = nil, nil
 	if text != "" {
 		text += "\n"
 	}
@@ -213,9 +217,11 @@ func (s *script) run(st step) string {
 		}
 	case "answer":
 		s.answer(args)
+	case "aside":
+		s.host(args[0]).aside = true
 	case "down", "up":
 		for _, address := range args {
-			s.host(address).down = verb == "down"
+			s.host(address).down.Store(verb == "down")
 			if verb == "down" {
 				s.network.Cut(address)
 			}
@@ -297,10 +303,6 @@ func (s *script) host(address string) *scriptHost {
 	s.mu.Unlock()
 	s.network.HTTP(s.t, address, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if r.Header.Get("X-Check") != "" || r.Host == "check" {
-			w.WriteHeader(h.status)
-			return
-		}
 		line := fmt.Sprintf("%s: %s %s host %s", address, r.Method, r.URL.RequestURI(), r.Host)
 		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 			if name != "User-Agent" && name != "Content-Length" && name != "Accept-Encoding" {
@@ -310,37 +312,48 @@ func (s *script) host(address string) *scriptHost {
 		if len(body) > 0 {
 			line += fmt.Sprintf(" body %q", body)
 		}
-		s.note("%s", line)
-		delay := time.NewTimer(h.delay)
+		if h.aside {
+			s.mu.Lock()
+			s.aside = append(s.aside, line)
+			s.mu.Unlock()
+		} else {
+			s.note("%s", line)
+		}
+		s.mu.Lock()
+		status, after, reset := h.status, h.delay, h.reset
+		s.mu.Unlock()
+		delay := time.NewTimer(after)
 		defer delay.Stop()
 		select {
 		case <-delay.C:
 		case <-r.Context().Done():
 			return
 		}
-		if h.reset {
+		if reset {
 			panic(http.ErrAbortHandler)
 		}
-		w.WriteHeader(h.status)
+		w.WriteHeader(status)
 		_, _ = io.WriteString(w, address)
 	})
-	s.network.Gate(address, func() bool { return !h.down })
+	s.network.Gate(address, func() bool { return !h.down.Load() })
 	return h
 }
 
 func (s *script) answer(args []string) {
 	h := s.host(args[0])
-	h.status, h.delay, h.reset = 200, 0, args[1] == "reset"
-	if !h.reset {
-		n, err := strconv.Atoi(args[1])
+	status, delay, reset := 200, time.Duration(0), args[1] == "reset"
+	var err error
+	if !reset {
+		status, err = strconv.Atoi(args[1])
 		s.must(err)
-		h.status = n
 	}
 	if len(args) == 4 && args[2] == "in" {
-		d, err := time.ParseDuration(args[3])
+		delay, err = time.ParseDuration(args[3])
 		s.must(err)
-		h.delay = d
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.status, h.delay, h.reset = status, delay, reset
 }
 
 // request sends a request and notes its record and what the caller got.
