@@ -59,3 +59,21 @@ func TestH12OrderOfTheList(t *testing.T) {
 		t.Errorf("picked %v, %v, want the first of the list", h, err)
 	}
 }
+
+// TestH12RetryTakesTheNext: a retry does not go back to a host before the one
+// that failed, though it is healthy again.
+func TestH12RetryTakesTheNext(t *testing.T) {
+	hosts := lbtest.Hosts("h", 3)
+	p := policy(t, "LB_REQUEST_ROUNDROBIN", lb.Options{}).Picker(hosts, nil)
+	hosts[0].SetTrouble(upstream.Marked, true)
+	req := &stream.Request{}
+	first, err := p.Pick(req)
+	if err != nil || first != hosts[1] {
+		t.Fatalf("picked %v, %v", first, err)
+	}
+	hosts[0].SetTrouble(upstream.Marked, false)
+	req.Tried = append(req.Tried, first.Address)
+	if h, err := p.Pick(req); h != hosts[2] {
+		t.Errorf("the retry went to %v, %v, want %v", h, err, hosts[2])
+	}
+}
