@@ -169,6 +169,7 @@ func (r *Runtime) Close(ctx context.Context) {
 // Status is what a Runtime is made of, for people.
 type Status struct {
 	Listeners  []proxy.ListenerStatus
+	Clusters   []proxy.ClusterStatus
 	Components []ComponentStatus
 }
 
@@ -178,10 +179,10 @@ type ComponentStatus struct {
 	actuator.Indicator
 }
 
-// Status tells about listeners and components.
+// Status tells about listeners, clusters and components.
 func (r *Runtime) Status() Status {
 	_, indicators := r.health.Indicators(actuator.Readiness)
-	s := Status{Listeners: r.proxy.Listeners()}
+	s := Status{Listeners: r.proxy.Listeners(), Clusters: r.proxy.Clusters()}
 	for _, p := range r.parts {
 		s.Components = append(s.Components, ComponentStatus{p.kind, p.name, p.typ, indicators[p.key()]})
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -219,58 +218,6 @@ func (r *Runtime) openChannel(listener, protocol string, size int) (stream.Handl
 		return nil, nil, err
 	}
 	return ch, ch.Close, nil
-}
-
-// closed names the causes that there were.
-func closed(n [conn.CauseCount]int64) map[string]int64 {
-	named := make(map[string]int64)
-	for cause, count := range n {
-		if count > 0 {
-			named[conn.Cause(cause).String()] = count //nolint:gosec // there are few
-		}
-	}
-	return named
-}
-
-// info is what the actuator tells besides the app.
-func (r *Runtime) info() map[string]any {
-	type listenerInfo struct {
-		Name        string `json:"name"`
-		Address     string `json:"address,omitempty"`
-		Serves      string `json:"serves"`
-		Connections int    `json:"connections"`
-		Accepted    int64  `json:"accepted"`
-		Refused     int64  `json:"refused"`
-		// Closed counts connections by why they ended; none is left out.
-		Closed map[string]int64 `json:"closed,omitempty"`
-	}
-	type componentInfo struct {
-		Kind   string          `json:"kind"`
-		Name   string          `json:"name"`
-		Type   string          `json:"type"`
-		Status actuator.Status `json:"status"`
-		Reason string          `json:"reason,omitempty"`
-	}
-	status := r.Status()
-	listeners := make([]listenerInfo, 0, len(status.Listeners))
-	for _, l := range status.Listeners {
-		listeners = append(listeners, listenerInfo{l.Name, address(l.Addr), l.Serves, l.Connections, l.Accepted, l.Refused, closed(l.Closed)})
-	}
-	list := make([]componentInfo, 0, len(status.Components))
-	for _, c := range status.Components {
-		list = append(list, componentInfo{c.Kind, c.Name, c.Type, c.Indicator.Status, c.Reason})
-	}
-	return map[string]any{"listeners": listeners, "components": list}
-}
-
-func address(a net.Addr) string {
-	switch {
-	case a == nil:
-		return ""
-	case a.Network() == "unix":
-		return "unix:" + a.String()
-	}
-	return a.String()
 }
 
 // apiHandler is the network filter "grpc": it hands connections to the API.

@@ -280,10 +280,38 @@ func TestUnixSockets(t *testing.T) {
 	api, actuator := "unix:"+filepath.Join(dir, "api.sock"), "unix:"+filepath.Join(dir, "act.sock")
 	text := strings.Replace(small, "listen: 127.0.0.1:0", "listen: "+api, 1)
 	text = strings.Replace(text, `"127.0.0.1:0"`, fmt.Sprintf("%q", actuator), 1)
+	text += "\ncluster_manager: {clusters: [{name: pay, hosts: [{address: \"127.0.0.1:1\"}]}]}\n"
 	r := command{args: []string{"start", "-c", file(t, "c.yaml", text)}}.start(t)
 	if got := r.address(t, "runtime"); got != api {
 		t.Errorf("printed %s, want %s", got, api)
 	}
 	run(t, "call", "--address", api, "Runtime/SayHello", "-d", `{"serviceName": "helloworld"}`).wants(t, 0, []string{"greeting"}, nil)
-	run(t, "status", "--address", actuator).wants(t, 0, []string{"UP", api}, nil)
+	run(t, "status", "--address", actuator).wants(t, 0, []string{"UP", api, "pay      127.0.0.1:1  healthy  0 now     0 now\n"}, nil)
+}
+
+// Of a cluster with many hosts, those that are not well are listed, and some of the others.
+func TestStatusOfClusters(t *testing.T) {
+	t.Parallel()
+	hosts := ""
+	for k := range 30 {
+		health := "healthy"
+		if k == 25 {
+			health = "check failed"
+		}
+		hosts += fmt.Sprintf(`,{"address":"10.0.0.%d:80","health":"%s","active":%d}`, k, health, k)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/actuator/info" {
+			_, _ = io.WriteString(w, `{"clusters":[{"name":"pay","hosts":[`+hosts[1:]+`]},{"name":"none","hosts":[]}]}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"status":"UP","components":{}}`)
+	}))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	r := run(t, "status", "--address", server.Listener.Addr().String())
+	r.wants(t, 0, []string{"pay      10.0.0.9:80   healthy       9 now", "pay      10.0.0.25:80  check failed  25 now", "and 19 more"}, nil)
+	if n := strings.Count(r.out, "\npay "); n != 12 {
+		t.Errorf("%d lines of the cluster, want 10 healthy ones, one that is not, and the rest:\n%s", n, r.out)
+	}
 }

@@ -75,6 +75,13 @@ type info struct {
 		Connections           int
 		Accepted              int64
 	}
+	Clusters []struct {
+		Name  string
+		Hosts []struct {
+			Address, Health     string
+			Active, Connections int
+		}
+	}
 }
 
 func (p *program) runStatus(ctx context.Context, address string, asJSON bool) error {
@@ -130,15 +137,45 @@ func statusTable(out *bytes.Buffer, address string, h health, i info) {
 	}
 	out.WriteByte('\n')
 	table(out, "", rows)
+	listenerTable(out, i)
+	clusterTable(out, i)
+}
+
+func listenerTable(out *bytes.Buffer, i info) {
 	if len(i.Listeners) == 0 {
 		return
 	}
-	rows = [][]string{{"listener", "address", "serves", "connections"}}
+	rows := [][]string{{"listener", "address", "serves", "connections"}}
 	for _, l := range i.Listeners {
 		rows = append(rows, []string{l.Name, cmp.Or(l.Address, "no socket"), l.Serves, fmt.Sprintf("%d now, %d in all", l.Connections, l.Accepted)})
 	}
 	out.WriteByte('\n')
 	table(out, "", rows)
+}
+
+// mostHosts is how many healthy hosts of a cluster are listed; all others are.
+const mostHosts = 10
+
+func clusterTable(out *bytes.Buffer, i info) {
+	rows := [][]string{{"cluster", "host", "health", "requests", "connections"}}
+	for _, c := range i.Clusters {
+		healthy := 0
+		for _, h := range c.Hosts {
+			if h.Health == "healthy" {
+				if healthy++; healthy > mostHosts {
+					continue
+				}
+			}
+			rows = append(rows, []string{c.Name, h.Address, h.Health, fmt.Sprintf("%d now", h.Active), fmt.Sprintf("%d now", h.Connections)})
+		}
+		if healthy > mostHosts {
+			rows = append(rows, []string{c.Name, fmt.Sprintf("and %d more", healthy-mostHosts), "healthy", "", ""})
+		}
+	}
+	if len(rows) > 1 {
+		out.WriteByte('\n')
+		table(out, "", rows)
+	}
 }
 
 // actuatorClient asks one actuator.
