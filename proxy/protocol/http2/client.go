@@ -375,7 +375,8 @@ func (k *ask) explain(op string, err error) *stream.Error {
 		return e
 	}
 	switch {
-	case errors.Is(err, errTimeUp), errors.Is(err, errStalled):
+	case errors.Is(err, errTimeUp), errors.Is(err, errStalled), errors.As(err, new(*ResetError)) && k.until.passed():
+		// A host that was told the limit may notice its end before we do.
 		e.Kind = stream.Timeout
 	case errors.As(err, new(*streamError)):
 		e.Kind = stream.BadMessage

@@ -205,6 +205,9 @@ type limit struct {
 	deadline time.Time
 }
 
+// passed reports whether the deadline is over.
+func (l limit) passed() bool { return !l.deadline.IsZero() && !time.Now().Before(l.deadline) }
+
 // waitSend waits until x.sendWake has a token, at most as long as a peer may
 // take no bytes.
 func (x *exchange) waitSend(until limit) error {
