@@ -172,7 +172,7 @@ func (l *load) report() string {
 	return b.String()
 }
 
-const detection = 150 * time.Millisecond // the interval of the checks below, and the time for one
+const detection = 50 * time.Millisecond // the interval of the checks below; a dead host refuses them at once
 
 // mortals starts three hosts behind a core on a real socket.
 func mortals(t *testing.T, retry *config.RetryPolicy) (hosts []*mortal, url string, client *http.Client) {
@@ -185,7 +185,7 @@ func mortals(t *testing.T, retry *config.RetryPolicy) (hosts []*mortal, url stri
 	to.Route.RetryPolicy = retry
 	cluster := Cluster("mortals", list...)
 	cluster.HealthCheck = &config.HealthCheck{
-		Protocol: "Http1", Interval: 50 * time.Millisecond, Timeout: 100 * time.Millisecond, InitialDelay: time.Millisecond,
+		Protocol: "Http1", Interval: 50 * time.Millisecond, Timeout: 2 * time.Second, InitialDelay: time.Millisecond,
 	}
 	s := Start(t, nil, &config.Snapshot{
 		Listeners: []config.Listener{Bound("in", "main", "127.0.0.1:0")},
