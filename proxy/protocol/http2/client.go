@@ -375,8 +375,10 @@ func (k *ask) explain(op string, err error) *stream.Error {
 		return e
 	}
 	switch {
-	case errors.Is(err, errTimeUp), errors.Is(err, errStalled), errors.As(err, new(*ResetError)) && k.until.passed():
+	case errors.As(err, new(*ResetError)) && k.until.passed():
 		// A host that was told the limit may notice its end before we do.
+		e.Kind, e.Err = stream.Timeout, errTimeUp
+	case errors.Is(err, errTimeUp), errors.Is(err, errStalled):
 		e.Kind = stream.Timeout
 	case errors.As(err, new(*streamError)):
 		e.Kind = stream.BadMessage
