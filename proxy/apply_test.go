@@ -414,6 +414,7 @@ func TestRemovedListenerEndsInOrder(t *testing.T) {
 			if b, err := io.ReadAll(resp.Body); string(b) != "ok" || err != nil || !resp.Close {
 				t.Errorf("%q, %v, closes %v", b, err, resp.Close)
 			}
+			must(t, resp.Body.Close())
 		}
 		if _, err := io.ReadAll(idle); err != nil || time.Since(begin) != conn.LastCall {
 			t.Errorf("the idle connection ended after %v: %v", time.Since(begin), err)

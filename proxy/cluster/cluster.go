@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
-
 	"sync/atomic"
 	"time"
 

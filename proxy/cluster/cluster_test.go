@@ -246,7 +246,7 @@ func TestNoHost(t *testing.T) {
 	} {
 		cl := newCluster(t, config.Cluster{Hosts: c.hosts, CircuitBreakers: []config.Breaker{{MaxRequests: 1}}}, tables(t, nil), nil)
 		for _, h := range cl.Hosts() {
-			h.SetTrouble(upstream.Marked, !(!c.sick))
+			h.SetTrouble(upstream.Marked, c.sick)
 		}
 		for range 3 { // the limit of one is not used up by them
 			if _, err := call(t, cl, get()); stream.AsError(err).Kind != stream.NoHost || err.Error() != c.want {

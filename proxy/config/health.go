@@ -11,7 +11,7 @@ type HealthCheck struct {
 	HealthyThreshold   int           `json:"healthy_threshold" min:"0" doc:"So many checks in a row must pass before a host is used again. Default 1."`
 	UnhealthyThreshold int           `json:"unhealthy_threshold" min:"0" doc:"So many checks in a row must fail before a host is not used any more. Default 1."`
 	InitialDelay       time.Duration `json:"initial_delay" unit:"s" doc:"Time before the first check. Default 1s."`
-	InitialDelaySec    time.Duration `json:"initial_delay_seconds" unit:"s" doc:"Another name of initial_delay."`
+	InitialDelayLong   time.Duration `json:"initial_delay_seconds" unit:"s" doc:"Another name of initial_delay."`
 	ServiceName        string        `json:"service_name" doc:"For GRPC, the service to ask about; empty: the whole server."`
 	Check              CheckConfig   `json:"check_config" doc:"More, by protocol."`
 	EventLogPath       string        `json:"event_log_path" doc:"A file for a line each time a host is taken out or back in; stdout and stderr are known."`

@@ -98,8 +98,10 @@ func (v *validator) breakers(path string, c *Cluster) {
 			key string
 			n   int
 		}{
-			{"max_connections", b.MaxConnections}, {"max_requests", b.MaxRequests},
-			{"max_pending_requests", b.MaxPendingRequests}, {"max_retries", b.MaxRetries},
+			{"max_connections", b.MaxConnections},
+			{"max_requests", b.MaxRequests},
+			{"max_pending_requests", b.MaxPendingRequests},
+			{"max_retries", b.MaxRetries},
 		} {
 			if limit.n < 0 {
 				v.fail(decode.Join(decode.At(at, i), limit.key), "0 is no limit", "must not be negative, is %d", limit.n)

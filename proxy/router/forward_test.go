@@ -109,20 +109,27 @@ func TestG12Labels(t *testing.T) {
 		{"route", config.RouteAction{ClusterName: "c", MetadataMatch: ab}, "", []stream.Label{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}}},
 		{"variable", config.RouteAction{ClusterName: "c"}, "z=26,a=x", []stream.Label{{Key: "a", Value: "x"}, {Key: "z", Value: "26"}}},
 		{
-			"variable wins", config.RouteAction{ClusterName: "c", MetadataMatch: ab}, "c=3,a=x",
+			"variable wins",
+			config.RouteAction{ClusterName: "c", MetadataMatch: ab},
+			"c=3,a=x",
 			[]stream.Label{{Key: "a", Value: "x"}, {Key: "b", Value: "2"}, {Key: "c", Value: "3"}},
 		},
 		{
 			"cluster of a division wins over the route",
-			config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(lbLabels(map[string]string{"a": "y", "c": "3"}))}, "",
+			config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(lbLabels(map[string]string{"a": "y", "c": "3"}))},
+			"",
 			[]stream.Label{{Key: "a", Value: "y"}, {Key: "b", Value: "2"}, {Key: "c", Value: "3"}},
 		},
 		{
-			"route's where the cluster of a division has none", config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(nil)}, "",
+			"route's where the cluster of a division has none",
+			config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(nil)},
+			"",
 			[]stream.Label{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}},
 		},
 		{
-			"all three", config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(lbLabels(map[string]string{"a": "y"}))}, "a=z",
+			"all three",
+			config.RouteAction{MetadataMatch: ab, WeightedClusters: weighted(lbLabels(map[string]string{"a": "y"}))},
+			"a=z",
 			[]stream.Label{{Key: "a", Value: "z"}, {Key: "b", Value: "2"}},
 		},
 	} {

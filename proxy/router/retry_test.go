@@ -38,11 +38,13 @@ func TestG14RetryPolicy(t *testing.T) {
 		{"status", config.RetryPolicy{RetryOn: "retriable-status-codes", StatusCodes: []int{404}}, with(stream.RetryStatus, []int{404}, nil)},
 		{"grpc", config.RetryPolicy{RetryOn: "grpc"}, with(stream.RetryGRPC, nil, []int{1, 4, 8, 13, 14})},
 		{
-			"grpc by name", config.RetryPolicy{RetryOn: "unavailable,cancelled,deadline-exceeded,internal,resource-exhausted,unavailable"},
+			"grpc by name",
+			config.RetryPolicy{RetryOn: "unavailable,cancelled,deadline-exceeded,internal,resource-exhausted,unavailable"},
 			with(stream.RetryGRPC, nil, []int{1, 4, 8, 13, 14}),
 		},
 		{
-			"numbers", config.RetryPolicy{RetryOn: "reset", NumRetries: 4, BackOff: &config.RetryBackOff{Base: time.Second, Max: time.Minute}},
+			"numbers",
+			config.RetryPolicy{RetryOn: "reset", NumRetries: 4, BackOff: &config.RetryBackOff{Base: time.Second, Max: time.Minute}},
 			&stream.Retry{Max: 4, On: stream.RetryReset, Base: time.Second, Cap: time.Minute},
 		},
 		{"no back-off", config.RetryPolicy{RetryOn: "reset", BackOff: &config.RetryBackOff{}}, &stream.Retry{Max: 1, On: stream.RetryReset}},

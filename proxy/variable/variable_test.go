@@ -124,9 +124,21 @@ func TestM1SetAndRead(t *testing.T) {
 		name string
 		wins bool
 	}{
-		{"tenant", true}, {"x-mosn-path", true}, {"authority", true}, {"gRPC_serviceName", true}, {"response_code", true},
-		{"response_header_x", true}, {variable.RouterMeta, true}, {variable.DisableRetry, true}, {"Dubbo_service", true}, {"", true},
-		{"downstream_remote_address", false}, {"Http1_request_method", false}, {"request_header_x-user", false}, {"route_name", false}, {"protocol", false},
+		{"tenant", true},
+		{"x-mosn-path", true},
+		{"authority", true},
+		{"gRPC_serviceName", true},
+		{"response_code", true},
+		{"response_header_x", true},
+		{variable.RouterMeta, true},
+		{variable.DisableRetry, true},
+		{"Dubbo_service", true},
+		{"", true},
+		{"downstream_remote_address", false},
+		{"Http1_request_method", false},
+		{"request_header_x-user", false},
+		{"route_name", false},
+		{"protocol", false},
 	} {
 		get := variable.Lookup(c.name)
 		req := request(http1.Name)

@@ -32,7 +32,7 @@ func (p *phone) connect(ctx context.Context, network, address string) (net.Conn,
 		return nil, fmt.Errorf("%s %s: %w", network, address, ctx.Err())
 	}
 	c, other := net.Pipe()
-	other.Close()
+	_ = other.Close()
 	return c, nil
 }
 
@@ -54,7 +54,7 @@ func dial(t *testing.T, d *dns.Dialer, address string, limit time.Duration) erro
 		t.Errorf("connection %v, error %v", c, err)
 	}
 	if c != nil {
-		c.Close()
+		_ = c.Close()
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,7 +34,7 @@ func (e *refusedError) Error() string { return "name server " + e.server + ": " 
 // find returns the addresses of a full name, and for how long they hold.
 func (r *Resolver) find(ctx context.Context, s *settings, name string, family Family) ([]netip.Addr, time.Duration, error) {
 	var v4, v6 []netip.Addr
-	var ttl4, ttl6 time.Duration = maxTTL, maxTTL
+	ttl4, ttl6 := maxTTL, maxTTL
 	none := &NotFoundError{Name: name, Family: family}
 	if family != V4Only {
 		var err error
@@ -65,7 +66,7 @@ func (r *Resolver) find(ctx context.Context, s *settings, name string, family Fa
 
 // merge notes what another NotFoundError says; false if err is none.
 func (e *NotFoundError) merge(err error) bool {
-	o, ok := err.(*NotFoundError)
+	o, ok := errors.AsType[*NotFoundError](err)
 	if ok {
 		e.Exists = e.Exists || o.Exists
 	}
@@ -194,7 +195,7 @@ func (r *Resolver) send(ctx context.Context, network, server string, q *dns.Msg)
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	if network == "tcp" {
 		return overStream(c, packed, q)

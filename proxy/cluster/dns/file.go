@@ -69,7 +69,7 @@ func (f *file[T]) refresh() error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	text, err := io.ReadAll(io.LimitReader(in, maxFile))
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (w wires) dial(t turn, network, address string) (net.Conn, error) {
 	}
 	here, there := net.Pipe()
 	go func() {
-		defer there.Close()
+		defer func() { _ = there.Close() }()
 		buf := make([]byte, 4096)
 		for {
 			n, err := there.Read(buf)

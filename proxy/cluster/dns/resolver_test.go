@@ -200,7 +200,7 @@ func TestH18DeadAndBrokenServersArePassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := closed.LocalAddr().String()
-	closed.Close()
+	_ = closed.Close()
 	for name, first := range map[string]string{"dead": dead, "refusing": refusing.Address, "lame": lame.Address} {
 		start := time.Now()
 		r := resolver(t, config.DNSResolvers{Servers: []string{first, good.Address}, Timeout: 15}, dns.Env{})

@@ -92,7 +92,7 @@ func Parse(cfg config.HealthCheck, path string) (check Check, warnings decode.Pr
 		codes:        []config.CodeRange{{Start: http.StatusOK, End: http.StatusOK}},
 		service:      cfg.ServiceName,
 	}
-	other := p.duration("initial_delay_seconds", cfg.InitialDelaySec, 0, 0)
+	other := p.duration("initial_delay_seconds", cfg.InitialDelayLong, 0, 0)
 	switch {
 	case c.initialDelay == 0 && other == 0:
 		c.initialDelay = DefaultInitialDelay

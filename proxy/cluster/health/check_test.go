@@ -54,10 +54,10 @@ func TestI9Warnings(t *testing.T) {
 		cfg  config.HealthCheck
 		want string
 	}{
-		"both delays":     {config.HealthCheck{InitialDelay: time.Second, InitialDelaySec: 2 * time.Second}, "hc.initial_delay_seconds: is another name of initial_delay, whose 1s holds"},
+		"both delays":     {config.HealthCheck{InitialDelay: time.Second, InitialDelayLong: 2 * time.Second}, "hc.initial_delay_seconds: is another name of initial_delay, whose 1s holds"},
 		"service":         {config.HealthCheck{ServiceName: "x"}, "hc.service_name: has no effect on TCP checks"},
 		"request of GRPC": {config.HealthCheck{Protocol: "grpc", Check: config.CheckConfig{HTTP: &config.HTTPCheck{}}}, "hc.check_config.http_check_config: has no effect on GRPC checks"},
-		"none":            {config.HealthCheck{InitialDelay: time.Second, InitialDelaySec: time.Second, Protocol: "http1", Check: config.CheckConfig{HTTP: &config.HTTPCheck{}}}, ""},
+		"none":            {config.HealthCheck{InitialDelay: time.Second, InitialDelayLong: time.Second, Protocol: "http1", Check: config.CheckConfig{HTTP: &config.HTTPCheck{}}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, warnings, err := health.Parse(c.cfg, "hc")

@@ -132,7 +132,7 @@ func TestI9Rhythm(t *testing.T) {
 	}{
 		"the defaults":        {config.HealthCheck{}, 0, []time.Duration{s, 16 * s, 31 * s}},
 		"another delay":       {config.HealthCheck{InitialDelay: 3 * s}, 0, []time.Duration{3 * s, 18 * s, 33 * s}},
-		"by its other name":   {config.HealthCheck{InitialDelaySec: 2 * s}, 0, []time.Duration{2 * s, 17 * s, 32 * s}},
+		"by its other name":   {config.HealthCheck{InitialDelayLong: 2 * s}, 0, []time.Duration{2 * s, 17 * s, 32 * s}},
 		"begin to begin":      {config.HealthCheck{Interval: 2 * s}, 700 * time.Millisecond, []time.Duration{s, 3 * s, 5 * s}},
 		"slower than that":    {config.HealthCheck{Interval: 2 * s, Timeout: 5 * s}, 3 * s, []time.Duration{s, 4 * s, 7 * s}},
 		"longer than allowed": {config.HealthCheck{Interval: 2 * s, Timeout: 3 * s}, 20 * s, []time.Duration{s, 4 * s, 7 * s}},

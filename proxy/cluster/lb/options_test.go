@@ -28,20 +28,24 @@ func TestOptions(t *testing.T) {
 		{"LB_LEAST_REQUEST LB_PEAK_EWMA", lb.Options{Config: options{"active_request_bias": -1}}, "", "clusters[2].lbconfig.active_request_bias: must be at least 0"},
 		{"LB_PEAK_EWMA", lb.Options{Config: options{"server_error_bias": -0.1}}, "", "clusters[2].lbconfig.server_error_bias: must be at least 0"},
 		{
-			"LB_LEAST_REQUEST LB_PEAK_EWMA", lb.Options{Config: options{"choices_count": 3}},
+			"LB_LEAST_REQUEST LB_PEAK_EWMA",
+			lb.Options{Config: options{"choices_count": 3}},
 			`clusters[2].lbconfig.choices_count: unknown key; it has no effect (did you mean "choice_count"?)`, "",
 		},
 		{
-			"LB_ROUNDROBIN LB_RANDOM LB_WEIGHTED_ROUNDROBIN LB_MAGLEV LB_REQUEST_ROUNDROBIN", lb.Options{Config: options{"choice_count": 3}},
+			"LB_ROUNDROBIN LB_RANDOM LB_WEIGHTED_ROUNDROBIN LB_MAGLEV LB_REQUEST_ROUNDROBIN",
+			lb.Options{Config: options{"choice_count": 3}},
 			`clusters[2].lbconfig.choice_count: unknown key; it has no effect`, "",
 		},
 		{
-			"LB_ROUNDROBIN LB_RANDOM LB_MAGLEV LB_REQUEST_ROUNDROBIN", lb.Options{SlowStart: &config.SlowStart{Duration: time.Second}},
+			"LB_ROUNDROBIN LB_RANDOM LB_MAGLEV LB_REQUEST_ROUNDROBIN",
+			lb.Options{SlowStart: &config.SlowStart{Duration: time.Second}},
 			`clusters[2].slow_start: has no effect: this balancer does not go by weight`, "",
 		},
 		{"LB_WEIGHTED_ROUNDROBIN LB_LEAST_REQUEST LB_LEAST_CONNECTION LB_PEAK_EWMA", lb.Options{SlowStart: &config.SlowStart{Duration: time.Second}}, "", ""},
 		{
-			"LB_WEIGHTED_ROUNDROBIN LB_LEAST_REQUEST LB_LEAST_CONNECTION LB_PEAK_EWMA", lb.Options{SlowStart: &config.SlowStart{}},
+			"LB_WEIGHTED_ROUNDROBIN LB_LEAST_REQUEST LB_LEAST_CONNECTION LB_PEAK_EWMA",
+			lb.Options{SlowStart: &config.SlowStart{}},
 			`clusters[2].slow_start.slow_start_duration: is not set: slow_start has no effect (say how long, for example "60s")`, "",
 		},
 	} {

@@ -23,8 +23,10 @@ func large(n int) (hosts []*upstream.Host, cfg config.Subsets) {
 		for _, name := range names {
 			m[name] = fmt.Sprintf("%s-%d", name, r.IntN(3))
 		}
-		hosts = append(hosts, upstream.NewHost(config.Host{Address: fmt.Sprintf("10.0.%d.%d:80", i/250, i%250),
-			Metadata: &config.Metadata{Filter: config.FilterMetadata{LB: m}}}, nil))
+		hosts = append(hosts, upstream.NewHost(config.Host{
+			Address:  fmt.Sprintf("10.0.%d.%d:80", i/250, i%250),
+			Metadata: &config.Metadata{Filter: config.FilterMetadata{LB: m}},
+		}, nil))
 	}
 	for set := 1; set < 16; set++ {
 		var selector []string

@@ -36,8 +36,10 @@ func Check(cfg config.Subsets, path string) (warnings, errs decode.Problems) {
 			warn(at("default_subset"), "list labels, or set fall_back_policy: 1", "has no labels: all hosts belong to it")
 		}
 	default:
-		errs = append(errs, decode.Problem{Path: at("fall_back_policy"), Message: fmt.Sprintf("unknown policy %d", cfg.FallBackPolicy),
-			Remedy: "0 no host, 1 any host, 2 those of default_subset"})
+		errs = append(errs, decode.Problem{
+			Path: at("fall_back_policy"), Message: fmt.Sprintf("unknown policy %d", cfg.FallBackPolicy),
+			Remedy: "0 no host, 1 any host, 2 those of default_subset",
+		})
 	}
 	if len(cfg.Selectors) == 0 {
 		warn(at("subset_selectors"), "list the names of labels that routes ask for: [[version]]", "there is no selector: no request finds hosts by labels")

@@ -109,8 +109,10 @@ func TestH15LabelsChoose(t *testing.T) {
 		{"any: no selector", 1, nil, nil, "color=red", "a:1 b:1 c:1 d:1 e:1"},
 		{"any: no host", 1, nil, nil, "version=v9", "a:1 b:1 c:1 d:1 e:1"},
 		{"any: all are down", 1, nil, down("d:1"), "version=v2", "a:1 b:1 c:1 e:1"},
-		{"any: the whole cluster is down", 1, nil, down("a:1", "b:1", "c:1", "d:1", "e:1"), "version=v2",
-			"no host with the labels version=v2 can be used: the only host, d:1, is not healthy (marked); and of those to use instead: none of the 5 hosts is healthy"},
+		{
+			"any: the whole cluster is down", 1, nil, down("a:1", "b:1", "c:1", "d:1", "e:1"), "version=v2",
+			"no host with the labels version=v2 can be used: the only host, d:1, is not healthy (marked); and of those to use instead: none of the 5 hosts is healthy",
+		},
 
 		{"default: there are hosts", 2, map[string]string{"zone": "y"}, nil, "version=v2", "d:1"},
 		{"default: no selector", 2, map[string]string{"zone": "y"}, nil, "color=red", "b:1 c:1"},
@@ -118,10 +120,18 @@ func TestH15LabelsChoose(t *testing.T) {
 		{"default: labels outside the selectors", 2, map[string]string{"os": "linux", "zone": "y"}, nil, "version=v9", "c:1"},
 		{"default: without labels", 2, nil, nil, "version=v9", "a:1 b:1 c:1 d:1 e:1"},
 		{"default: no labels demanded", 2, map[string]string{"zone": "y"}, nil, "", "a:1 b:1 c:1 d:1 e:1"},
-		{"default: nobody has the labels", 2, map[string]string{"zone": "z"}, nil, "version=v9",
-			"no host with the labels version=v9; and of those to use instead: the cluster has no hosts"},
-		{"default: none of it is healthy", 2, map[string]string{"os": "linux"}, down("c:1"), "color=red",
-			"no host with the labels color=red: no entry of subset_selectors has exactly these names; and of those to use instead: the only host, c:1, is not healthy (marked)"},
+		{
+			"default: nobody has the labels", 2,
+			map[string]string{"zone": "z"},
+			nil, "version=v9",
+			"no host with the labels version=v9; and of those to use instead: the cluster has no hosts",
+		},
+		{
+			"default: none of it is healthy", 2,
+			map[string]string{"os": "linux"},
+			down("c:1"), "color=red",
+			"no host with the labels color=red: no entry of subset_selectors has exactly these names; and of those to use instead: the only host, c:1, is not healthy (marked)",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hosts := sample()
@@ -214,8 +224,11 @@ func TestH15PassesTheBalancerSuite(t *testing.T) {
 		{"without labels", "", "LB_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact}},
 		{"one label", "version=v1", "LB_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact}},
 		{"two labels, by weight", "version=v1 zone=x", "LB_WEIGHTED_ROUNDROBIN", selectors, lbtest.Promise{Spread: lbtest.Exact, Weights: 0.01}},
-		{"fall back", "version=v1", "LB_RANDOM", config.Subsets{FallBackPolicy: 2, Default: map[string]string{"version": "v1"}, Selectors: [][]string{{"zone"}}},
-			lbtest.Promise{Spread: lbtest.Uniform}},
+		{
+			"fall back", "version=v1", "LB_RANDOM",
+			config.Subsets{FallBackPolicy: 2, Default: map[string]string{"version": "v1"}, Selectors: [][]string{{"zone"}}},
+			lbtest.Promise{Spread: lbtest.Uniform},
+		},
 		{"reporter", "version=v1", "LB_PEAK_EWMA", selectors, lbtest.Promise{Spread: lbtest.Uniform, Weights: 0.02}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func status(t *testing.T, h stream.Handler, req *stream.Request) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Close()
+	defer func() { _ = resp.Close() }()
 	return resp.Status
 }
 

@@ -38,7 +38,7 @@ func New(t testing.TB) *Server {
 		if stream, err = net.Listen("tcp", packets.LocalAddr().String()); err == nil {
 			break
 		}
-		packets.Close()
+		_ = packets.Close()
 		if try == 20 {
 			t.Fatal(err)
 		}
