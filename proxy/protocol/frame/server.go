@@ -1,0 +1,296 @@
+package frame
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+const (
+	// maxControl is how many bytes of answers to heartbeats may wait for a peer
+	// that does not read them, before no more is read from it.
+	maxControl = 64 << 10
+	// maxFree is how many calls a connection keeps for reuse.
+	maxFree = 128
+)
+
+// server answers callers' connections.
+type server struct {
+	codec   Codec
+	opts    protocol.ServerOptions
+	limits  Options
+	workers workers
+}
+
+// serving is one caller's connection.
+type serving struct {
+	srv    *server
+	c      *conn.Conn
+	h      stream.Handler
+	life   context.Context // of all its requests
+	peer   string
+	target string // where a captured connection wanted to go; else ""
+	in     reader
+
+	mu  sync.Mutex
+	out output
+	// busy counts requests that are being answered, held their bytes. changed
+	// is signalled when either falls.
+	busy, held int
+	changed    sync.Cond
+	free       []*call
+	// told: the caller was told to go away.
+	told bool
+	// control counts bytes of answers to heartbeats since the output was empty.
+	control int
+	calls   sync.WaitGroup
+}
+
+var errOver = errors.New("the connection is over")
+
+// ServeConn implements protocol.Server.
+func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
+	life, cancel := stream.NewLife(ctx)
+	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target()}
+	sc.changed.L = &sc.mu
+	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
+	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}
+	srv.workers.join()
+	// The end of ctx ends every wait on the connection.
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+
+	err := sc.read()
+	if errors.Is(err, errOver) {
+		sc.out.wait()
+		err = nil
+	} else {
+		cancel()
+		sc.mu.Lock()
+		sc.out.end()
+		sc.mu.Unlock()
+		_ = c.SetWriteDeadline(time.Unix(1, 0)) // a writer that waits for the peer
+	}
+	sc.calls.Wait()
+	sc.out.wait()
+	sc.in.drop()
+	cancel()
+	stop()
+	srv.workers.leave()
+	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// read takes frames until the connection ends.
+func (sc *serving) read() error {
+	for {
+		k := sc.take()
+		if err := sc.in.next(&k.m); err != nil {
+			return sc.ended(k, err)
+		}
+		switch k.m.Type {
+		case Request, OneWay:
+			sc.begin(k)
+			continue
+		case Heartbeat:
+			sc.beat(&k.m)
+		case HeartbeatReply, Response, GoAway:
+			// Nobody has asked. A caller that says good-bye just goes, when it
+			// has its answers.
+		}
+		k.m.from.release()
+		sc.giveBack(k)
+	}
+}
+
+// ended makes the error that the reader has ended with that of the connection.
+func (sc *serving) ended(k *call, err error) error {
+	e, bad := errors.AsType[*stream.Error](err)
+	if !bad && errors.Is(err, io.EOF) && sc.in.partial() {
+		e, bad = &stream.Error{Kind: stream.BadMessage, Op: "read frame", Err: io.ErrUnexpectedEOF}, true
+	}
+	if !bad {
+		return err
+	}
+	e.Side = stream.Downstream
+	if e.Kind == stream.BadMessage || e.Kind == stream.TooLarge {
+		sc.c.SetCause(conn.ProtocolError)
+	}
+	if r, ok := sc.h.(stream.Rejecter); ok {
+		sc.describe(&k.req)
+		status := e.Status()
+		if e.Kind == stream.Timeout {
+			status = 408
+		}
+		r.Reject(sc.life, &k.req, status, e)
+	}
+	return e
+}
+
+// take returns a call to use.
+func (sc *serving) take() *call {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if n := len(sc.free); n > 0 {
+		k := sc.free[n-1]
+		sc.free[n-1], sc.free = nil, sc.free[:n-1]
+		return k
+	}
+	return &call{sc: sc, out: outgoing{codec: sc.srv.codec, limit: sc.srv.limits.MaxFrame}}
+}
+
+// giveBack takes a call that nobody uses.
+func (sc *serving) giveBack(k *call) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.keep(k)
+}
+
+func (sc *serving) keep(k *call) {
+	if len(sc.free) < maxFree {
+		sc.free = append(sc.free, k)
+	}
+}
+
+// begin has a request answered, when there is room for one more.
+func (sc *serving) begin(k *call) {
+	size := len(k.m.Frame)
+	sc.mu.Lock()
+	for sc.busy >= sc.srv.limits.MaxConcurrent || sc.busy > 0 && sc.held+size > sc.srv.limits.MaxHeld {
+		sc.changed.Wait()
+	}
+	sc.busy++
+	sc.held += size
+	sc.mu.Unlock()
+	k.size = size
+	sc.calls.Add(1)
+	sc.describe(&k.req)
+	sc.srv.workers.do(k)
+}
+
+// done ends what begin has begun. The mutex is held.
+func (sc *serving) done(k *call) {
+	sc.busy--
+	sc.held -= k.size
+	sc.changed.Signal()
+}
+
+func (sc *serving) describe(req *stream.Request) {
+	req.Protocol = sc.srv.codec.Name()
+	req.Target = sc.target
+	req.Info.Start = sc.in.begun
+	req.Info.Listener = sc.srv.opts.Listener
+	req.Info.Downstream = sc.peer
+}
+
+// beat answers a heartbeat.
+func (sc *serving) beat(m *Message) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if len(sc.out.buf) == 0 {
+		sc.control = 0
+	}
+	if sc.control > maxControl && !sc.out.broken {
+		// Wait for the caller to read what it has asked for.
+		var t turn
+		sc.out.await(&t)
+		sc.mu.Unlock()
+		<-t.ready
+		sc.mu.Lock()
+		sc.control = 0
+	}
+	if n, err := appendReply(&sc.out, sc.srv.codec, m, nil); err == nil {
+		sc.control += n
+		sc.out.kick()
+	}
+}
+
+// appendReply queues what answers req, and returns how many bytes that were.
+func appendReply(out *output, codec Codec, req *Message, e *stream.Error) (n int, err error) {
+	reply := codec.Reply(req, e)
+	reply.ID, reply.Request = req.ID, req
+	if reply.Header == nil {
+		reply.Header = new(stream.Header)
+	}
+	before := out.queued
+	err = out.queue(func(dst []byte) ([]byte, error) { return codec.Append(dst, &reply) })
+	return int(out.queued - before), err
+}
+
+// rest waits until the caller sends something more.
+func (sc *serving) rest() error {
+	idle := sc.srv.opts.IdleTimeout
+	if idle > hold {
+		idle -= hold
+	}
+	for {
+		sc.goAway()
+		err := sc.wait(idle)
+		if err == nil {
+			return nil
+		}
+		sc.mu.Lock()
+		busy := sc.busy > 0
+		sc.mu.Unlock()
+		switch {
+		case errors.Is(err, conn.ErrDraining):
+			if !busy && (sc.told || !sc.srv.limits.GoAway) {
+				sc.c.SetCause(conn.Drained)
+				return errOver
+			}
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if !busy {
+				sc.c.SetCause(conn.IdleTimeout)
+				return errOver
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// wait waits for bytes, or for something that may be the end.
+func (sc *serving) wait(idle time.Duration) error {
+	if sc.srv.limits.GoAway && !sc.c.Draining() {
+		return sc.c.WaitOrDrain(idle, sc.quiet)
+	}
+	return sc.c.WaitQuiet(idle, sc.quiet)
+}
+
+// quiet gives up memory.
+func (sc *serving) quiet() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.free = nil
+	sc.out.quiet()
+}
+
+// goAway tells the caller that the connection is to end, if it is to.
+func (sc *serving) goAway() {
+	if !sc.srv.limits.GoAway || !sc.c.Draining() {
+		return
+	}
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if sc.told {
+		return
+	}
+	sc.told = true
+	err := sc.out.queue(func(dst []byte) ([]byte, error) {
+		return sc.srv.codec.Append(dst, &Message{Type: GoAway, ID: 0, Header: new(stream.Header)})
+	})
+	if err != nil {
+		sc.srv.opts.Log.Debug("a caller cannot be told to go away", "listener", sc.srv.opts.Listener, "reason", fmt.Sprint(err))
+		return
+	}
+	sc.out.kick()
+}
