@@ -411,7 +411,9 @@ func TestRemovedListenerEndsInOrder(t *testing.T) {
 			must(t, err)
 			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 			must(t, err)
-			if b, err := io.ReadAll(resp.Body); string(b) != "ok" || err != nil || !resp.Close {
+			b, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if string(b) != "ok" || err != nil || !resp.Close {
 				t.Errorf("%q, %v, closes %v", b, err, resp.Close)
 			}
 			must(t, resp.Body.Close())

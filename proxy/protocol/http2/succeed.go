@@ -38,9 +38,11 @@ func (srv *server) Succeed(token, parameters string) protocol.Takeover {
 	return func(ctx context.Context, c *conn.Conn, h stream.Handler, req *stream.Request) error {
 		sc := srv.greet(ctx, c, h)
 		defer sc.leave()
-		err := sc.adopt(settings, req)
+		// The answer could go before the preface, but what comes together with
+		// the 101 is more than some callers' buffers hold.
+		err := sc.readPreface()
 		if err == nil {
-			err = sc.readPreface()
+			err = sc.adopt(settings, req)
 		}
 		if err == nil {
 			err = sc.s.run()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	xhttp2 "golang.org/x/net/http2"
 
@@ -92,15 +93,16 @@ func TestSucceed(t *testing.T) {
 			resp.Body = io.NopCloser(strings.NewReader("0123456789"))
 			return resp, nil
 		}), xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 4})
-		// The answer comes before the caller has said anything, and no faster
-		// than its window allows.
+		// The answer comes after the preface, and no faster than the window of
+		// the offer allows.
 		f, err := p.fr.ReadFrame()
 		p.ok(err)
 		if s, ok := f.(*xhttp2.SettingsFrame); !ok || s.IsAck() {
 			t.Fatalf("the first frame is %v", f)
 		}
-		p.expect(`HEADERS 1 [:status=200 x-got=GET example.com /p?q b]`, `DATA 1 "0123"`)
+		time.Sleep(time.Second)
 		p.must(io.WriteString(p.nc, preface))
+		p.expect(`HEADERS 1 [:status=200 x-got=GET example.com /p?q b]`, `DATA 1 "0123"`)
 		p.ok(p.fr.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 8}))
 		p.expect(`DATA 1 "4567"`)
 		p.ok(p.fr.WriteWindowUpdate(1, 100))
@@ -128,7 +130,7 @@ func TestSucceed(t *testing.T) {
 			p.ok(p.fr.WriteRSTStream(1, xhttp2.ErrCodeCancel))
 			p.ok(p.fr.WritePing(false, [8]byte{'x'}))
 		}, "PONG x"},
-		"no preface":         {nil, "GOAWAY 1 PROTOCOL_ERROR"},
+		"no preface":         {nil, "GOAWAY 0 PROTOCOL_ERROR"},
 		"more after the end": {func(p *peer) { p.headers(3, true, basic...) }, "HEADERS 3 [:status=404] END"},
 	} {
 		t.Run(name, func(t *testing.T) {
