@@ -7,7 +7,7 @@ type Router struct {
 	Name         string        `json:"router_config_name" doc:"Name by which a proxy filter refers to the table."`
 	VirtualHosts []VirtualHost `json:"virtual_hosts" doc:"Routes grouped by the host that the caller asked for."`
 
-	RouterConfigs string `json:"router_configs" unbuilt:"refuse" doc:"A folder with one file per virtual host."`
+	RouterConfigs string `json:"router_configs" doc:"A folder with one file (JSON or YAML) per virtual host, instead of virtual_hosts."`
 	HeaderChanges
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,7 +34,9 @@ type document struct {
 
 // mark is the place of one value in a file, and of the values inside it.
 type mark struct {
-	line  int
+	line int
+	// file is set on the root of a file that was included.
+	file  string
 	keys  map[string]*mark
 	items []*mark
 }
@@ -147,30 +150,31 @@ func position(text string, offset int) (line, column int) {
 // nearest section around it.
 func (d *document) locate(problems decode.Problems) decode.Problems {
 	for i := range problems {
-		if problems[i].File == "" {
-			problems[i].File = d.file
+		file, line := d.marks.find(problems[i].Path)
+		if problems[i].Line == 0 && problems[i].File == "" {
+			problems[i].Line = line
 		}
-		if problems[i].Line == 0 {
-			problems[i].Line = d.marks.lineOf(problems[i].Path)
+		if problems[i].File == "" {
+			problems[i].File = cmp.Or(file, d.file)
 		}
 	}
 	return problems
 }
 
-// lineOf follows a path, as decode.Join and decode.At write it, as far as it leads.
-func (m *mark) lineOf(path string) int {
-	line := 0
+// find follows a path, as decode.Join and decode.At write it, as far as it
+// leads, and returns the line that this is, and the file if it was included.
+func (m *mark) find(path string) (file string, line int) {
 	for m != nil {
-		line = m.line
+		line, file = m.line, cmp.Or(m.file, file)
 		if path == "" {
-			return line
+			return file, line
 		}
 		var next *mark
 		switch {
 		case strings.HasPrefix(path, `["`):
 			quoted, err := strconv.QuotedPrefix(path[1:])
 			if err != nil {
-				return line
+				return file, line
 			}
 			key, _ := strconv.Unquote(quoted)
 			next, path = m.keys[key], strings.TrimPrefix(path[1+len(quoted):], "]")
@@ -178,7 +182,7 @@ func (m *mark) lineOf(path string) int {
 			number, rest, _ := strings.Cut(path[1:], "]")
 			i, err := strconv.Atoi(number)
 			if err != nil || i < 0 || i >= len(m.items) {
-				return line
+				return file, line
 			}
 			next, path = m.items[i], rest
 		default:
@@ -191,7 +195,7 @@ func (m *mark) lineOf(path string) int {
 		}
 		m = next
 	}
-	return line
+	return file, line
 }
 
 // number is the value that a number in a file stands for: int64, uint64 or

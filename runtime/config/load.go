@@ -34,6 +34,9 @@ func Parse(file string, data []byte, opts Options) (*Config, decode.Problems, er
 	if lookup == nil {
 		lookup = os.LookupEnv
 	}
+	if problems := doc.include(lookup); len(problems) > 0 {
+		return nil, nil, sorted(doc.locate(problems))
+	}
 	tree, problems := expand(doc.root, "", lookup)
 	if len(problems) > 0 {
 		return nil, nil, sorted(doc.locate(problems))
@@ -59,9 +62,11 @@ func Parse(file string, data []byte, opts Options) (*Config, decode.Problems, er
 	return cfg, warnings, nil
 }
 
-// sorted brings problems into the order of their lines.
+// sorted brings problems into the order of their files and lines.
 func sorted(ps decode.Problems) decode.Problems {
-	slices.SortStableFunc(ps, func(a, b decode.Problem) int { return cmp.Compare(a.Line, b.Line) })
+	slices.SortStableFunc(ps, func(a, b decode.Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	return ps
 }
 

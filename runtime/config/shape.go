@@ -49,7 +49,7 @@ type ClusterManager struct {
 	TLSContext        *proxyconfig.TLS      `json:"tls_context" doc:"TLS towards the hosts of clusters with cluster_manager_tls."`
 	ClusterPoolEnable bool                  `json:"cluster_pool_enable" unbuilt:"warn" doc:"Connections are not shared between clusters here."`
 	Clusters          []proxyconfig.Cluster `json:"clusters" doc:"The clusters."`
-	ClustersConfigs   any                   `json:"clusters_configs" unbuilt:"refuse" doc:"A folder with one file per cluster."`
+	ClustersConfigs   string                `json:"clusters_configs" doc:"A folder with one file (JSON or YAML) per cluster, instead of clusters."`
 }
 
 // GRPCFilter is the configuration of the network filter "grpc", which carries
