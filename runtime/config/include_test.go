@@ -63,14 +63,20 @@ func TestFoldersWithMistakes(t *testing.T) {
 		change           func(string) string
 		want             []string
 	}{
-		{name: "content", clusters: folder(t, "a.yaml", "name: a\n\nlb_type: LB_NONE\nhosts: [{address: \"h:1\"}]\n", "b.json", "{\n\"name\": \"b\",\n\"hosts\": 7}"), routes: good,
-			want: []string{"b.json:3: cluster_manager.clusters[1].hosts: must be a list"}},
-		{name: "meaning", clusters: folder(t, "a.yaml", "name: a\n\nlb_type: LB_NONE\nhosts: [{address: \"h:1\"}]\n"), routes: folder(t, "x.yaml", "domains: [\"*\"]\nrouters:\n  - {}\n"),
-			want: []string{"a.yaml:3: cluster_manager.clusters[0].lb_type: unknown load balancer", "x.yaml:3: servers[0].routers[0].virtual_hosts[0].routers[0]: the route does not say"}},
+		{
+			name: "content", clusters: folder(t, "a.yaml", "name: a\n\nlb_type: LB_NONE\nhosts: [{address: \"h:1\"}]\n", "b.json", "{\n\"name\": \"b\",\n\"hosts\": 7}"), routes: good,
+			want: []string{"b.json:3: cluster_manager.clusters[1].hosts: must be a list"},
+		},
+		{
+			name: "meaning", clusters: folder(t, "a.yaml", "name: a\n\nlb_type: LB_NONE\nhosts: [{address: \"h:1\"}]\n"), routes: folder(t, "x.yaml", "domains: [\"*\"]\nrouters:\n  - {}\n"),
+			want: []string{"a.yaml:3: cluster_manager.clusters[0].lb_type: unknown load balancer", "x.yaml:3: servers[0].routers[0].virtual_hosts[0].routers[0]: the route does not say"},
+		},
 		{name: "not a file", clusters: folder(t, "a.json", "{"), routes: good, want: []string{"a.json:1: "}},
 		{name: "no folder", clusters: filepath.Join(good, "none"), routes: good, want: []string{"f.yaml:8: cluster_manager.clusters_configs: " + filepath.Join(good, "none") + ": no such file or directory (name a folder that can be read)"}},
-		{name: "both", clusters: good, routes: good, change: func(s string) string { return s + "  clusters: [{name: a}]\n" },
-			want: []string{"f.yaml:8: cluster_manager.clusters_configs: has both clusters_configs and clusters (keep one of them)"}},
+		{
+			name: "both", clusters: good, routes: good, change: func(s string) string { return s + "  clusters: [{name: a}]\n" },
+			want: []string{"f.yaml:8: cluster_manager.clusters_configs: has both clusters_configs and clusters (keep one of them)"},
+		},
 		{name: "no variable", clusters: "${NOT_THERE}", routes: good, want: []string{"f.yaml:8: cluster_manager.clusters_configs: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
