@@ -205,8 +205,12 @@ type limit struct {
 	deadline time.Time
 }
 
-// passed reports whether the deadline is over.
-func (l limit) passed() bool { return !l.deadline.IsZero() && !time.Now().Before(l.deadline) }
+// roundedOff is how much earlier a host that was told the limit may see it end:
+// it was told in whole units.
+const roundedOff = 10 * time.Millisecond
+
+// passed reports whether the deadline is over in the eyes of the host.
+func (l limit) passed() bool { return !l.deadline.IsZero() && time.Until(l.deadline) < roundedOff }
 
 // waitSend waits until x.sendWake has a token, at most as long as a peer may
 // take no bytes.
