@@ -116,6 +116,7 @@ type rig struct {
 	t      *testing.T
 	tables proxy.Options
 	hosts  map[string]*host
+	spoken []string // addresses of hosts by speak
 	client *http.Client
 }
 
@@ -274,6 +275,12 @@ func (r *rig) speak(address, label string, f func(proxytest.Protocol, *stream.Re
 			r.Network.Speak(r.t, address, p, stream.HandlerFunc(func(_ context.Context, req *stream.Request) (*stream.Response, error) {
 				return f(p, req), nil
 			}))
+			r.spoken = append(r.spoken, address)
+			r.t.Cleanup(func() { // all hosts go before the core does
+				for _, a := range r.spoken {
+					r.Network.Cut(a)
+				}
+			})
 		}
 	}
 }
