@@ -181,23 +181,17 @@ func TestH9LeastRequest(t *testing.T) {
 // TestH10LeastConnection: the host with fewer connections is taken.
 func TestH10LeastConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, balanced(2, "lb_type: LB_LEAST_CONNECTION\nlbconfig: {choice_count: 2}"))
+		const more = "lb_type: LB_LEAST_CONNECTION"
+		r := start(t, balanced(1, more))
 		r.numbered(2)
-		// Six requests at a time leave three connections to each; host 1 then
-		// loses its own.
-		for _, h := range r.hosts {
-			h.slow(time.Second)
-		}
-		r.load(6, 6)
-		if a, b := r.connections("10.0.0.1:80"), r.connections("10.0.0.2:80"); a != 3 || b != 3 {
-			t.Fatalf("connections %d and %d, want 3 and 3", a, b)
-		}
-		r.Network.Cut("10.0.0.1:80")
-		synctest.Wait()
-		before := r.hosts["1"].hits()
+		r.hosts["1"].slow(time.Second)
 		r.load(3, 3)
-		if n := r.hosts["1"].hits() - before; n != 3 {
-			t.Errorf("the host without connections got %d of 3 requests", n)
+		r.apply(balanced(2, more))
+		if got := count(r.sequence(10)); got["2"] != 10 {
+			t.Errorf("host 1 has 3 connections, host 2 none or one: %v, want all at host 2", got)
+		}
+		if a, b := r.connections("10.0.0.1:80"), r.connections("10.0.0.2:80"); a != 3 || b != 1 {
+			t.Errorf("connections %d and %d, want 3 and 1", a, b)
 		}
 	})
 }
