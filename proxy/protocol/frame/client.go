@@ -59,7 +59,7 @@ func newClient(codec Codec, limits Options, c *conn.Conn, opts protocol.ClientOp
 	cl := &client{codec: codec, limits: limits, opts: opts, c: c, asked: make(map[uint64]*ask)}
 	cl.changed.L = &cl.mu
 	cl.out.init(&cl.mu, c, func(err error) { cl.fail(err) })
-	cl.in = reader{c: c, codec: codec, limits: &cl.limits, rest: cl.rest}
+	cl.in = reader{c: c, codec: codec, limits: &cl.limits, host: true, rest: cl.rest}
 	cl.beats.start(cl)
 	go cl.run()
 	return cl

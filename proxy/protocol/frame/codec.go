@@ -67,11 +67,24 @@ type Codec interface {
 	Reply(req *Message, e *stream.Error) Message
 }
 
+// Elastic is a Codec whose ids have no fixed width, so that another id may
+// change the length of a frame. AppendID is called in place of SetID.
+type Elastic interface {
+	Codec
+	// AppendID appends m.Frame[:m.Start] to dst, with another request id, and
+	// the length, if it is there, that the whole frame has then. It must not
+	// allocate but to grow dst.
+	AppendID(dst []byte, m *Message, id uint64) []byte
+}
+
 // Message is one frame, read or to be written.
 type Message struct {
 	// Type is what it is for; ID pairs requests and answers.
 	Type Type
 	ID   uint64
+	// FromHost tells, before Decode, that a host has sent it: there are
+	// protocols in which an answer looks like a request.
+	FromHost bool
 	// Timeout is a request's own limit, as the caller has it; 0: it says
 	// nothing about one.
 	Timeout time.Duration
@@ -103,6 +116,20 @@ type Message struct {
 	// read is Header as Fields has left it.
 	read []stream.Field
 	from *chunk
+}
+
+// Parse reads f, which is a whole frame, with its fields. The message refers to f.
+func Parse(codec Codec, f []byte) (*Message, error) {
+	m := &Message{Frame: f, codec: codec}
+	if err := codec.Decode(m); err != nil {
+		return nil, err
+	}
+	switch m.Type {
+	case Request, OneWay, Response:
+		return m, m.fields(new(stream.Header))
+	}
+	m.Header = new(stream.Header)
+	return m, nil
 }
 
 // Codec returns the codec that has read the message.

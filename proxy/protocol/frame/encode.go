@@ -124,6 +124,9 @@ func readAll(b []byte, body io.Reader, length int64, limit int) ([]byte, error) 
 	}
 }
 
+// elasticity is the room for what another id may make a frame longer by.
+const elasticity = 8
+
 // append appends the frame, under id, to dst.
 func (o *outgoing) append(dst []byte, id uint64) ([]byte, error) {
 	if !o.same {
@@ -133,23 +136,27 @@ func (o *outgoing) append(dst []byte, id uint64) ([]byte, error) {
 		return o.codec.Append(dst, &o.m)
 	}
 	start, n := len(dst), o.native
+	elastic, ok := o.codec.(Elastic)
+	dst = slices.Grow(dst, len(n.Frame)+elasticity)
+	if ok {
+		dst = elastic.AppendID(dst, n, id)
+	} else {
+		dst = append(dst, n.Frame[:n.Start]...)
+	}
 	switch {
 	case o.read:
-		dst = append(dst, n.Frame[:n.Start]...)
 		dst = append(dst, *o.scratch...)
-	case n.Start == n.End:
-		dst = append(dst, n.Frame[:n.Start]...)
-	default:
-		dst = slices.Grow(dst, len(n.Frame))
-		dst = append(dst, n.Frame[:n.Start]...)
-		at := len(dst)
-		dst = dst[:at+n.End-n.Start]
+	case n.Start < n.End:
+		at, size := len(dst), n.End-n.Start
+		dst = slices.Grow(dst, size)[:at+size]
 		if err := fill(dst[at:], o.body); err != nil {
 			return dst, err
 		}
 	}
 	dst = append(dst, n.Frame[n.End:]...)
-	o.codec.SetID(dst[start:], id)
+	if !ok {
+		o.codec.SetID(dst[start:], id)
+	}
 	return dst, nil
 }
 

@@ -58,6 +58,7 @@ type reader struct {
 	c      *conn.Conn
 	codec  Codec
 	limits *Options
+	host   bool // the connection is one to a host
 	// rest waits, for as long as it takes, until there is something to read
 	// when no frame has begun. The reader has no memory meanwhile.
 	rest func() error
@@ -115,7 +116,7 @@ func (r *reader) next(m *Message) error {
 // take makes a message of the next size bytes.
 func (r *reader) take(m *Message, size int) error {
 	m.reset()
-	m.codec, m.from = r.codec, r.k
+	m.codec, m.from, m.FromHost = r.codec, r.k, r.host
 	m.Frame = r.k.buf[r.r : r.r+size : r.r+size]
 	if err := r.codec.Decode(m); err != nil {
 		return &stream.Error{Kind: stream.BadMessage, Op: "read frame", Err: err}
