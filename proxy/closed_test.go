@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -178,7 +179,10 @@ func TestCloseCausesOfSockets(t *testing.T) {
 		Routers:   []config.Router{Router("main", To("/", "c"))},
 		Clusters:  []config.Cluster{Cluster("c", at)},
 	})
-	for i, c := range []struct{ say, want string }{{keepRequest, "read_error 1"}, {longRequest, "read_error 1, write_error 1"}} {
+	for i, c := range []struct {
+		say  string
+		want []string // whether the reset is met by reading or by writing is a matter of luck
+	}{{keepRequest, []string{"read_error 1"}}, {longRequest, []string{"read_error 1, write_error 1", "read_error 2"}}} {
 		nc, err := net.Dial("tcp", s.Addr(t, "in"))
 		must(t, err)
 		say(t, nc, c.say)
@@ -193,7 +197,7 @@ func TestCloseCausesOfSockets(t *testing.T) {
 			}
 		}
 		tick.Stop()
-		if got := whyClosed(t, s.Status(t, "in")); got != c.want {
+		if got := whyClosed(t, s.Status(t, "in")); !slices.Contains(c.want, got) {
 			t.Errorf("closed: %q, want %q", got, c.want)
 		}
 	}

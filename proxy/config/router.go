@@ -99,7 +99,7 @@ type RouteAction struct {
 	ClusterVariable  string            `json:"cluster_variable" doc:"Take the cluster's name from this variable. No such cluster: 404."`
 	WeightedClusters []WeightedCluster `json:"weighted_clusters" doc:"Divide requests among clusters, exactly by weight."`
 	UpstreamProtocol string            `json:"upstream_protocol" doc:"Protocol spoken with the cluster's hosts, instead of the proxy filter's."`
-	Timeout          time.Duration     `json:"timeout" doc:"Most time for the whole exchange. Default, and 0: 60s. Replaced, by a shorter or a longer time, by what the request says: header x-mosn-global-timeout (milliseconds), the protocol's own timeout, variable proxy_global_timeout; the last of these counts."`
+	Timeout          time.Duration     `json:"timeout" doc:"Most time for the whole exchange. Default, and 0: 60s. Replaced, by a shorter or a longer time, by header x-mosn-global-timeout (milliseconds) and variable proxy_global_timeout, which goes first. A timeout that the protocol says (grpc-timeout) shortens it, and lengthens only the default."`
 	MetadataMatch    *Metadata         `json:"metadata_match" doc:"Only hosts with these labels."`
 	RetryPolicy      *RetryPolicy      `json:"retry_policy" doc:"When to try again."`
 	HashPolicy       []HashPolicy      `json:"hash_policy" doc:"What the host is chosen by, for LB_MAGLEV; the first that yields a value counts. Default: the caller's IP address."`

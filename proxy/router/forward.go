@@ -23,6 +23,7 @@ type forward struct {
 
 	protocol    string
 	timeout     time.Duration
+	timeoutSaid bool // it is not the default
 	tryTimeout  time.Duration
 	labels      []stream.Label
 	policy      *stream.Policy
@@ -65,7 +66,7 @@ func (t *Table) send(ctx context.Context, req *stream.Request, vh *virtualHost, 
 		}
 		return nil, stream.Errorf(kind, stream.Local, "cluster %.100q, named by %s", name, t.place(vh, r))
 	}
-	setTimes(req, f.timeout, f.tryTimeout)
+	setTimes(req, f.timeout, f.tryTimeout, f.timeoutSaid)
 	setCookie := hash(f.hashSources, req, t.random)
 	req.Policy = f.policy
 	req.Labels = labels
@@ -126,7 +127,7 @@ func (c *compiler) forward(r *config.Route, filters map[string]any, path string)
 		rewrite: c.rewrite(a, &r.Match, at),
 		request: append(c.changes(&a.HeaderChanges, requestSide, at), c.changes(&r.HeaderChanges, requestSide, path)...),
 	}
-	if f.timeout == 0 {
+	if f.timeoutSaid = f.timeout > 0; !f.timeoutSaid {
 		f.timeout = config.DefaultRouteTimeout
 	}
 	c.cluster(f, a, at)

@@ -20,17 +20,21 @@ const (
 const longest = 7 * 24 * time.Hour
 
 // setTimes sets Deadline and TryTimeout of a request whose route gives it
-// global for the whole exchange and try for one attempt. Each is replaced, by a
-// shorter or a longer time, by what the request says itself: with a header
-// field, with its protocol (Request.Timeout), with a variable; the last of
-// these that is there counts. A deadline that the request has already stays, if
-// it is earlier. An attempt that might take as long as the whole has no limit.
-func setTimes(req *stream.Request, global, try time.Duration) {
+// global for the whole exchange, which is the default unless the route says so,
+// and try for one attempt. Each is replaced, by a shorter or a longer time, by
+// what the request says itself with a header field, and that with a variable.
+// What its protocol says (Request.Timeout, such as grpc-timeout) is how long the
+// caller waits: it shortens the time, and lengthens only the default. A deadline
+// that the request has already stays, if it is earlier. An attempt that might
+// take as long as the whole has no limit.
+func setTimes(req *stream.Request, global, try time.Duration, said bool) {
 	for i := range req.Header.Len() {
 		switch f := req.Header.At(i); len(f.Name) {
 		case len(globalTimeoutField):
 			if stream.EqualName(f.Name, globalTimeoutField) {
-				global = milliseconds(f.Value, global)
+				if t := milliseconds(f.Value, 0); t > 0 {
+					global, said = t, true
+				}
 			}
 		case len(tryTimeoutField):
 			if stream.EqualName(f.Name, tryTimeoutField) {
@@ -38,8 +42,8 @@ func setTimes(req *stream.Request, global, try time.Duration) {
 			}
 		}
 	}
-	if req.Timeout > 0 {
-		global = req.Timeout
+	if t := req.Timeout; t > 0 && (t < global || !said) {
+		global = t
 	}
 	if v, ok := req.Vars.Get(variable.GlobalTimeout); ok {
 		global = milliseconds(v, global)
