@@ -140,9 +140,7 @@ func (h *head) append(dst []byte, m *frame.Message, special, origin []byte) ([]b
 	dst = append(dst, h.class...)
 	dst = append(dst, h.classBytes...)
 	block := len(dst)
-	if m.Header != nil {
-		dst = appendFields(dst, m, origin)
-	}
+	dst = appendFields(dst, m, origin)
 	content := len(dst)
 	dst = append(dst, m.Body...)
 	if n := block - lengths - 8; n > most {

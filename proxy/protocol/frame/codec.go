@@ -99,8 +99,7 @@ type Message struct {
 	Frame      []byte
 	Start, End int
 
-	// Method is the method called. Header is never nil where Fields and Append
-	// may use it: in requests and answers.
+	// Method is the method called. Header is never nil in Fields and Append.
 	Method string
 	Header *stream.Header
 

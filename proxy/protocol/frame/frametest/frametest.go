@@ -76,23 +76,11 @@ type suite struct {
 // decode reads a whole frame.
 func (s *suite) decode(f []byte) *frame.Message {
 	s.Helper()
-	m, err := decode(s.codec, f)
+	m, err := frame.Parse(s.codec, f)
 	if err != nil {
-		s.Fatalf("Decode of %x: %v", f, err)
+		s.Fatalf("%x: %v", f, err)
 	}
 	return m
-}
-
-// decode reads a whole frame, with its fields.
-func decode(codec frame.Codec, f []byte) (*frame.Message, error) {
-	m := &frame.Message{Frame: f, Header: new(stream.Header)}
-	if err := codec.Decode(m); err != nil {
-		return m, err
-	}
-	if m.Type == frame.Request || m.Type == frame.OneWay || m.Type == frame.Response {
-		return m, codec.Fields(m)
-	}
-	return m, nil
 }
 
 func (s *suite) match() {
@@ -171,8 +159,7 @@ func (s *suite) setID() {
 			continue
 		}
 		for _, id := range []uint64{1, 99, s.codec.MaxID(), before.ID} {
-			got := slices.Clone(f)
-			s.codec.SetID(got, id)
+			got := s.withID(f, id)
 			if m := s.decode(got); m.ID != id || m.Type != before.Type || !bytes.Equal(m.Payload(), before.Payload()) {
 				s.Errorf("%x with id %d is %x: type %d, id %d, payload %q", f, id, got, m.Type, m.ID, m.Payload())
 			}

@@ -42,7 +42,7 @@ func (p *peer) next() (*frame.Message, error) {
 		if n > 0 && n <= len(p.buf) {
 			f := p.buf[:n:n]
 			p.buf = p.buf[n:]
-			return decode(p.s.codec, f)
+			return frame.Parse(p.s.codec, f)
 		}
 		b := make([]byte, 4096)
 		n, err = p.Read(b)
@@ -173,6 +173,14 @@ func (s *suite) pooled(serve func(net.Conn)) upstream.Sender {
 
 // withID returns a copy of a frame with another id.
 func (s *suite) withID(f []byte, id uint64) []byte {
+	s.Helper()
+	if c, ok := s.codec.(frame.Elastic); ok {
+		m := &frame.Message{Frame: f}
+		if err := c.Decode(m); err != nil {
+			s.Fatalf("Decode of %x: %v", f, err)
+		}
+		return append(c.AppendID(nil, m, id), f[m.Start:]...)
+	}
 	f = slices.Clone(f)
 	s.codec.SetID(f, id)
 	return f
