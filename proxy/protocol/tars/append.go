@@ -18,7 +18,7 @@ var noAttributes = [...]byte{typeMap, typeZero}
 func (Codec) Append(dst []byte, m *frame.Message) ([]byte, error) {
 	start := len(dst)
 	if len(m.Body) > math.MaxInt32-maxHead {
-		return dst, errTooLong
+		return dst, tooLarge(errTooLong)
 	}
 	var err error
 	switch m.Type {
@@ -36,9 +36,13 @@ func (Codec) Append(dst []byte, m *frame.Message) ([]byte, error) {
 	case err != nil:
 		return dst[:start], err
 	case size-len(m.Body) > maxHead:
-		return dst[:start], errHead
+		return dst[:start], tooLarge(errHead)
 	}
 	return dst, nil
+}
+
+func tooLarge(err error) error {
+	return &stream.Error{Kind: stream.TooLarge, Op: "build a tars frame", Err: err}
 }
 
 // appendRequest appends a RequestPacket.

@@ -209,7 +209,7 @@ func TestMalformed(t *testing.T) {
 	m := &frame.Message{Type: frame.Request, Header: new(stream.Header)}
 	m.Header.Add(tars.ServiceField, "s")
 	m.Header.Add("k", strings.Repeat("v", 64<<10))
-	if b, err := (tars.Codec{}).Append([]byte("x"), m); err == nil || string(b) != "x" {
+	if b, err := (tars.Codec{}).Append([]byte("x"), m); err == nil || stream.AsError(err).Kind != stream.TooLarge || string(b) != "x" {
 		t.Errorf("a header of 64 KiB: %v", err)
 	}
 	large := packet(t, call, "7d000c 8c 980001", str(0, "k"), "1700010000")
@@ -273,22 +273,46 @@ func TestBuild(t *testing.T) {
 		m    frame.Message
 		want string
 	}{
-		{"from nothing", frame.Message{ID: 1, Method: "POST", Header: header("Service", "s", "METHOD", "f", "a", "b", "Tars-Status-X", "y", "rpc-status", "5"), Timeout: 1500 * time.Microsecond},
-			"1001 2c 3c 4001" + str(5, "s") + str(6, "f") + "7d000c 8002 980001" + str(0, "a") + str(1, "b") + "a80001" + str(0, "X") + str(1, "y")},
-		{"no field method", frame.Message{Type: frame.OneWay, ID: 300, Method: "f", Header: header("service", "s"), Timeout: frame.Never, Body: []byte("x")},
-			"1001 2001 3c 41012c" + str(5, "s") + str(6, "f") + "7d00000178 80ff 980c a80c"},
-		{"changed header", frame.Message{ID: 9, Method: "f", Header: header("service", "D", "method", "g", "service", "x"), Origin: origin, Timeout: frame.Never},
-			"1005 2c 3003 4009" + str(5, "D") + str(6, "g") + "7d000c 80fe 980001" + str(0, "service") + str(1, "x") + "a80c"},
-		{"changed method and timeout", frame.Message{ID: 9, Method: "g", Header: header("service", "A.B.C", "method", "f"), Origin: origin, Timeout: time.Second},
-			"1005 2c 3003 4009" + str(5, "A.B.C") + str(6, "g") + "7d000c 8103e8 980c a80c"},
-		{"long text", frame.Message{ID: 9, Method: strings.Repeat("m", 256), Header: header("service", "")},
-			"1001 2c 3c 4009" + str(5, "") + "6700000100" + strings.Repeat("6d", 256) + "7d000c 8c 980c a80c"},
-		{"answer", frame.Message{Type: frame.Response, ID: 9, Code: -1, Status: 503, Header: header("service", "x"), Request: origin},
-			"1005 2c 3009 4003 50f7 6d000c 780c 8600 980001" + str(0, "service") + str(1, "x")},
-		{"heartbeat", frame.Message{Type: frame.Heartbeat, ID: 9},
-			"1001 2c 3c 4009 5600" + str(6, "tars_ping") + "7d000c 8c 980c a80c"},
-		{"good-bye", frame.Message{Type: frame.GoAway},
-			"1001 2c 3c 4c 5c 6d000c 780c" + str(8, "_reconnect_") + "980c"},
+		{
+			"from nothing",
+			frame.Message{ID: 1, Method: "POST", Header: header("Service", "s", "METHOD", "f", "a", "b", "Tars-Status-X", "y", "rpc-status", "5"), Timeout: 1500 * time.Microsecond},
+			"1001 2c 3c 4001" + str(5, "s") + str(6, "f") + "7d000c 8002 980001" + str(0, "a") + str(1, "b") + "a80001" + str(0, "X") + str(1, "y"),
+		},
+		{
+			"no field method",
+			frame.Message{Type: frame.OneWay, ID: 300, Method: "f", Header: header("service", "s"), Timeout: frame.Never, Body: []byte("x")},
+			"1001 2001 3c 41012c" + str(5, "s") + str(6, "f") + "7d00000178 80ff 980c a80c",
+		},
+		{
+			"changed header",
+			frame.Message{ID: 9, Method: "f", Header: header("service", "D", "method", "g", "service", "x"), Origin: origin, Timeout: frame.Never},
+			"1005 2c 3003 4009" + str(5, "D") + str(6, "g") + "7d000c 80fe 980001" + str(0, "service") + str(1, "x") + "a80c",
+		},
+		{
+			"changed method and timeout",
+			frame.Message{ID: 9, Method: "g", Header: header("service", "A.B.C", "method", "f"), Origin: origin, Timeout: time.Second},
+			"1005 2c 3003 4009" + str(5, "A.B.C") + str(6, "g") + "7d000c 8103e8 980c a80c",
+		},
+		{
+			"long text",
+			frame.Message{ID: 9, Method: strings.Repeat("m", 256), Header: header("service", "")},
+			"1001 2c 3c 4009" + str(5, "") + "6700000100" + strings.Repeat("6d", 256) + "7d000c 8c 980c a80c",
+		},
+		{
+			"answer",
+			frame.Message{Type: frame.Response, ID: 9, Code: -1, Status: 503, Header: header("service", "x"), Request: origin},
+			"1005 2c 3009 4003 50f7 6d000c 780c 8600 980001" + str(0, "service") + str(1, "x"),
+		},
+		{
+			"heartbeat",
+			frame.Message{Type: frame.Heartbeat, ID: 9},
+			"1001 2c 3c 4009 5600" + str(6, "tars_ping") + "7d000c 8c 980c a80c",
+		},
+		{
+			"good-bye",
+			frame.Message{Type: frame.GoAway},
+			"1001 2c 3c 4c 5c 6d000c 780c" + str(8, "_reconnect_") + "980c",
+		},
 	} {
 		want := packet(t, c.want)
 		got, err := tars.Codec{}.Append([]byte("before"), &c.m)
