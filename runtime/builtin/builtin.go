@@ -23,15 +23,21 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/tars"
 	"github.com/ottavo-runtime/ottavo/runtime"
 )
 
 // Tables returns everything that is built in.
 func Tables() runtime.Tables {
 	return runtime.Tables{
-		Protocols: []protocol.Protocol{http1.Protocol{}, http2.Protocol{}},
+		Protocols: []protocol.Protocol{
+			http1.Protocol{}, http2.Protocol{},
+			bolt.New(bolt.V1(), frame.Options{}), bolt.New(bolt.V2(), frame.Options{}), tars.New(frame.Options{}),
+		},
 		Balancers: lb.Builtin(),
 		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
 		Hellos: []components.Row[hello.Greeter]{
