@@ -63,6 +63,67 @@ routers:
 	})
 }
 
+// overGRPC is a listener for HTTP/2.
+const overGRPC = `
+listeners:
+  - {name: in, bind_port: false, filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: Http2, router_config_name: main}}]}]}
+`
+
+// grpc is the core with gRPC spoken to its listener.
+func (r *rig) grpc() *proxytest.Rig {
+	rig := &proxytest.Rig{Server: r.Server}
+	for _, p := range proxytest.Protocols() {
+		if p.Label == "gRPC" {
+			rig.Protocol = p
+		}
+	}
+	return rig
+}
+
+// TestG13GRPCTimeout: how long a gRPC caller waits shortens the time, and
+// lengthens only the default.
+func TestG13GRPCTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, overGRPC+`
+clusters: [{name: a, hosts: [{address: "10.0.0.1:80"}]}]
+routers:
+  - router_config_name: main
+    virtual_hosts:
+      - domains: ["*"]
+        routers:
+          - {match: {prefix: /short}, route: {cluster_name: a, timeout: 2s}}
+          - {route: {cluster_name: a}}
+`)
+		r.speak("10.0.0.1:80", "gRPC", func(p proxytest.Protocol, _ *stream.Request) *stream.Response {
+			time.Sleep(2 * time.Minute)
+			return p.Answer(200, strings.NewReader("late"), -1)
+		})
+		rig := r.grpc()
+		c := rig.Caller(t)
+		for _, w := range []struct {
+			path, field string
+			want        time.Duration
+		}{
+			{"/short/Do", "500m", 500 * time.Millisecond}, {"/short/Do", "10S", 2 * time.Second}, {"/short/Do", "", 2 * time.Second},
+			{"/long/Do", "5S", 5 * time.Second}, {"/long/Do", "90S", 90 * time.Second}, {"/long/Do", "", 60 * time.Second},
+		} {
+			req := rig.Protocol.Request(w.path, strings.NewReader("x"), 1)
+			if w.field != "" {
+				req.Header.Add("grpc-timeout", w.field)
+			}
+			begin := time.Now()
+			resp, err := c.Handle(t.Context(), req)
+			must(t, err)
+			if d := time.Since(begin); rig.Protocol.Says(resp) != "grpc 4" || d != w.want {
+				t.Errorf("%s, grpc-timeout %q: %s after %v, want grpc 4 after %v", w.path, w.field, rig.Protocol.Says(resp), d, w.want)
+			}
+			if resp.Body != nil {
+				_ = resp.Body.Close()
+			}
+		}
+	})
+}
+
 // TestG13SlowBody: the limit is for the whole exchange, body included.
 func TestG13SlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -285,10 +346,7 @@ func TestG14BackOff(t *testing.T) {
 // TestG14GRPCStatus: an answer that is only a gRPC status is retried by its code.
 func TestG14GRPCStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, `
-listeners:
-  - {name: in, bind_port: false, filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: Http2, router_config_name: main}}]}]}
-`+retrying(`{retry_on: [unavailable], num_retries: 2}`))
+		r := start(t, overGRPC+retrying(`{retry_on: [unavailable], num_retries: 2}`))
 		var codes []string // of the attempts to come
 		attempts := 0
 		for _, address := range []string{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"} {
@@ -304,12 +362,7 @@ listeners:
 				return resp
 			})
 		}
-		rig := &proxytest.Rig{Server: r.Server}
-		for _, p := range proxytest.Protocols() {
-			if p.Label == "gRPC" {
-				rig.Protocol = p
-			}
-		}
+		rig := r.grpc()
 		c := rig.Caller(t)
 		for _, want := range []struct {
 			codes    []string
