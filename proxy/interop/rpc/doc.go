@@ -1,0 +1,8 @@
+// Package rpc tests the RPC protocols of the core with clients and servers that
+// others wrote, over real sockets: those of SOFA for Bolt in both versions, and
+// those of Dubbo, in Node.
+//
+// It holds tests only and never anything that ships. Where Node or the packages
+// in testdata/package.json are not there, its tests skip and say so;
+// tools/test/npm.sh installs the packages.
+package rpc
