@@ -31,49 +31,54 @@ func httpStatus(code int, in byte, body []byte) int {
 	if code == StatusOK {
 		return 200
 	}
-	n := leadingNumber(in, body)
-	switch {
-	case n >= 400 && n <= 599 && codeOf(numberOf(n)) == code:
-		if n == 509 {
-			return 429
-		}
+	if n := MessageStatus(message(in, body)); n > 0 && codeOf(Number(n)) == code {
 		return n
-	case code == StatusClientTimeout, code == StatusServerTimeout:
+	}
+	switch code {
+	case StatusClientTimeout, StatusServerTimeout:
 		return 504
-	case code == StatusBadRequest:
+	case StatusBadRequest:
 		return 400
-	case code == StatusServiceNotFound:
+	case StatusServiceNotFound:
 		return 404
-	case code == StatusServerExhausted:
+	case StatusServerExhausted:
 		return 503
 	}
 	return 500
 }
 
-// leadingNumber returns the three digits before a bar that a message begins
-// with; 0 if it does not.
-func leadingNumber(in byte, body []byte) int {
+// message returns what the body of an answer begins with, if that is text.
+func message(in byte, body []byte) []byte {
 	switch {
 	case in == fastjson && len(body) > 0:
-		body = body[1:]
+		return body[1:]
 	case in == hessian2:
 		s := scanner{b: body}
-		if n, _ := s.piece(); n < 0 {
-			return 0
+		if n, _ := s.piece(); n >= 0 {
+			return body[s.i:]
 		}
-		body = body[s.i:]
-	default:
-		return 0
 	}
-	if len(body) < 4 || body[3] != '|' {
+	return nil
+}
+
+// MessageStatus returns the HTTP status that a text of Failure or FailureStatus
+// begins with; 0 if it is none of them.
+func MessageStatus(text []byte) int {
+	if len(text) < 4 || text[3] != '|' {
 		return 0
 	}
 	n := 0
-	for _, c := range body[:3] {
+	for _, c := range text[:3] {
 		if c < '0' || c > '9' {
 			return 0
 		}
 		n = 10*n + int(c-'0')
+	}
+	switch {
+	case n == 509:
+		return 429
+	case n < 400 || n > 599:
+		return 0
 	}
 	return n
 }
@@ -104,15 +109,15 @@ func Failure(e *stream.Error) (number int, text string) {
 // FailureStatus does what Failure does, for an answer with an HTTP status above
 // 399. The text is body, where that is one.
 func FailureStatus(status int, body []byte) (number int, text string) {
-	number = numberOf(status)
+	number = Number(status)
 	if len(body) == 0 || !utf8.Valid(body) {
 		return number, strconv.Itoa(number) + "|" + words(number)
 	}
 	return number, strconv.Itoa(status) + "|" + shorten(body)
 }
 
-// numberOf is the number for an HTTP status.
-func numberOf(status int) int {
+// Number is the number of FailureStatus.
+func Number(status int) int {
 	switch status {
 	case 400, 413, 431:
 		return 0
