@@ -24,6 +24,8 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/dubbo"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/dubbothrift"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
@@ -37,6 +39,7 @@ func Tables() runtime.Tables {
 		Protocols: []protocol.Protocol{
 			http1.Protocol{}, http2.Protocol{},
 			bolt.New(bolt.V1(), frame.Options{}), bolt.New(bolt.V2(), frame.Options{}), tars.New(frame.Options{}),
+			frame.New(dubbo.Codec{}, frame.Options{}), frame.New(dubbothrift.Codec{}, frame.Options{}),
 		},
 		Balancers: lb.Builtin(),
 		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
@@ -51,7 +54,7 @@ func Tables() runtime.Tables {
 		Invokers: []runtime.Invoker{{
 			Type: mesh.Type, Doc: "calls services through the proxy core", Metadata: ptr(mesh.Defaults()),
 			New: func(_ context.Context, _ components.Env, cfg components.Config, open runtime.OpenChannel) (rpc.Invoker, error) {
-				return mesh.New(cfg, mesh.Open(open))
+				return mesh.New(cfg, mesh.Open(open), mesh.Callbacks()...)
 			},
 		}},
 	}
