@@ -25,7 +25,9 @@ type ChannelOptions struct {
 	Listener string
 	// Protocol is spoken on the connections: what the listener expects.
 	Protocol string
-	// Size is the most requests at a time; further ones wait their turn. 0 is no limit.
+	// Size is the most connections at a time, 0 is no limit. One carries one
+	// request at a time, or many if the protocol is multiplexed; requests that
+	// find all of them full wait their turn.
 	Size int
 }
 
@@ -33,7 +35,7 @@ type ChannelOptions struct {
 // connection pool whose connections lead through memory.
 type Channel struct {
 	server *Server
-	pool   *upstream.Pool
+	pool   upstream.Sender
 }
 
 // channelIdle is how long an in-memory connection is kept unused.
@@ -47,8 +49,8 @@ func (s *Server) Channel(opts ChannelOptions) (*Channel, error) {
 	}
 	_, _, notAddress := net.SplitHostPort(opts.Listener)
 	c := &Channel{server: s}
-	c.pool = upstream.NewPool(upstream.PoolOptions{
-		Name:           "listener " + opts.Listener,
+	c.pool = upstream.New(upstream.PoolOptions{
+		Name:           s.channelName(opts.Listener),
 		Dial:           func(ctx context.Context) (net.Conn, error) { return s.dialListener(ctx, opts.Listener) },
 		Protocol:       proto,
 		ConnectTimeout: config.DefaultConnectTimeout,
@@ -68,6 +70,16 @@ func (s *Server) Channel(opts ChannelOptions) (*Channel, error) {
 	}
 	s.channels[c] = struct{}{}
 	return c, nil
+}
+
+// channelName returns what errors call the other end of a channel.
+func (s *Server) channelName(to string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.listeners[to]; known {
+		return "listener " + to
+	}
+	return "host " + to
 }
 
 // dialListener connects to the listener of that name as it is now, or, where

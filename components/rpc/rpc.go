@@ -28,10 +28,13 @@ type Request struct {
 	Data []byte
 	// Timeout bounds the call; 0 is the invoker's default.
 	Timeout time.Duration
-	// Target is the address to call ("host:port"), bypassing the choice of a host; "" normally.
+	// Target is the address to call ("host:port"), bypassing listeners, routes and
+	// the choice of a host; "" normally.
 	Target string
 	// OneWay asks for no answer.
 	OneWay bool
+	// Channel names the way that an invoker with several takes; "" is its first.
+	Channel string
 }
 
 // Response is a service's answer. It belongs to the caller.
@@ -46,7 +49,8 @@ type Response struct {
 // Invoker calls services. It is safe for concurrent use.
 type Invoker interface {
 	// Invoke calls the service and returns its answer. Every answer outside
-	// 200 to 299 is an *Error that holds it.
+	// 200 to 299 is an *Error; it holds the answer where the protocol is HTTP. A
+	// one-way call gets an empty answer once it is on its way.
 	Invoke(ctx context.Context, req *Request) (*Response, error)
 	// Close releases connections; calls after it fail. It is safe twice.
 	Close() error
@@ -62,7 +66,7 @@ const (
 	Timeout          // the time limit passed
 	Canceled         // the caller ended ctx
 	Unavailable      // no answer could be had: no route, no host, refused, cut off
-	Status           // the service answered, with a status that is no success
+	Status           // the service answered, with a status of HTTP that is no success
 	TooLarge         // the answer is larger than allowed
 )
 

@@ -13,7 +13,7 @@ import (
 )
 
 // MeshInvoker is the name of the invoker that goes through the proxy core; the
-// only one that Layotto's API calls.
+// one that Layotto's API calls when the call names none.
 const MeshInvoker = "mosn"
 
 // DefaultRPCTimeout bounds a call whose metadata do not say how long it may take.
@@ -28,6 +28,11 @@ const (
 	// RPCTypeKey is "oneway" for a call that wants no answer; other values have
 	// no meaning.
 	RPCTypeKey = "rpc_request_type"
+	// RPCChannelKey names the channel to take, of an invoker that has several;
+	// without it, the first is taken.
+	RPCChannelKey = "rpc_channel"
+	// RPCInvokerKey names the invoker, in place of the usual one.
+	RPCInvokerKey = "rpc_invoker"
 	// RPCOneWay is the value of RPCTypeKey for a call that wants no answer.
 	RPCOneWay = "oneway"
 )
@@ -65,7 +70,8 @@ type Call struct {
 	Data []byte
 }
 
-// Invoke calls the service through the invoker of that name. An answer outside
+// Invoke calls the service through the invoker of that name, unless the call
+// names another. An answer outside
 // 200 to 299 is an Error of kind CalleeStatus that wraps the *rpc.Error which
 // holds the answer. The caller's deadline and the call's own time limit both
 // count.
@@ -73,6 +79,9 @@ func (r *RPC) Invoke(ctx context.Context, invoker string, call *Call) (*rpc.Resp
 	var invokers map[string]rpc.Invoker
 	if r != nil {
 		invokers = r.invokers
+	}
+	if name := first(call.Metadata[RPCInvokerKey]); name != "" {
+		invoker = name
 	}
 	inv, err := find(invokers, RPCName, RPCInvoke, invoker)
 	if err != nil {
@@ -86,6 +95,7 @@ func (r *RPC) Invoke(ctx context.Context, invoker string, call *Call) (*rpc.Resp
 		ContentType: call.ContentType,
 		Data:        call.Data,
 		Target:      first(call.Metadata[RPCTargetKey]),
+		Channel:     first(call.Metadata[RPCChannelKey]),
 		OneWay:      strings.EqualFold(first(call.Metadata[RPCTypeKey]), RPCOneWay),
 		Header:      serviceHeader(call.Metadata),
 	}
@@ -152,7 +162,7 @@ func serviceHeader(metadata map[string][]string) []rpc.Pair {
 // that two readers understand differently (content-length).
 func forService(name string) bool {
 	switch name {
-	case "", RPCTimeoutKey, RPCTargetKey, RPCTypeKey:
+	case "", RPCTimeoutKey, RPCTargetKey, RPCTypeKey, RPCChannelKey, RPCInvokerKey:
 		return false
 	case "content-type", "user-agent", "te", "host",
 		"connection", "proxy-connection", "keep-alive", "transfer-encoding", "content-length", "upgrade", "trailer", "expect":

@@ -36,6 +36,7 @@ func TestInvokeRequest(t *testing.T) {
 		Metadata: map[string][]string{
 			"x-one": {"1"}, "x-many": {"a", "b"}, "authorization": {"secret"}, "traceparent": {"00-1"}, "id": {"route"},
 			"rpc_request_timeout": {"1500"}, "rpc_target_address": {"10.0.0.1:80"}, "rpc_request_type": {"oneway"},
+			"rpc_channel": {"bolt"},
 			// What belongs to the way from the caller to us.
 			":authority": {"localhost"}, "content-type": {"application/grpc"}, "user-agent": {"grpc-go"}, "te": {"trailers"},
 			"grpc-accept-encoding": {"gzip"}, "grpc-timeout": {"1S"}, "trace-bin": {"\x00"},
@@ -46,7 +47,7 @@ func TestInvokeRequest(t *testing.T) {
 		t.Fatalf("Invoke = %+v, %v: every 2xx is a success", resp, err)
 	}
 	if got.ID != "svc" || got.Method != "/a?b=c" || got.Verb != "PUT" || got.Query != "d=e" || got.ContentType != "text/plain" ||
-		&got.Data[0] != &body[0] || got.Timeout != 1500*time.Millisecond || got.Target != "10.0.0.1:80" || !got.OneWay {
+		&got.Data[0] != &body[0] || got.Timeout != 1500*time.Millisecond || got.Target != "10.0.0.1:80" || !got.OneWay || got.Channel != "bolt" {
 		t.Errorf("request %+v", got)
 	}
 	var header []string
@@ -124,6 +125,11 @@ func TestInvokeErrors(t *testing.T) {
 	for _, none := range []*capability.RPC{nil, capability.NewRPC(nil)} {
 		_, err := none.Invoke(t.Context(), "mosn", &capability.Call{})
 		wantError(t, err, capability.NotConfigured)
+	}
+	// A call may name its invoker.
+	named := map[string][]string{"rpc_invoker": {"mosn"}, "rpc_request_type": {"oneway"}}
+	if _, err := r.Invoke(t.Context(), "other", &capability.Call{Metadata: named}); err != nil {
+		t.Errorf("%v: %v", named, err)
 	}
 	_, err = r.Invoke(t.Context(), "other", &capability.Call{})
 	wantError(t, err, capability.UnknownComponent)

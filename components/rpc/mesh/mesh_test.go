@@ -11,7 +11,6 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
-	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -23,14 +22,14 @@ type sent struct {
 	left                                 time.Duration
 }
 
-// channel answers every request with what answer returns.
-type channel struct {
+// fake is a channel that answers every request with what answer returns.
+type fake struct {
 	answer func(*stream.Request) (*stream.Response, error)
 	sent   sent
 	open   bool
 }
 
-func (c *channel) Handle(_ context.Context, req *stream.Request) (*stream.Response, error) {
+func (c *fake) Handle(_ context.Context, req *stream.Request) (*stream.Response, error) {
 	c.sent = sent{method: req.Method, path: req.Path, query: req.Query, hasQuery: req.HasQuery, authority: req.Authority, left: time.Until(req.Deadline)}
 	for n, v := range req.Header.All() {
 		c.sent.header = append(c.sent.header, rpc.Pair{Name: n, Value: v})
@@ -63,7 +62,7 @@ func respond(status int, body string, fields ...string) func(*stream.Request) (*
 	}
 }
 
-func invoker(t *testing.T, config map[string]any, c *channel) *Invoker {
+func invoker(t *testing.T, config map[string]any, c *fake) *Invoker {
 	t.Helper()
 	if config == nil {
 		config = map[string]any{}
@@ -78,7 +77,7 @@ func invoker(t *testing.T, config map[string]any, c *channel) *Invoker {
 			}
 			c.open = true
 			return c, func() { c.open = false }, nil
-		})
+		}, Callbacks()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +99,7 @@ func TestRequest(t *testing.T) {
 		{"query in method", rpc.Request{ID: "s", Method: "/a?b=c"}, sent{method: "GET", path: "/a", query: "b=c", hasQuery: true}},
 		{"both", rpc.Request{ID: "s", Method: "/a?b=c", Query: "?d=e"}, sent{method: "GET", path: "/a", query: "b=c&d=e", hasQuery: true}},
 	} {
-		ch := &channel{answer: respond(200, "")}
+		ch := &fake{answer: respond(200, "")}
 		if _, err := invoker(t, nil, ch).Invoke(t.Context(), &c.req); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -120,7 +119,7 @@ func equal(a, b sent) bool {
 }
 
 func TestHeader(t *testing.T) {
-	ch := &channel{answer: respond(200, "")}
+	ch := &fake{answer: respond(200, "")}
 	inv := invoker(t, nil, ch)
 	req := &rpc.Request{ID: "s", Method: "/", ContentType: "application/json", Header: []rpc.Pair{
 		{Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "Content-Type", Value: "application/grpc"}, {Name: "ID", Value: "forged"},
@@ -136,7 +135,7 @@ func TestHeader(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	for timeout, want := range map[time.Duration]time.Duration{0: DefaultTimeout, time.Second: time.Second, time.Minute: time.Minute} {
-		ch := &channel{answer: respond(200, "")}
+		ch := &fake{answer: respond(200, "")}
 		if _, err := invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{Timeout: timeout}); err != nil {
 			t.Fatal(err)
 		}
@@ -148,14 +147,14 @@ func TestTimeout(t *testing.T) {
 
 func TestAnswer(t *testing.T) {
 	for _, status := range []int{200, 201, 204, 299} {
-		ch := &channel{answer: respond(status, "body", "Content-Type", "text/plain", "x-a", "1", "x-a", "2")}
+		ch := &fake{answer: respond(status, "body", "Content-Type", "text/plain", "x-a", "1", "x-a", "2")}
 		resp, err := invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{})
 		if err != nil || resp.Status != status || string(resp.Data) != "body" || resp.ContentType != "text/plain" || len(resp.Header) != 3 {
 			t.Errorf("%d: %+v, %v", status, resp, err)
 		}
 	}
 	for _, status := range []int{101, 199, 300, 302, 404, 500, 599} {
-		ch := &channel{answer: respond(status, "sorry", "x-a", "1")}
+		ch := &fake{answer: respond(status, "sorry", "x-a", "1")}
 		resp, err := invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{})
 		e, ok := rpc.AsError(err)
 		if resp != nil || !ok || e.Code != rpc.Status || e.Response == nil || e.Response.Status != status || string(e.Response.Data) != "sorry" {
@@ -188,7 +187,7 @@ func TestBodies(t *testing.T) {
 		{name: "timed out", length: -1, body: failing{&stream.Error{Kind: stream.Timeout}}, code: rpc.Timeout, fails: true},
 	} {
 		body := &answerBody{Reader: c.body}
-		ch := &channel{answer: func(*stream.Request) (*stream.Response, error) {
+		ch := &fake{answer: func(*stream.Request) (*stream.Response, error) {
 			return &stream.Response{Status: 200, ContentLength: c.length, Body: body}, nil
 		}}
 		resp, err := invoker(t, map[string]any{"max_response_bytes": 10}, ch).Invoke(t.Context(), &rpc.Request{})
@@ -218,7 +217,7 @@ func TestFailures(t *testing.T) {
 		stream.BadMessage: rpc.Unavailable, stream.Stopping: rpc.Unavailable,
 	} {
 		e := &stream.Error{Kind: kind, Op: "connect to host 10.0.0.1:80"}
-		ch := &channel{answer: func(*stream.Request) (*stream.Response, error) { return nil, e }}
+		ch := &fake{answer: func(*stream.Request) (*stream.Response, error) { return nil, e }}
 		_, err := invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{})
 		if got, ok := rpc.AsError(err); !ok || got.Code != code || !errors.Is(err, e) {
 			t.Errorf("%v in the channel: %v", kind, err)
@@ -233,7 +232,7 @@ func TestFailures(t *testing.T) {
 }
 
 func TestNotOverHTTP(t *testing.T) {
-	inv := invoker(t, nil, &channel{})
+	inv := invoker(t, nil, &fake{})
 	for _, req := range []*rpc.Request{{OneWay: true}, {Target: "10.0.0.1:80"}} {
 		if e, ok := rpc.AsError(func() error { _, err := inv.Invoke(t.Context(), req); return err }()); !ok || e.Code != rpc.InvalidCall {
 			t.Errorf("%+v: %v", req, e)
@@ -242,7 +241,7 @@ func TestNotOverHTTP(t *testing.T) {
 }
 
 func TestDubboJSONRPC(t *testing.T) {
-	ch := &channel{answer: respond(200, "")}
+	ch := &fake{answer: respond(200, "")}
 	inv := invoker(t, map[string]any{"before_invoke": []any{map[string]any{"name": "dubbo_json_rpc"}}}, ch)
 	req := &rpc.Request{ID: "org.apache.Users", Method: "GetUser", ContentType: "text/plain", Header: []rpc.Pair{{Name: "x-a", Value: "1"}}}
 	if _, err := inv.Invoke(t.Context(), req); err != nil {
@@ -271,34 +270,22 @@ func TestConfigRefused(t *testing.T) {
 		want   string
 	}{
 		{nil, "rpcs.mosn.config.channel: missing channel config"},
-		{map[string]any{"channel": []any{map[string]any{"protocol": "gopher", "listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: channel protocol "gopher" not found (known: http)`},
+		{map[string]any{"channel": []any{map[string]any{"protocol": "gopher", "listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: channel protocol "gopher" not found (known: http, http2, bolt, boltv2)`},
 		{map[string]any{"channel": []any{map[string]any{"protocol": "http"}}}, "rpcs.mosn.config.channel[0].listener: missing"},
-		{map[string]any{"channel": []any{good}, "before_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.before_invoke[0].name: unknown callback "x"`},
-		{map[string]any{"channel": []any{good}, "after_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.after_invoke[0].name: unknown callback "x"`},
+		{map[string]any{"channel": []any{good}, "before_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.before_invoke[0].name: unknown callback "x" (known: dubbo_json_rpc)`},
+		{map[string]any{"channel": []any{good}, "after_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.after_invoke[0].name: unknown callback "x" (none is built in)`},
+		{map[string]any{"channel": []any{good}, "after_invoke": []any{map[string]any{"name": "dubbo_json_rpc"}}}, `after_invoke[0].name: unknown callback "dubbo_json_rpc"`},
 		{map[string]any{"channel": []any{good}}, "rpcs.mosn.config.channel[0]: there is no listener"},
+		{map[string]any{"channel": []any{map[string]any{"protocol": "bolt", "listener": "x"}}}, "rpcs.mosn.config.channel[0].ext.class: missing"},
+		{map[string]any{"channel": []any{map[string]any{"protocol": "bolt", "listener": "x", "ext": map[string]any{"class": "C", "codec": 256}}}}, "rpcs.mosn.config.channel[0].ext.codec: "},
+		{map[string]any{"channel": []any{good, map[string]any{"name": "http", "protocol": "http", "listener": "x"}}}, `rpcs.mosn.config.channel[1].name: channel[0] is called "http", too`},
 	} {
 		_, err := New(components.Config{Path: "rpcs.mosn", Section: "config", Metadata: c.config},
 			func(string, string, int) (stream.Handler, func(), error) {
 				return nil, nil, errors.New("there is no listener")
-			})
+			}, Callbacks()...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
-	}
-}
-
-func TestSecondChannelIsWarnedOf(t *testing.T) {
-	good := map[string]any{"protocol": "http", "listener": "egress"}
-	var warned []string
-	inv, err := New(components.Config{
-		Path: "rpcs.mosn", Section: "config", Metadata: map[string]any{"channel": []any{good, good}},
-		Warn: func(p decode.Problem) { warned = append(warned, p.String()) },
-	},
-		func(string, string, int) (stream.Handler, func(), error) { return &channel{}, func() {}, nil })
-	if err != nil || len(warned) != 1 || !strings.Contains(warned[0], "channel[1]") {
-		t.Errorf("%v, %v", warned, err)
-	}
-	if err := errors.Join(inv.Close(), inv.Close()); err != nil {
-		t.Errorf("Close twice: %v", err)
 	}
 }
