@@ -37,18 +37,20 @@ var _ frame.Codec = Codec{}
 
 // New makes the protocol of a codec; opts are as for frame.New.
 func New(c Codec, opts frame.Options) protocol.Protocol {
-	p := frame.New(c, opts)
-	if m, ok := p.(protocol.Multiplexed); ok {
-		return multiplexed{m}
+	if p, ok := frame.New(c, opts).(protocol.Multiplexed); ok {
+		return multiplexed{p}
 	}
-	return single{p}
+	return single{frame.New(c, opts)}
 }
 
 // single and multiplexed are a protocol with an option of old.
 type (
 	single      struct{ protocol.Protocol }
-	multiplexed struct{ protocol.Multiplexed }
+	multiplexed struct{ shared }
+	shared      interface{ protocol.Multiplexed } // has a name that hides no method
 )
+
+var _ protocol.Multiplexed = multiplexed{}
 
 // NewServer implements protocol.Protocol.
 func (p single) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
@@ -57,7 +59,7 @@ func (p single) NewServer(opts protocol.ServerOptions) (protocol.Server, error) 
 
 // NewServer implements protocol.Protocol.
 func (p multiplexed) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
-	return p.Multiplexed.NewServer(rename(opts))
+	return p.shared.NewServer(rename(opts))
 }
 
 // rename gives an option that MOSN has under another name the one it has here.

@@ -242,3 +242,84 @@ func TestConformance(t *testing.T) {
 	t.Run("v1", func(t *testing.T) { frametest.Run(t, bolt.V1(), samples(t, "bolt1")) })
 	t.Run("v2", func(t *testing.T) { frametest.Run(t, bolt.V2(), samples(t, "bolt2")) })
 }
+
+func FuzzV1(f *testing.F) { frametest.Fuzz(f, bolt.V1(), samples(f, "bolt1")) }
+func FuzzV2(f *testing.F) { frametest.Fuzz(f, bolt.V2(), samples(f, "bolt2")) }
+
+// What has changed on the way is sent as it is now, the rest as it came.
+func TestChanged(t *testing.T) {
+	m := read(t, vectors(t)["bolt1.req.two-headers"])
+	var h stream.Header
+	h.Add("Service", "other")
+	h.Add("added", "1")
+	built := *m
+	built.Frame, built.Origin, built.Header, built.Method, built.Body, built.ID = nil, m, &h, "say", []byte("new content"), 9
+	f, err := bolt.V1().Append(nil, &built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, f)
+	if fields(got.Header) != "Service=other added=1 sofa_head_method_name=say" || got.Method != "say" || string(got.Payload()) != "new content" || got.ID != 9 {
+		t.Errorf("%+v %s", got, fields(got.Header))
+	}
+	if class := string(f[22 : 22+44]); class != "com.alipay.sofa.rpc.core.request.SofaRequest" {
+		t.Errorf("class %q", class)
+	}
+	// From one version to the other.
+	if f, err = bolt.V2().Append(nil, &built); err != nil || f[0] != 2 || !strings.HasPrefix(string(f[24:]), "com.alipay") || string(read(t, f).Payload()) != "new content" {
+		t.Errorf("as version 2: %x, %v", f, err)
+	}
+	built.Origin = read(t, vectors(t)["bolt2.req.crc"])
+	if f, err = bolt.V1().Append(nil, &built); err != nil || f[0] != 1 || string(read(t, f).Payload()) != "new content" {
+		t.Errorf("as version 1: %x, %v", f, err)
+	}
+}
+
+// A request whose service is only in SOFA's own field can be routed by it, and
+// is sent on without what was added for that.
+func TestService(t *testing.T) {
+	h := new(stream.Header)
+	h.Add("sofa_head_target_service", "com.demo.Echo:1.0")
+	h.Add("sofa_head_method_name", "echo")
+	f, err := bolt.V1().Append(nil, &frame.Message{Type: frame.Request, ID: 1, Header: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := read(t, f)
+	if m.Header.Get("service") != "com.demo.Echo:1.0" || m.Method != "echo" || m.Timeout != frame.Never {
+		t.Errorf("%+v %s", m, fields(m.Header))
+	}
+	built := *m
+	built.Frame, built.Origin = nil, m
+	if again, err := bolt.V1().Append(nil, &built); err != nil || !bytes.Equal(again, f) {
+		t.Errorf("%x\nis sent on as\n%x: %v", f, again, err)
+	}
+	m.Header.Set("service", "changed")
+	if again, err := bolt.V1().Append(nil, &built); err != nil || read(t, again).Header.Get("service") != "changed" {
+		t.Errorf("a changed service: %x, %v", again, err)
+	}
+}
+
+// What cannot be said in a frame is an error that says why.
+func TestUnbuildable(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"long", strings.Repeat("x", 40_000), "the header block has 40012 bytes, 32767 are possible"},
+		{bolt.ClassField, strings.Repeat("x", 40_000), "the class name has 40000 bytes"},
+		{bolt.CodecField, "256", "bolt-codec is no number below 256"},
+	} {
+		h := new(stream.Header)
+		h.Add(c.name, c.value)
+		dst, err := bolt.V1().Append([]byte("x"), &frame.Message{Type: frame.Request, Header: h})
+		if err == nil || !strings.Contains(err.Error(), c.want) || string(dst) != "x" {
+			t.Errorf("%s: %q, %v", c.name, dst, err)
+		}
+	}
+	bad := vectors(t)["bolt1.req.two-headers"]
+	for cut := 1; cut < 60; cut++ { // lengths in the header block that do not fit
+		f := append([]byte(nil), bad...)
+		f[22+44+3] = byte(7 + cut)
+		if m, err := frame.Parse(bolt.V1(), f); err == nil && fields(m.Header) == fields(read(t, bad).Header) {
+			t.Errorf("a key that is %d bytes too long makes no difference", cut)
+		}
+	}
+}

@@ -47,6 +47,8 @@ type serving struct {
 	busy, held int
 	changed    sync.Cond
 	free       []*call
+	// answered is when the last of them was over, or the connection began.
+	answered time.Time
 	// told: the caller was told to go away.
 	told bool
 	// control counts bytes of answers to heartbeats since the output was empty.
@@ -59,7 +61,7 @@ var errOver = errors.New("the connection is over")
 // ServeConn implements protocol.Server.
 func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
 	life, cancel := stream.NewLife(ctx)
-	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target()}
+	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target(), answered: time.Now()}
 	sc.changed.L = &sc.mu
 	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
 	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}
@@ -181,6 +183,9 @@ func (sc *serving) begin(k *call) {
 func (sc *serving) done(k *call) {
 	sc.busy--
 	sc.held -= k.size
+	if sc.busy == 0 && sc.srv.opts.IdleTimeout > 0 {
+		sc.answered = time.Now()
+	}
 	sc.changed.Signal()
 }
 
@@ -229,17 +234,18 @@ func appendReply(out *output, codec Codec, req *Message, e *stream.Error) (n int
 // rest waits until the caller sends something more.
 func (sc *serving) rest() error {
 	idle := sc.srv.opts.IdleTimeout
+	wait := idle
 	if idle > hold {
-		idle -= hold
+		wait -= hold // which has passed already
 	}
 	for {
 		sc.goAway()
-		err := sc.wait(idle)
+		err := sc.wait(wait)
 		if err == nil {
 			return nil
 		}
 		sc.mu.Lock()
-		busy := sc.busy > 0
+		busy, answered := sc.busy > 0, sc.answered
 		sc.mu.Unlock()
 		switch {
 		case errors.Is(err, conn.ErrDraining):
@@ -248,7 +254,10 @@ func (sc *serving) rest() error {
 				return errOver
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !busy {
+			if wait = idle; busy {
+				continue
+			}
+			if wait -= time.Since(answered); wait <= 0 {
 				sc.c.SetCause(conn.IdleTimeout)
 				return errOver
 			}
