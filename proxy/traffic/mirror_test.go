@@ -81,6 +81,7 @@ func TestF9DoesNotSlow(t *testing.T) {
 				t.Errorf("took %v", got.took)
 			}
 		}
+		synctest.Wait()
 		if s1.hits() != 3 {
 			t.Errorf("the slow shadow saw %d", s1.hits())
 		}
