@@ -20,6 +20,8 @@ import (
 	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
@@ -51,7 +53,7 @@ type (
 
 // testOptions are what a build with a few names in its tables passes.
 func testOptions() Options {
-	protocols, _ := protocol.NewTable(http1.Protocol{}, http2.Protocol{})
+	protocols, _ := protocol.NewTable(http1.Protocol{}, http2.Protocol{}, bolt.New(bolt.V1(), frame.Options{}))
 	balancers, _ := lb.NewTable(lb.Builtin()...)
 	filters, _ := filter.NewTable(new(actuator.Actuator).Spec())
 	known := proxy.Known(protocols, balancers, filters, nil)
