@@ -2,6 +2,7 @@ package bolt_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -197,4 +198,47 @@ func BenchmarkProxy(b *testing.B) {
 	}{{"direct/1", 1, true}, {"proxy/1", 1, false}, {"direct/100", 100, true}, {"proxy/100", 100, false}} {
 		b.Run(c.name, func(b *testing.B) { proxied(b, c.inFlight, c.direct) })
 	}
+}
+
+// A request that is passed on, and its answer, cost two allocations at most:
+// the strings of their headers.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	var wg sync.WaitGroup
+	f, all := kilobyte(t, bolt.V1()), vectors(t)
+	resp := all["bolt1.resp.ok.tiny-header"]
+	pool := upstream.New(upstream.PoolOptions{
+		Name: "host", Protocol: bolt.New(bolt.V1(), frame.Options{}), ConnectTimeout: time.Second,
+		Dial: func(context.Context) (net.Conn, error) {
+			near, far := conn.NewPipe("proxy", "host")
+			wg.Go(func() {
+				for buf, out := make([]byte, len(f)), append([]byte(nil), resp...); ; {
+					if _, err := io.ReadFull(far, buf); err != nil {
+						return
+					}
+					copy(out[5:9], buf[5:9])
+					_, _ = far.Write(out)
+				}
+			})
+			return near, nil
+		},
+	})
+	caller, far := conn.NewPipe("caller", "proxy")
+	serve(t, pool, far, &wg)
+	buf := make([]byte, len(resp))
+	if got := testing.AllocsPerRun(2000, func() {
+		if _, err := caller.Write(f); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadFull(caller, buf); err != nil {
+			t.Error(err)
+		}
+	}); got > 2 {
+		t.Errorf("%v allocations for a request", got)
+	}
+	_ = caller.Close()
+	pool.Close()
+	wg.Wait()
 }

@@ -48,13 +48,6 @@ func (h *heartbeats) stop() {
 	}
 }
 
-// answered takes the answer to a heartbeat.
-func (h *heartbeats) answered(uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.asked = false
-}
-
 // tick is called when the interval is over, or the time for an answer.
 func (h *heartbeats) tick() {
 	if err := h.look(); err != nil {
