@@ -149,7 +149,8 @@ func TestH18NoFlood(t *testing.T) {
 	}
 }
 
-// TestH18KeepsState: a host that stays keeps its connections when another comes.
+// TestH18KeepsState: a host that stays keeps its connections when another
+// comes, and the hosts stay when the rest of the cluster changes.
 func TestH18KeepsState(t *testing.T) {
 	server := dnstest.New(t)
 	server.Set("pay.shop.test", "A 10.0.0.1")
@@ -161,5 +162,13 @@ func TestH18KeepsState(t *testing.T) {
 	r.shares(4, "/")
 	if n := r.Network.Dials("10.0.0.1:80"); n != 1 {
 		t.Errorf("%d connections to the host that stayed", n)
+	}
+	server.Fail(dns.RcodeServerFailure)
+	r.apply(named(server, "pay:80", "lb_type: LB_RANDOM"))
+	if got := r.addresses(); got != "10.0.0.1:80 10.0.0.2:80" {
+		t.Errorf("a new configuration while DNS fails: %s", got)
+	}
+	if a := r.get("/"); a.status != 200 {
+		t.Errorf("a new configuration while DNS fails: %s", a)
 	}
 }
