@@ -79,7 +79,7 @@ var bad = map[string][]string{
 		`!:12: runtime.state.b.metadata.redisPassword: must be a text, not a number that is not shown here (put it in quotes)`,
 		`!:13: runtime.state.b.metadata.redisDB: must be at least 0, not the number -1`,
 		`!:16: runtime.rpcs.msn: unknown type "msn" (did you mean "mosn"? known types: mosn)`,
-		`!:17: runtime.rpcs.mosn.config.channel[0].protocol: unknown value "dubbo" (known: http)`,
+		`!:17: runtime.rpcs.mosn.config.channel[0].protocol: unknown value "dubbo" (known: http, bolt, boltv2)`,
 		`!:17: runtime.rpcs.mosn.config.channel[0].size: must be a whole number, not the text "many"`,
 		`?:5: runtime.hellos.three.helo: unknown key; it has no effect (did you mean "hello"?)`,
 		`?:14: runtime.state.b.metadata.redis_port: unknown key; it has no effect (did you mean "redisHost"?)`,

@@ -44,10 +44,15 @@ type (
 	}
 	meshSettings struct {
 		Channel []struct {
-			Protocol string `json:"protocol" enum:"http"`
-			Listener string `json:"listener"`
-			Size     int    `json:"size"`
+			Name     string         `json:"name"`
+			Protocol string         `json:"protocol" enum:"http|bolt|boltv2"`
+			Listener string         `json:"listener"`
+			Size     int            `json:"size"`
+			Ext      map[string]any `json:"ext"`
 		} `json:"channel"`
+		BeforeInvoke []struct {
+			Name string `json:"name"`
+		} `json:"before_invoke"`
 	}
 )
 

@@ -24,8 +24,8 @@ import (
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
-// file is in Layotto's form. Its invoker "mosn" has channels over bolt, http
-// and boltv2, another one over boltv2. The addresses are those of the three services.
+// file is in Layotto's form. Its invoker "mosn" has channels over bolt, http,
+// http2 and boltv2, another one over boltv2. The addresses are those of the three services.
 const file = `{
 "servers": [{
   "listeners": [
@@ -35,6 +35,7 @@ const file = `{
         "mosn": {"config": {"channel": [
           {"protocol": "bolt", "listener": "egress_bolt", "size": 4, "ext": {"class": "com.pay.Request"}},
           {"protocol": "http", "listener": "egress_http", "size": 16, "ext": {}},
+          {"protocol": "http2", "listener": "egress_http2"},
           {"protocol": "boltv2", "listener": "egress_bolt2", "size": 1, "ext": {"class": "com.pay.Request", "codec": 11}}
         ]}},
         "second": {"type": "mosn", "config": {"channel": [
@@ -46,6 +47,8 @@ const file = `{
       {"downstream_protocol": "bolt", "upstream_protocol": "bolt", "router_config_name": "rpc"}}]}]},
     {"name": "egress_bolt2", "bind_port": false, "filter_chains": [{"filters": [{"type": "proxy", "config":
       {"downstream_protocol": "boltv2", "upstream_protocol": "boltv2", "router_config_name": "rpc2"}}]}]},
+    {"name": "egress_http2", "bind_port": false, "filter_chains": [{"filters": [{"type": "proxy", "config":
+      {"downstream_protocol": "Http2", "upstream_protocol": "Http1", "router_config_name": "http"}}]}]},
     {"name": "egress_http", "bind_port": false, "filter_chains": [{"filters": [{"type": "proxy", "config":
       {"downstream_protocol": "Http1", "upstream_protocol": "Http1", "router_config_name": "http"}}]}]}
   ],
@@ -152,8 +155,11 @@ func TestInvokeOverBolt(t *testing.T) {
 	if m := r.last(); m.Frame[0] != 2 || m.Frame[10] != 11 || !bytes.Contains(m.Frame, []byte("com.pay.Request")) {
 		t.Errorf("boltv2's frame: %q", m.Frame)
 	}
-	if resp, _, err = r.call(t.Context(), "Any:1.0", "/hello?a=b", "", "rpc_channel", "http"); err != nil || string(resp.Data.Value) != "GET /hello?a=b" {
-		t.Errorf("http: %v, %v", resp, err)
+	for _, channel := range []string{"http", "http2"} {
+		resp, _, err = r.call(t.Context(), "Any:1.0", "/hello?a=b", "", "rpc_channel", channel)
+		if err != nil || string(resp.Data.Value) != "GET /hello?a=b" {
+			t.Errorf("%s: %v, %v", channel, resp, err)
+		}
 	}
 	if resp, _, err = r.call(t.Context(), "Any:1.0", "do", "hey", "rpc_invoker", "second"); err != nil || string(resp.Data.Value) != "hey" {
 		t.Errorf("the second invoker: %v, %v", resp, err)
@@ -161,7 +167,7 @@ func TestInvokeOverBolt(t *testing.T) {
 	if m := r.last(); !bytes.Contains(m.Frame, []byte("com.pay.Second")) {
 		t.Errorf("the second invoker's frame: %q", m.Frame)
 	}
-	if _, _, err = r.call(t.Context(), "x", "y", "", "rpc_channel", "gopher"); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "bolt, http, boltv2") {
+	if _, _, err = r.call(t.Context(), "x", "y", "", "rpc_channel", "gopher"); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "bolt, http, http2, boltv2") {
 		t.Errorf("an unknown channel: %v", err)
 	}
 	if _, _, err = r.call(t.Context(), "x", "y", "", "rpc_invoker", "third"); status.Code(err) != codes.Unknown {
