@@ -231,7 +231,10 @@ func TestEnds(t *testing.T) {
 		// A request under way is not idle.
 		r = serve(t, rigOptions{ServerOptions: protocol.ServerOptions{IdleTimeout: time.Second}}, slowly)
 		r.send(ask('?', 1, "x"))
+		time.Sleep(4 * time.Second)
+		r.send(ask('?', 2, "y"))
 		r.expect(ask('=', 1, "x"))
+		r.expect(ask('=', 2, "y"))
 		// Drained: requests under way finish, one that is being sent is served.
 		for _, quiet := range []time.Duration{0, time.Minute} {
 			r = serve(t, rigOptions{}, slowly)
