@@ -48,18 +48,24 @@ func (v *validator) route(path, router string, r *Route) {
 
 func (v *validator) mirrors(path, router string, list []MirrorPolicy) {
 	for i, m := range list {
-		v.clusterOf(decode.At(path, i)+".cluster", router, m.Cluster)
+		v.clusterTo(decode.At(path, i)+".cluster", router, m.Cluster, "copies that would go there are dropped")
 	}
 }
 
 func (v *validator) clusterOf(path, router, name string) {
+	v.clusterTo(path, router, name, "requests that come here fail")
+}
+
+// clusterTo checks that there is a cluster of that name; effect says what
+// happens while there is none.
+func (v *validator) clusterTo(path, router, name, effect string) {
 	clusters := v.clusterNames
 	switch {
 	case name == "", clusters[name]:
 	case v.strictRouters[router] != "":
 		v.fail(path, knownNames(name, "clusters", clusters), "there is no cluster %q, and validate_clusters is true in %s", name, v.strictRouters[router])
 	default:
-		v.warn(path, knownNames(name, "clusters", clusters), "there is no cluster %q; requests that come here fail", name)
+		v.warn(path, knownNames(name, "clusters", clusters), "there is no cluster %q; %s", name, effect)
 	}
 }
 
