@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/rpc"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -49,10 +50,7 @@ func (boltWire) refuse(*rpc.Request) error { return nil }
 
 func (w boltWire) fill(ctx context.Context, req *stream.Request, r *rpc.Request) {
 	req.Method, req.OneWay = r.Method, r.OneWay
-	req.Timeout = req.Deadline.Sub(req.Info.Start)
-	if at, ok := ctx.Deadline(); ok {
-		req.Timeout = min(req.Timeout, at.Sub(req.Info.Start))
-	}
+	req.Timeout = limit(ctx, req)
 	for _, p := range r.Header {
 		if !stream.EqualName(p.Name, statusField) && (r.ContentType == "" || !stream.EqualName(p.Name, "content-type")) {
 			req.Header.Add(p.Name, p.Value)
@@ -96,14 +94,7 @@ var boltStatus = map[string]struct {
 }
 
 func (boltWire) answer(resp *stream.Response, out *rpc.Response) error {
-	status := ""
-	out.Header = slices.DeleteFunc(out.Header, func(p rpc.Pair) bool {
-		if !stream.EqualName(p.Name, statusField) {
-			return false
-		}
-		status = p.Value // the core's own is the last
-		return true
-	})
+	status := takeStatus(out)
 	if resp.Status >= 200 && resp.Status <= 299 {
 		return nil
 	}
@@ -123,4 +114,25 @@ func (boltWire) failed(err error) *rpc.Error {
 		e.Code = rpc.InvalidCall // no frame can be made of it
 	}
 	return e
+}
+
+// limit is how long a call may take: what its frame says.
+func limit(ctx context.Context, req *stream.Request) time.Duration {
+	d := req.Deadline.Sub(req.Info.Start)
+	if at, ok := ctx.Deadline(); ok {
+		d = min(d, at.Sub(req.Info.Start))
+	}
+	return d
+}
+
+// takeStatus takes the protocol's own status out of an answer's header.
+func takeStatus(out *rpc.Response) (status string) {
+	out.Header = slices.DeleteFunc(out.Header, func(p rpc.Pair) bool {
+		if !stream.EqualName(p.Name, statusField) {
+			return false
+		}
+		status = p.Value // the core's own is the last
+		return true
+	})
+	return status
 }

@@ -21,7 +21,7 @@ type Config struct {
 // Channel is one way into the proxy.
 type Channel struct {
 	Name     string         `json:"name" doc:"Name by which calls ask for it, in the metadata rpc_channel. Default: the protocol."`
-	Protocol string         `json:"protocol" enum:"http|http2|bolt|boltv2" doc:"Protocol spoken with the listener: http, http2, bolt or boltv2."`
+	Protocol string         `json:"protocol" enum:"http|http2|bolt|boltv2|dubbo" doc:"Protocol spoken with the listener: http, http2, bolt, boltv2 or dubbo."`
 	Listener string         `json:"listener" doc:"Name of the listener that calls enter by, or host:port."`
 	Size     int            `json:"size" min:"0" doc:"Most connections at a time; calls wait when all are full. Over http a connection carries one call at a time, over the others many. 0: no limit."`
 	Ext      map[string]any `json:"ext" doc:"Options of the protocol. For bolt and boltv2: class, the class name in requests, and codec, the number of their serialisation, default 1 (Hessian)."`

@@ -4,7 +4,7 @@
 //
 // An invoker has one or more channels, each with a protocol of its own. What a
 // call and its answer are in that protocol is what a wire says: one for HTTP,
-// one for Bolt.
+// one for Bolt, one for Dubbo.
 //
 // It does not know where the channel leads, and imports nothing of the proxy
 // but package stream.

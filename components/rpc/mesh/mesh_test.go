@@ -270,8 +270,8 @@ func TestConfigRefused(t *testing.T) {
 		want   string
 	}{
 		{nil, "rpcs.mosn.config.channel: missing channel config"},
-		{map[string]any{"channel": []any{map[string]any{"protocol": "gopher", "listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: unknown value "gopher" (known: http, http2, bolt, boltv2)`},
-		{map[string]any{"channel": []any{map[string]any{"listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: channel protocol "" not found (known: http, http2, bolt, boltv2)`},
+		{map[string]any{"channel": []any{map[string]any{"protocol": "gopher", "listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: unknown value "gopher" (known: http, http2, bolt, boltv2, dubbo)`},
+		{map[string]any{"channel": []any{map[string]any{"listener": "x"}}}, `rpcs.mosn.config.channel[0].protocol: channel protocol "" not found (known: http, http2, bolt, boltv2, dubbo)`},
 		{map[string]any{"channel": []any{map[string]any{"protocol": "http"}}}, "rpcs.mosn.config.channel[0].listener: missing"},
 		{map[string]any{"channel": []any{good}, "before_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.before_invoke[0].name: unknown callback "x" (known: dubbo_json_rpc)`},
 		{map[string]any{"channel": []any{good}, "after_invoke": []any{map[string]any{"name": "x"}}}, `rpcs.mosn.config.after_invoke[0].name: unknown callback "x" (none is built in)`},

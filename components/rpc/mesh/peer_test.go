@@ -13,10 +13,10 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
-// peer is a Bolt service that reads and writes frames itself, without the
+// peer is a service over Bolt or Dubbo that reads and writes frames itself, without the
 // proxy's engine. It answers heartbeats, and each request on a goroutine of its own.
 type peer struct {
-	codec  bolt.Codec
+	codec  frame.Codec
 	l      net.Listener
 	handle func(p *peer, m *frame.Message) *frame.Message // nil: no answer
 	wg     sync.WaitGroup
@@ -27,7 +27,7 @@ type peer struct {
 	total int // connections so far
 }
 
-func serve(t *testing.T, codec bolt.Codec, handle func(p *peer, m *frame.Message) *frame.Message) *peer {
+func serve(t *testing.T, codec frame.Codec, handle func(p *peer, m *frame.Message) *frame.Message) *peer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
