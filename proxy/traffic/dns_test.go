@@ -93,8 +93,11 @@ func TestH18Families(t *testing.T) {
 	server.Set("both.shop.test", "A 10.0.0.1", "AAAA fd00::1")
 	server.Set("four.shop.test", "A 10.0.0.1")
 	for _, c := range [][3]string{
-		{"both", "V4_ONLY", "10.0.0.1:80"}, {"both", "V6_ONLY", "[fd00::1]:80"}, {"both", "AUTO", "[fd00::1]:80"},
-		{"four", "AUTO", "10.0.0.1:80"}, {"both", "ALL", "10.0.0.1:80 [fd00::1]:80"},
+		{"both", "V4_ONLY", "10.0.0.1:80"},
+		{"both", "V6_ONLY", "[fd00::1]:80"},
+		{"both", "AUTO", "[fd00::1]:80"},
+		{"four", "AUTO", "10.0.0.1:80"},
+		{"both", "ALL", "10.0.0.1:80 [fd00::1]:80"},
 	} {
 		r := start(t, named(server, c[0]+":80", "dns_lookup_family: "+c[1]))
 		r.follows(c[2])

@@ -104,8 +104,12 @@ routers:
 			path, field string
 			want        time.Duration
 		}{
-			{"/short/Do", "500m", 500 * time.Millisecond}, {"/short/Do", "10S", 2 * time.Second}, {"/short/Do", "", 2 * time.Second},
-			{"/long/Do", "5S", 5 * time.Second}, {"/long/Do", "90S", 90 * time.Second}, {"/long/Do", "", 60 * time.Second},
+			{"/short/Do", "500m", 500 * time.Millisecond},
+			{"/short/Do", "10S", 2 * time.Second},
+			{"/short/Do", "", 2 * time.Second},
+			{"/long/Do", "5S", 5 * time.Second},
+			{"/long/Do", "90S", 90 * time.Second},
+			{"/long/Do", "", 60 * time.Second},
 		} {
 			req := rig.Protocol.Request(w.path, strings.NewReader("x"), 1)
 			if w.field != "" {

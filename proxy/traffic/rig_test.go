@@ -92,7 +92,8 @@ func builtin(t testing.TB, rows ...lb.Row) proxy.Options {
 // the variable.
 func specs() []filter.Spec {
 	return []filter.Spec{
-		{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
+		{Name: dsl.Name, Make: dsl.Make},
+		fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
 		{Name: "note", Place: filter.BeforeRoute, New: note},
 	}
 }

@@ -37,7 +37,8 @@ import (
 func Tables() runtime.Tables {
 	return runtime.Tables{
 		Protocols: []protocol.Protocol{
-			http1.Protocol{}, http2.Protocol{},
+			http1.Protocol{},
+			http2.Protocol{},
 			bolt.New(bolt.V1(), frame.Options{}), bolt.New(bolt.V2(), frame.Options{}), tars.New(frame.Options{}),
 			frame.New(dubbo.Codec{}, frame.Options{}), frame.New(dubbothrift.Codec{}, frame.Options{}),
 		},

@@ -184,9 +184,19 @@ func TestReplies(t *testing.T) {
 		kind   stream.Kind
 		v1, v2 int
 	}{
-		{stream.NoRoute, 6, 6}, {stream.NoCluster, 6, 6}, {stream.NoHost, 6, 6}, {stream.Connect, 6, 6}, {stream.Reset, 6, 6},
-		{stream.Overload, 4, 4}, {stream.Stopping, 4, 4}, {stream.Timeout, 7, 7}, {stream.BadMessage, 9, 9}, {stream.TooLarge, 9, 9},
-		{stream.Denied, 2, 3}, {stream.Internal, 3, 3}, {stream.Canceled, 3, 3},
+		{stream.NoRoute, 6, 6},
+		{stream.NoCluster, 6, 6},
+		{stream.NoHost, 6, 6},
+		{stream.Connect, 6, 6},
+		{stream.Reset, 6, 6},
+		{stream.Overload, 4, 4},
+		{stream.Stopping, 4, 4},
+		{stream.Timeout, 7, 7},
+		{stream.BadMessage, 9, 9},
+		{stream.TooLarge, 9, 9},
+		{stream.Denied, 2, 3},
+		{stream.Internal, 3, 3},
+		{stream.Canceled, 3, 3},
 	} {
 		for req, want := range map[*frame.Message]int{req1: c.v1, req2: c.v2} {
 			reply := bolt.V1().Reply(req, &stream.Error{Kind: c.kind})

@@ -330,10 +330,19 @@ func TestStatuses(t *testing.T) {
 		body       string
 		want       int
 	}{
-		{2, 60, "\x16502|no health upstream", 502}, {2, 60, "\x16404|router unavailable", 404}, {2, 40, "\x15503|upstream overflow", 503},
-		{2, 40, "\x12509|limit exceeded", 429}, {2, 80, "\x15403|permission denied", 403}, {2, 80, "\x05401|x", 401}, {2, 70, "\x05418|x", 418},
-		{2, 40, "S\x00\x05503|x", 503}, {2, 40, "\x30\x05503|x", 503}, {6, 40, "\"503|x\"\n", 503},
-		{2, 60, "\x15503|upstream overflow", 404}, {8, 60, "\x16502|no health upstream", 404}, {2, 20, "\x16502|no health upstream", 200},
+		{2, 60, "\x16502|no health upstream", 502},
+		{2, 60, "\x16404|router unavailable", 404},
+		{2, 40, "\x15503|upstream overflow", 503},
+		{2, 40, "\x12509|limit exceeded", 429},
+		{2, 80, "\x15403|permission denied", 403},
+		{2, 80, "\x05401|x", 401},
+		{2, 70, "\x05418|x", 418},
+		{2, 40, "S\x00\x05503|x", 503},
+		{2, 40, "\x30\x05503|x", 503},
+		{6, 40, "\"503|x\"\n", 503},
+		{2, 60, "\x15503|upstream overflow", 404},
+		{8, 60, "\x16502|no health upstream", 404},
+		{2, 20, "\x16502|no health upstream", 200},
 	} {
 		f := request(c.flag, c.body)
 		if f[3] = c.code; read(t, f).Status != c.want {
@@ -384,7 +393,10 @@ func samples(all map[string][]byte, in byte) frametest.Samples {
 		Request: with(all["req.echo"]), Response: with(all["resp.value"]), OneWay: with(all["req.oneway"]),
 		Heartbeat: all["heartbeat.req"], HeartbeatReply: all["heartbeat.resp"], GoAway: all["event.readonly"],
 		Garbage: [][]byte{
-			{0}, []byte("GET / HTTP/1.1\r\n\r\n"), {0xda, 0xbc}, {0xbb, 0xda},
+			{0},
+			[]byte("GET / HTTP/1.1\r\n\r\n"),
+			{0xda, 0xbc},
+			{0xbb, 0xda},
 			{0xda, 0xbb, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff},
 		},
 	}
