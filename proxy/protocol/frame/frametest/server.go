@@ -80,7 +80,11 @@ func (s *suite) pipelined() {
 	for id := range n {
 		all = append(all, s.withID(s.samples.Request, uint64(id+1))...)
 	}
-	go v.send(all)
+	go func() {
+		if _, err := v.Write(all); err != nil {
+			s.Errorf("write: %v", err)
+		}
+	}()
 	seen := make([]bool, n+1)
 	for range n {
 		m := v.receive(frame.Response)
