@@ -29,7 +29,10 @@ type protocol struct {
 
 func protocols() []protocol {
 	return []protocol{
-		{"http", "Http1", newHTTP}, {"http2", "Http2", newHTTP}, {"bolt", "bolt", newBolt}, {"boltv2", "boltv2", newBolt},
+		{"http", "Http1", newHTTP},
+		{"http2", "Http2", newHTTP},
+		{"bolt", "bolt", newBolt},
+		{"boltv2", "boltv2", newBolt},
 		{"dubbo", "dubbo", newDubbo},
 	}
 }
