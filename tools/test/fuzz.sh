@@ -58,6 +58,12 @@ fuzz() { # time, must it run (yes or nothing), folder, name
 		timeout "$bound" "${GO:-go}" test -run='^$' -fuzz="^$name\$" -fuzztime="$time" "$folder" >"$log" 2>&1
 		status=$?
 	fi
+	# Go itself may fail in this way when the time is over just as a worker is
+	# asked for something (golang.org/issue/75804): there is no input to blame.
+	if ((status != 0 && status != 124)) && grep -q '^    context deadline exceeded$' "$log" &&
+		! grep -qE 'Failing input|panic:|_test\.go:[0-9]+:' "$log"; then
+		status=0
+	fi
 	if ((status == 0)); then
 		ran=$((ran + 1))
 		echo "fuzz: ok   $label ($((SECONDS - start)) s) $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
