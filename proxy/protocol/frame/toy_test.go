@@ -127,8 +127,8 @@ func (toy) Reply(_ *frame.Message, e *stream.Error) frame.Message {
 	return frame.Message{Type: frame.Response, Code: -1, Status: e.Status(), Body: []byte(e.Kind.String())}
 }
 
-func TestToy(t *testing.T) {
-	frametest.Run(t, toy{}, frametest.Samples{
+func toySamples() frametest.Samples {
+	return frametest.Samples{
 		Request:        []byte("T?\x00\x00\x01\x08\x00\x00\x00\x05pay.cashhello"),
 		OneWay:         []byte("T!\x00\x00\x02\x08\x00\x00\x00\x05pay.cashhello"),
 		Response:       []byte("T=\x00\x00\x01\x00\x00\x00\x00\x05world"),
@@ -137,5 +137,9 @@ func TestToy(t *testing.T) {
 		GoAway:         []byte("Tx\x00\x00\x00\x00\x00\x00\x00\x00"),
 		More:           [][]byte{[]byte("T=\x04\x00\x01\x00\x00\x00\x00\x00")},
 		Garbage:        [][]byte{[]byte("x"), []byte("Tz\x00\x00\x01\x00\x00\x00\x00\x00")},
-	})
+	}
 }
+
+func TestToy(t *testing.T) { frametest.Run(t, toy{}, toySamples()) }
+
+func FuzzToy(f *testing.F) { frametest.Fuzz(f, toy{}, toySamples()) }
