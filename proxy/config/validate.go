@@ -68,7 +68,7 @@ func (p Paths) of(list, fallback, name string, i int) string {
 
 // Names that MOSN's users may have in their files and that have no code here yet.
 var (
-	unbuiltProtocols      = []string{"bolt", "boltv2", "tr", "wasm", "X"}
+	unbuiltProtocols      = []string{"tr", "wasm", "X"}
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dubbo_stream", "fault_inject", "gzip",

@@ -107,13 +107,13 @@ func TestProtocols(t *testing.T) {
 		{down: "auto", up: "AUTO"},
 		{down: "Http1", up: "Auto"},
 		{down: "", want: []string{at + "downstream_protocol: the protocol that callers speak is missing (name it: Http1; or Auto for all that are known)"}},
-		{down: "Http1,Http3,bolt", want: []string{
+		{down: "Http1,Http3,wasm", want: []string{
 			at + `downstream_protocol: unknown protocol "Http3" (did you mean "Http1"? known: Http1, Http2)`,
-			at + `downstream_protocol: this version knows the protocol "bolt" but has no code behind it yet (known: Http1, Http2)`,
+			at + `downstream_protocol: this version knows the protocol "wasm" but has no code behind it yet (known: Http1, Http2)`,
 		}},
 		{down: "Http1,auto", want: []string{at + "downstream_protocol: auto stands for all protocols, and cannot be one of several (write it alone)"}},
 		{down: "Http1,Http2", up: "Http1,Http2", want: []string{at + `upstream_protocol: one protocol is spoken with the hosts, "Http1,Http2" is several (name one, or write Auto for the one the request came by)`}},
-		{down: "Http1", up: "bolt", want: []string{at + `upstream_protocol: this version knows the protocol "bolt" but has no code behind it yet (known: Auto, Http1, Http2)`}},
+		{down: "Http1", up: "wasm", want: []string{at + `upstream_protocol: this version knows the protocol "wasm" but has no code behind it yet (known: Auto, Http1, Http2)`}},
 	} {
 		l := listener("a", "", "h:1")
 		l.FilterChains[0].Filters[0].Config = map[string]any{"downstream_protocol": tt.down, "upstream_protocol": tt.up, "router_config_name": "r"}

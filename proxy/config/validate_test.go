@@ -89,7 +89,7 @@ func TestPaths(t *testing.T) {
 func TestNames(t *testing.T) {
 	l := listener("a", "", "h:80")
 	l.StreamFilters = []config.Extension{{Type: "gzip"}}
-	l.FilterChains[0].Filters[0].Config["downstream_protocol"] = "bolt"
+	l.FilterChains[0].Filters[0].Config["downstream_protocol"] = "wasm"
 	s := snapshot(l)
 	s.Clusters = []config.Cluster{{Name: "c", LBType: "LB_MAGLEV", Hosts: []config.Host{{Address: "h:1"}}}}
 	// Lists that are nil are not checked against.
@@ -103,7 +103,7 @@ func TestNames(t *testing.T) {
 	}
 	_, errs = s.Validate(known())
 	want := []string{
-		`listeners[0].filter_chains[0].filters[0].config.downstream_protocol: this version knows the protocol "bolt" but has no code behind it yet (known: Auto, Http1, Http2)`,
+		`listeners[0].filter_chains[0].filters[0].config.downstream_protocol: this version knows the protocol "wasm" but has no code behind it yet (known: Auto, Http1, Http2)`,
 		`listeners[0].stream_filters[0].type: this version knows the stream filter "gzip" but has no code behind it yet (known: x)`,
 	}
 	if !slices.Equal(texts(errs), want) {

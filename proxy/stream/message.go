@@ -107,8 +107,13 @@ func (r *Request) Reset() {
 func (r *Request) Replayable() bool { return r.Body == nil }
 
 // Idempotent reports whether sending the request twice has the effect of
-// sending it once (RFC 9110 section 9.2.2).
+// sending it once (RFC 9110 section 9.2.2). That is known of HTTP's methods
+// only: a request without a Path calls a method of some service, whatever its
+// name is.
 func (r *Request) Idempotent() bool {
+	if r.Path == "" {
+		return false
+	}
 	switch r.Method {
 	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
 		return true

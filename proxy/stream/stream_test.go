@@ -206,7 +206,7 @@ func (b *body) Buffered() bool { return b.buffered }
 func (b *body) Close() error   { b.closed++; return nil }
 
 func TestMessages(t *testing.T) {
-	req := &Request{Method: "PUT", Body: &body{}, HasQuery: true, Deadline: time.Now(), Native: 1}
+	req := &Request{Method: "PUT", Path: "/", Body: &body{}, HasQuery: true, Deadline: time.Now(), Native: 1}
 	req.Header.Add("a", "b")
 	req.Trailer.Add("a", "b")
 	if req.Replayable() || !req.Idempotent() {
@@ -215,7 +215,10 @@ func TestMessages(t *testing.T) {
 	if req.Reset(); req.Header.Len() != 0 || req.Trailer.Len() != 0 || req.Method != "" || req.Body != nil || req.HasQuery || !req.Deadline.IsZero() || req.Native != nil {
 		t.Errorf("after Reset: %+v", req)
 	}
-	if req.Method = "POST"; req.Idempotent() || !req.Replayable() {
+	if req.Method = "GET"; req.Idempotent() {
+		t.Error("a method called GET of a service that is not HTTP's")
+	}
+	if req.Method, req.Path = "POST", "/"; req.Idempotent() || !req.Replayable() {
 		t.Error("a POST without body")
 	}
 	at := time.Unix(100, 0)
