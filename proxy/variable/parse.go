@@ -13,7 +13,10 @@ import (
 // holds an escape.
 func QueryArg(query, name string) (value string, ok bool) {
 	for key, value := range rawArgs(query) {
-		if key == name || escaped(key, true) && Unescape(key, true) == name {
+		if escaped(key, true) {
+			key = Unescape(key, true)
+		}
+		if key == name {
 			return Unescape(value, true), true
 		}
 	}

@@ -413,6 +413,7 @@ func FuzzArgsAndCookies(f *testing.F) {
 	for _, s := range []string{"", "a=1&b", "%61=%zz&+", "a=\"x\"; b", ";=&="} {
 		f.Add(s, "a")
 	}
+	f.Add("+", "+") // an argument named " "
 	f.Fuzz(func(t *testing.T, text, name string) {
 		var first *string
 		for k, v := range variable.QueryArgs(text) {
