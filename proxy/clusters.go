@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
+	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 )
 
 // ClusterStatus is what is known about one cluster.
@@ -26,6 +27,10 @@ type HostStatus struct {
 	// Active requests and open Connections.
 	Active, Connections int
 }
+
+// Copies tells what became of the copies of requests that routes have sent to
+// other clusters (request_mirror_policies). They are read, not changed.
+func (s *Server) Copies() *mirror.Counters { return &s.copies }
 
 // Clusters tells about all clusters, sorted by name, their hosts in the order
 // of the configuration.

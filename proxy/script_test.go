@@ -56,6 +56,7 @@ var rewrite = flag.Bool("rewrite", false, "write what happened into the scripts 
 //	                  connections off, or puts it on again.
 //	tick D            lets time pass.
 //	hosts C           tells how the hosts of a cluster are.
+//	copies            tells what became of the copies of requests.
 //	limits C          tells how a cluster stands with its circuit breakers.
 //	set C A B …       gives a cluster other hosts (Server.SetHosts).
 //
@@ -232,6 +233,10 @@ func (s *script) run(st step) string {
 		time.Sleep(d)
 	case "hosts":
 		return s.state(args[0])
+	case "copies":
+		synctest.Wait()
+		n := s.server.Copies()
+		return fmt.Sprintf("%d sent, %d failed, %d dropped\n", n.Sent.Load(), n.Failed.Load(), n.Dropped.Load())
 	case "limits":
 		for _, c := range s.server.Clusters() {
 			if c.Name == args[0] {

@@ -65,7 +65,13 @@ func (r *Runtime) info() map[string]any {
 		}
 		clusters = append(clusters, info)
 	}
-	return map[string]any{"listeners": listeners, "clusters": clusters, "components": list}
+	info := map[string]any{"listeners": listeners, "clusters": clusters, "components": list}
+	if n := r.proxy.Copies(); n.Sent.Load()+n.Dropped.Load()+n.Nowhere.Load() > 0 {
+		info["copies"] = map[string]int64{
+			"sent": n.Sent.Load(), "failed": n.Failed.Load(), "dropped": n.Dropped.Load(), "behind": n.Behind.Load(), "nowhere": n.Nowhere.Load(),
+		}
+	}
+	return info
 }
 
 func address(a net.Addr) string {
