@@ -222,31 +222,44 @@ func (b backends) Cluster(name string) (stream.Handler, bool) {
 // protocols returns those that callers may speak, and the name of the one to
 // speak with hosts, "" being the caller's own.
 func (s *Server) protocols(proxy config.Proxy, path string) (downstream []protocol.Protocol, upstream string, err error) {
-	unknown := func(key, name string) error {
-		return decode.Problems{{
-			Path: path + "." + key, Message: fmt.Sprintf("unknown protocol %q", name),
-			Remedy: "known: " + strings.Join(append(s.opts.Protocols.Names(), autoProtocol), ", "),
+	lookup := func(spoken config.Spoken) (protocol.Protocol, error) {
+		if p, ok := s.opts.Protocols.Lookup(spoken.Name); ok {
+			return p, nil
+		}
+		return nil, decode.Problems{{
+			Path: path + "." + spoken.Key, Message: fmt.Sprintf("unknown protocol %q", spoken.Name),
+			Remedy: "known: " + strings.Join(append(s.opts.Protocols.Names(), config.Auto), ", "),
 		}}
 	}
-	names := strings.Split(proxy.DownstreamProtocol, ",")
-	if strings.EqualFold(proxy.DownstreamProtocol, autoProtocol) {
-		names = s.opts.Protocols.Names()
+	names, err := proxy.Downstream(s.opts.Protocols.Framed())
+	if err != nil {
+		return nil, "", decode.AsProblems(err, path)
+	}
+	if strings.EqualFold(proxy.DownstreamProtocol, config.Auto) {
+		names = nil
+		for _, name := range s.opts.Protocols.Names() {
+			names = append(names, config.Spoken{Name: name})
+		}
 	}
 	for _, name := range names {
-		p, ok := s.opts.Protocols.Lookup(strings.TrimSpace(name))
-		if !ok {
-			return nil, "", unknown("downstream_protocol", name)
+		p, err := lookup(name)
+		if err != nil {
+			return nil, "", err
 		}
 		if !slices.Contains(downstream, p) {
 			downstream = append(downstream, p)
 		}
 	}
-	if proxy.UpstreamProtocol == "" || strings.EqualFold(proxy.UpstreamProtocol, autoProtocol) {
+	name, err := proxy.Upstream()
+	if err != nil {
+		return nil, "", decode.AsProblems(err, path)
+	}
+	if name.Name == "" {
 		return downstream, "", nil
 	}
-	up, ok := s.opts.Protocols.Lookup(proxy.UpstreamProtocol)
-	if !ok {
-		return nil, "", unknown("upstream_protocol", proxy.UpstreamProtocol)
+	up, err := lookup(name)
+	if err != nil {
+		return nil, "", err
 	}
 	return downstream, up.Name(), nil
 }
@@ -261,6 +274,10 @@ func extendFor(extend map[string]any, p protocol.Protocol, several int) map[stri
 	}
 	if several > 1 {
 		return nil
+	}
+	if _, has := extend[config.SubProtocol]; has {
+		extend = maps.Clone(extend)
+		delete(extend, config.SubProtocol)
 	}
 	return extend
 }

@@ -28,9 +28,6 @@ const handshakeTime = 15 * time.Second
 // tlsRecord is the first byte of a TLS handshake (RFC 8446 section 5.1).
 const tlsRecord = 0x16
 
-// autoProtocol stands for every protocol that is built in.
-const autoProtocol = "Auto"
-
 // gate decides what is spoken on a connection before anybody answers it.
 type gate struct {
 	// tls is nil where there is none. With inspector, callers may do without.

@@ -38,7 +38,7 @@ func Known(protocols *protocol.Table, balancers *lb.Table, filters *filter.Table
 		},
 	}
 	if protocols != nil {
-		known.Protocols = protocols.Names()
+		known.Protocols, known.ProtocolAliases, known.RPC = protocols.Names(), protocols.Aliases(), protocols.Framed()
 	}
 	if filters == nil {
 		filters, _ = filter.NewTable() // nothing is listed twice

@@ -16,7 +16,11 @@ import (
 // Known is what a snapshot may refer to: the names that this build of the
 // program has code for. A list that is nil is not checked against.
 type Known struct {
-	Protocols       []string // compared without regard to case
+	Protocols []string // compared without regard to case
+	// ProtocolAliases leads from other names of protocols to those in Protocols.
+	ProtocolAliases map[string]string
+	// RPC are those of Protocols that the name X can stand for.
+	RPC             []string
 	ListenerFilters []string
 	NetworkFilters  []string
 	StreamFilters   []string
@@ -68,7 +72,7 @@ func (p Paths) of(list, fallback, name string, i int) string {
 
 // Names that MOSN's users may have in their files and that have no code here yet.
 var (
-	unbuiltProtocols      = []string{"tr", "wasm", "X"}
+	unbuiltProtocols      = []string{"tr", "wasm"}
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dubbo_stream", "fault_inject", "gzip",

@@ -2,7 +2,6 @@ package config
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -163,40 +162,6 @@ func (v *validator) proxy(path string, config map[string]any, routers map[string
 		v.strictRouters[p.RouterConfigName] = path
 	}
 	return p
-}
-
-// autoProtocol stands for every protocol that is known.
-const autoProtocol = "Auto"
-
-// protocols checks what a proxy filter at path speaks on both sides.
-func (v *validator) protocols(path string, p *Proxy) {
-	known := v.known.Protocols
-	if known != nil {
-		known = append(slices.Clone(known), autoProtocol)
-	}
-	at := decode.Join(path, "downstream_protocol")
-	switch names := strings.Split(p.DownstreamProtocol, ","); {
-	case p.DownstreamProtocol == "":
-		v.fail(at, "name it: Http1; or Auto for all that are known", "the protocol that callers speak is missing")
-	case len(names) == 1:
-		v.name(at, "protocol", p.DownstreamProtocol, known, unbuiltProtocols, true)
-	default:
-		for _, name := range names {
-			if name = strings.TrimSpace(name); strings.EqualFold(name, autoProtocol) {
-				v.fail(at, "write it alone", "%s stands for all protocols, and cannot be one of several", name)
-				continue
-			}
-			v.name(at, "protocol", name, v.known.Protocols, unbuiltProtocols, true)
-		}
-	}
-	at = decode.Join(path, "upstream_protocol")
-	switch {
-	case p.UpstreamProtocol == "":
-	case strings.Contains(p.UpstreamProtocol, ","):
-		v.fail(at, "name one, or write Auto for the one the request came by", "one protocol is spoken with the hosts, %q is several", p.UpstreamProtocol)
-	case p.UpstreamProtocol != p.DownstreamProtocol:
-		v.name(at, "protocol", p.UpstreamProtocol, known, unbuiltProtocols, true)
-	}
 }
 
 // datagrams checks that listeners for udp, and only they, pass datagrams on.

@@ -35,7 +35,7 @@ func (v *validator) route(path, router string, r *Route) {
 	}
 	at := decode.Join(path, "route")
 	if a.UpstreamProtocol != "" {
-		v.name(decode.Join(at, "upstream_protocol"), "protocol", a.UpstreamProtocol, v.known.Protocols, unbuiltProtocols, true)
+		v.protocol(decode.Join(at, "upstream_protocol"), a.UpstreamProtocol)
 	}
 	v.mirrors(decode.Join(at, "request_mirror_policies"), router, a.RequestMirrorPolicies)
 	for i, w := range a.WeightedClusters {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +83,19 @@ type Multiplexed interface {
 	Multiplexed()
 }
 
+// Framed marks a Protocol whose messages are frames with ids (package frame): an
+// RPC protocol, one of those that MOSN calls X.
+type Framed interface {
+	Protocol
+	Framed()
+}
+
+// Aliased is a Protocol that configurations know by other names, too.
+type Aliased interface {
+	Protocol
+	Aliases() []string
+}
+
 // ALPN is a Protocol that can be agreed on in a TLS handshake (RFC 7301).
 type ALPN interface {
 	Protocol
@@ -108,33 +120,61 @@ type Starter interface {
 }
 
 // Table lists protocols by name, without regard to case. It does not change.
-type Table struct{ rows map[string]Protocol }
+type Table struct {
+	// rows has every name, aliases included, in lower case.
+	rows  map[string]Protocol
+	names []string
+}
 
 // NewTable makes a table. A name that is listed twice is an error.
 func NewTable(rows ...Protocol) (*Table, error) {
 	t := &Table{rows: make(map[string]Protocol, len(rows))}
 	for _, p := range rows {
-		key := strings.ToLower(p.Name())
-		if _, dup := t.rows[key]; dup {
-			return nil, fmt.Errorf("protocol: %q is listed twice", p.Name())
+		t.names = append(t.names, p.Name())
+		for _, name := range append([]string{p.Name()}, aliases(p)...) {
+			key := strings.ToLower(name)
+			if _, dup := t.rows[key]; dup {
+				return nil, fmt.Errorf("protocol: %q is listed twice", name)
+			}
+			t.rows[key] = p
 		}
-		t.rows[key] = p
 	}
+	slices.Sort(t.names)
 	return t, nil
 }
 
-// Lookup returns the protocol of that name.
+func aliases(p Protocol) []string {
+	if a, ok := p.(Aliased); ok {
+		return a.Aliases()
+	}
+	return nil
+}
+
+// Lookup returns the protocol that has that name, or that alias.
 func (t *Table) Lookup(name string) (Protocol, bool) {
 	p, ok := t.rows[strings.ToLower(name)]
 	return p, ok
 }
 
-// Names returns the names of all protocols, sorted.
-func (t *Table) Names() []string {
-	names := make([]string, 0, len(t.rows))
-	for p := range maps.Values(t.rows) {
-		names = append(names, p.Name())
+// Names returns the names of all protocols, sorted, without their aliases.
+func (t *Table) Names() []string { return slices.Clone(t.names) }
+
+// Aliases returns the names that protocols have besides, by alias.
+func (t *Table) Aliases() map[string]string {
+	all := make(map[string]string)
+	for _, p := range t.rows {
+		for _, alias := range aliases(p) {
+			all[alias] = p.Name()
+		}
 	}
-	slices.Sort(names)
-	return names
+	return all
+}
+
+// Framed returns the names of the RPC protocols, sorted.
+func (t *Table) Framed() []string {
+	return slices.DeleteFunc(t.Names(), func(name string) bool {
+		p, _ := t.Lookup(name)
+		_, framed := p.(Framed)
+		return !framed
+	})
 }

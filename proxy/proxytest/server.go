@@ -77,10 +77,12 @@ func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Opti
 	o.Filters, err = filter.NewTable(o.filters...)
 	must(t, err)
 	s.known = config.Known{
-		Protocols:      o.Protocols.Names(),
-		NetworkFilters: append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter, proxy.TCPFilter, proxy.UDPFilter),
-		StreamFilters:  o.Filters.Names(),
-		Balancers:      o.Balancers.Names(),
+		Protocols:       o.Protocols.Names(),
+		ProtocolAliases: o.Protocols.Aliases(),
+		RPC:             o.Protocols.Framed(),
+		NetworkFilters:  append(slices.Collect(maps.Keys(o.Network)), proxy.ProxyFilter, proxy.TCPFilter, proxy.UDPFilter),
+		StreamFilters:   o.Filters.Names(),
+		Balancers:       o.Balancers.Names(),
 	}
 	return s, o.Options
 }

@@ -136,7 +136,7 @@ func begin(t *testing.T, text string, tables proxy.Options, warned ...string) *r
 	wantWarnings(t, warnings, warned...)
 	r := &rig{t: t, tables: tables, hosts: make(map[string]*host)}
 	r.Server = proxytest.Start(t, &proxytest.Network{}, snapshot, proxytest.WithFilters(specs()...), proxytest.With(func(o *proxy.Options) {
-		o.Balancers, o.Known = tables.Balancers, known(tables)
+		o.Protocols, o.Balancers, o.Known = tables.Protocols, tables.Balancers, known(tables)
 	}))
 	r.client = r.caller("in")
 	return r

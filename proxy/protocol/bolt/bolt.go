@@ -37,29 +37,41 @@ var _ frame.Codec = Codec{}
 
 // New makes the protocol of a codec; opts are as for frame.New.
 func New(c Codec, opts frame.Options) protocol.Protocol {
-	if p, ok := frame.New(c, opts).(protocol.Multiplexed); ok {
-		return multiplexed{p}
+	p := frame.New(c, opts)
+	one := single{p.(framed)}
+	if _, ok := p.(protocol.Multiplexed); ok {
+		return multiplexed{one}
 	}
-	return single{frame.New(c, opts)}
+	return one
 }
 
-// single and multiplexed are a protocol with an option of old.
+// single is a protocol with an option of old; multiplexed one whose connections
+// are shared.
 type (
-	single      struct{ protocol.Protocol }
-	multiplexed struct{ shared }
-	shared      interface{ protocol.Multiplexed } // has a name that hides no method
+	single      struct{ framed }
+	multiplexed struct{ single }
+	framed      interface {
+		protocol.Framed
+		protocol.Aliased
+	}
 )
 
 var _ protocol.Multiplexed = multiplexed{}
 
-// NewServer implements protocol.Protocol.
-func (p single) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
-	return p.Protocol.NewServer(rename(opts))
-}
+// Multiplexed implements protocol.Multiplexed.
+func (multiplexed) Multiplexed() {}
 
 // NewServer implements protocol.Protocol.
-func (p multiplexed) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
-	return p.shared.NewServer(rename(opts))
+func (p single) NewServer(opts protocol.ServerOptions) (protocol.Server, error) {
+	return p.framed.NewServer(rename(opts))
+}
+
+// Aliases implements frame.Aliased with MOSN's name of old.
+func (c Codec) Aliases() []string {
+	if c.v2 {
+		return nil
+	}
+	return []string{"SofaRpc"}
 }
 
 // rename gives an option that MOSN has under another name the one it has here.

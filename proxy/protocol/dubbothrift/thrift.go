@@ -57,6 +57,9 @@ var _ frame.Codec = Codec{}
 // Name implements frame.Codec.
 func (Codec) Name() string { return "dubbothrift" }
 
+// Aliases implements frame.Aliased with MOSN's name.
+func (Codec) Aliases() []string { return []string{"dubbo-thrift"} }
+
 // Match implements frame.Codec.
 func (Codec) Match(prefix []byte) protocol.Verdict {
 	for i, want := range [...]byte{magic >> 8, magic & 0xff} {

@@ -20,8 +20,16 @@ type shared struct{ Protocol }
 // Multiplexed implements protocol.Multiplexed.
 func (shared) Multiplexed() {}
 
+// Aliased is a Codec that configurations know by other names, too.
+type Aliased interface {
+	Codec
+	Aliases() []string
+}
+
 var (
 	_ protocol.Multiplexed = shared{}
+	_ protocol.Framed      = Protocol{}
+	_ protocol.Aliased     = Protocol{}
 	_ protocol.Limiter     = (*client)(nil)
 )
 
@@ -38,6 +46,17 @@ func New(codec Codec, opts Options) protocol.Protocol {
 
 // Name implements protocol.Protocol.
 func (p Protocol) Name() string { return p.codec.Name() }
+
+// Framed implements protocol.Framed.
+func (Protocol) Framed() {}
+
+// Aliases implements protocol.Aliased.
+func (p Protocol) Aliases() []string {
+	if a, ok := p.codec.(Aliased); ok {
+		return a.Aliases()
+	}
+	return nil
+}
 
 // Match implements protocol.Protocol.
 func (p Protocol) Match(prefix []byte) protocol.Verdict { return p.codec.Match(prefix) }
