@@ -20,6 +20,9 @@ type Env struct {
 	DataDir string
 	// Log is for the component; it carries the component's kind, name and type.
 	Log *slog.Logger
+	// Secrets and Configuration are the stores that the component's component_ref
+	// names: a secret.Store and a configuration.Store. nil when it names none.
+	Secrets, Configuration any
 }
 
 // Config is what one component is made from.
@@ -72,6 +75,13 @@ func (c Config) SettingsPath() string {
 // The runtime calls it every few seconds and reports the result as health.
 type Checker interface {
 	Check(ctx context.Context) error
+}
+
+// Reconfigurer is an optional ability of a component: to take new settings while
+// it runs. metadata is the whole of them, not a change; what is wrong is an error
+// that changes nothing. Calls come one after the other.
+type Reconfigurer interface {
+	Reconfigure(ctx context.Context, metadata map[string]string) error
 }
 
 // Factory makes a ready component or returns an error, having closed what it

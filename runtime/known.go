@@ -23,11 +23,17 @@ func (t Tables) ConfigOptions() config.Options {
 	filters, _ := filter.NewTable(append([]filter.Spec{new(actuator.Actuator).Spec()}, t.Filters...)...)
 	known := proxy.Known(protocols, balancers, filters, nil)
 	known.NetworkFilters = append(known.NetworkFilters, config.GRPCFilterType)
-	invokers := config.Kind{Section: "rpcs"}
+	invokers := config.Kind{Section: config.RPCs}
 	for _, i := range t.Invokers {
 		invokers.Types = append(invokers.Types, config.Type{Name: i.Type, Doc: i.Doc, Metadata: i.Metadata})
 	}
-	return config.Options{Known: known, Kinds: []config.Kind{kind("hellos", t.Hellos), kind("state", t.States), invokers}}
+	return config.Options{Known: known, Kinds: []config.Kind{
+		kind(config.SecretStores, t.Secrets), kind(config.ConfigStores, t.Configurations), kind(config.Hellos, t.Hellos),
+		kind(config.States, t.States), invokers, kind(config.Bindings, t.Bindings), kind(config.PubSubs, t.Brokers),
+		kind(config.Files, t.Files), kind(config.ObjectStores, t.ObjectStores), kind(config.Locks, t.Locks),
+		kind(config.Sequencers, t.Sequencers), kind(config.Ciphers, t.Ciphers), kind(config.EmailSenders, t.EmailSenders),
+		kind(config.PhoneCallers, t.PhoneCallers), kind(config.SMSSenders, t.SMSSenders),
+	}}
 }
 
 func kind[T any](section string, rows []components.Row[T]) config.Kind {

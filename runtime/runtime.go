@@ -8,47 +8,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ottavo-runtime/ottavo/components"
-	"github.com/ottavo-runtime/ottavo/components/hello"
+	"github.com/ottavo-runtime/ottavo/components/configuration"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
-	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/components/secret"
 	"github.com/ottavo-runtime/ottavo/grpcapi"
 	"github.com/ottavo-runtime/ottavo/proxy"
-	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
-	"github.com/ottavo-runtime/ottavo/proxy/filter"
-	"github.com/ottavo-runtime/ottavo/proxy/protocol"
-	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
 )
-
-// Tables list what is built in.
-type Tables struct {
-	Protocols []protocol.Protocol
-	Balancers []lb.Row
-	Filters   []filter.Spec
-	Hellos    []components.Row[hello.Greeter]
-	States    []components.Row[state.Store]
-	Invokers  []Invoker
-}
-
-// Invoker is one type of rpc.Invoker.
-type Invoker struct {
-	// Type is the name by which a configuration asks for it.
-	Type string
-	// Doc says in one line what it is.
-	Doc string
-	// Metadata is a pointer to the struct that the settings are decoded into,
-	// holding the defaults; it is only read.
-	Metadata any
-	// New makes one. open gives it its way into the proxy core.
-	New func(ctx context.Context, env components.Env, cfg components.Config, open OpenChannel) (rpc.Invoker, error)
-}
-
-// OpenChannel opens a way into the proxy core: to a listener, by its name or
-// as host:port, speaking a protocol, for at most size requests at a time (0: no
-// limit). The handler is good until closeChannel is called.
-type OpenChannel func(listener, protocol string, size int) (handler stream.Handler, closeChannel func(), err error)
 
 // Options are what a Runtime is made from.
 type Options struct {
@@ -64,20 +31,27 @@ type Options struct {
 
 // Runtime is a running Ottavo. All methods are safe for concurrent use.
 type Runtime struct {
-	opts     Options
-	log      *slog.Logger
-	health   *actuator.Health
-	proxy    *proxy.Server
-	api      *grpcapi.Server // nil without a runtime section
-	parts    []part
-	invokers []rpc.Invoker
+	opts   Options
+	log    *slog.Logger
+	health *actuator.Health
+	proxy  *proxy.Server
+	api    *grpcapi.Server // nil without a runtime section
+	parts  []part
+	// secrets and configurations are the stores that other components may use.
+	secrets        map[string]secret.Store
+	configurations map[string]configuration.Store
+	invokers       []rpc.Invoker
+	// background runs from Run to the beginning of the stop. Each returns soon
+	// after its context has ended.
+	background []func(context.Context)
 
 	stop sync.Once
 }
 
 // part is one component that was made.
 type part struct {
-	kind, name, typ string
+	section         string // as in the configuration: "hellos"
+	kind, name, typ string // "hello", …
 	value           any
 }
 
@@ -91,6 +65,9 @@ func (r *Runtime) Run(ctx context.Context) error {
 	checks, stopChecks := context.WithCancel(ctx)
 	var checking sync.WaitGroup
 	checking.Go(func() { r.check(checks) })
+	for _, run := range r.background {
+		checking.Go(func() { run(ctx) })
+	}
 	err := r.proxy.Run(ctx)
 	reason := "shutdown"
 	if err != nil {

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ottavo-runtime/ottavo/components"
-	"github.com/ottavo-runtime/ottavo/components/hello"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
 	"github.com/ottavo-runtime/ottavo/grpcapi"
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
@@ -41,15 +39,16 @@ func New(ctx context.Context, opts Options) (_ *Runtime, err error) {
 		}
 	}()
 
-	// 1. Components, each kind in the order of the configuration's names.
-	caps, err := r.components(ctx)
+	// 1. Components, each kind in the order of the configuration's names, and
+	//    capabilities over them.
+	api, err := r.capabilities(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// 2. The proxy core, with two parts of ours handed in: the network filter
 	//    that carries the API, and the stream filter that is the actuator.
-	api := &apiHandler{}
-	if r.proxy, err = r.newProxy(ctx, api); err != nil {
+	handler := &apiHandler{}
+	if r.proxy, err = r.newProxy(ctx, handler); err != nil {
 		return nil, err
 	}
 	if opts.Config.Runtime == nil {
@@ -60,104 +59,18 @@ func New(ctx context.Context, opts Options) (_ *Runtime, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// 4. Capabilities over the components, and the API over the capabilities.
+	api.RPC = capability.NewRPC(invokers)
+	// 4. The API over the capabilities.
 	r.api, err = grpcapi.New(grpcapi.Options{ //nolint:contextcheck // calls have contexts of their own
 		Log:          opts.Log,
 		MaxRecvBytes: opts.Config.Runtime.MaxRecvBytes,
-		Services: []grpcapi.Service{layotto.New(layotto.Config{
-			Hello: capability.NewHello(caps.hellos),
-			State: capability.NewState(caps.states),
-			RPC:   capability.NewRPC(invokers),
-		})},
+		Services:     []grpcapi.Service{layotto.New(api)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	api.server.Store(r.api)
+	handler.server.Store(r.api)
 	return r, nil
-}
-
-// made are the components of a configuration.
-type made struct {
-	hellos map[string]hello.Greeter
-	states map[string]capability.StateStore
-}
-
-func (r *Runtime) components(ctx context.Context) (made, error) {
-	m := made{hellos: make(map[string]hello.Greeter), states: make(map[string]capability.StateStore)}
-	rc := r.opts.Config.Runtime
-	if rc == nil {
-		return m, nil
-	}
-	hellos, err := components.NewTable("hello", r.opts.Tables.Hellos...)
-	if err != nil {
-		return m, err
-	}
-	states, err := components.NewTable("state", r.opts.Tables.States...)
-	if err != nil {
-		return m, err
-	}
-	var errs []error
-	for _, c := range rc.Hellos {
-		g, err := makeOne(ctx, r, hellos, c)
-		errs = append(errs, err)
-		m.hellos[c.Name] = g
-	}
-	for _, c := range rc.State {
-		// The prefix is ours, not the backend's: checked first, so that a
-		// wrong one opens nothing.
-		prefix, err := stateKeyPrefix(rc, c)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		s, err := makeOne(ctx, r, states, c)
-		errs = append(errs, err)
-		m.states[c.Name] = capability.StateStore{Store: s, Type: c.Type, Prefix: prefix}
-	}
-	return m, errors.Join(errs...)
-}
-
-// keyPrefixKey is the setting that says how keys are prefixed.
-const keyPrefixKey = "keyPrefix"
-
-func stateKeyPrefix(rc *config.Runtime, c config.Component) (capability.KeyPrefix, error) {
-	value := ""
-	for k, v := range c.Metadata {
-		if strings.EqualFold(k, keyPrefixKey) {
-			value = fmt.Sprint(v)
-		}
-	}
-	p, err := capability.ParseKeyPrefix(value, "none", rc.AppID, c.Name)
-	if err != nil {
-		return p, decode.Problems{{Path: c.Path + "." + c.Section + "." + keyPrefixKey, Message: err.Error()}}
-	}
-	return p, nil
-}
-
-// makeOne makes a component, keeps it, and notes its health.
-func makeOne[T any](ctx context.Context, r *Runtime, table *components.Table[T], c config.Component) (T, error) {
-	env, cfg := r.surroundings(table.Kind(), c)
-	value, err := table.New(ctx, env, cfg)
-	if err != nil {
-		return value, err
-	}
-	r.keep(part{table.Kind(), c.Name, c.Type, value})
-	return value, nil
-}
-
-func (r *Runtime) keep(p part) {
-	r.parts = append(r.parts, p)
-	r.health.Set(p.key(), actuator.Indicator{Status: actuator.Up})
-}
-
-func (r *Runtime) surroundings(kind string, c config.Component) (components.Env, components.Config) {
-	rc := r.opts.Config.Runtime
-	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
-	return components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}, components.Config{
-		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
-		Warn: func(p decode.Problem) { log.Warn("a mistake in the configuration", "problem", p.String()) }, Checked: true,
-	}
 }
 
 func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server, error) {
@@ -187,7 +100,7 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 func (r *Runtime) newInvokers(ctx context.Context) (map[string]rpc.Invoker, error) {
 	invokers := make(map[string]rpc.Invoker)
 	var errs []error
-	for _, c := range r.opts.Config.Runtime.RPCs {
+	for _, c := range r.opts.Config.Runtime.Components[config.RPCs] {
 		inv, err := r.newInvoker(ctx, c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("rpc component %q (type %s): %w", c.Name, c.Type, err))
@@ -195,7 +108,7 @@ func (r *Runtime) newInvokers(ctx context.Context) (map[string]rpc.Invoker, erro
 		}
 		invokers[c.Name] = inv
 		r.invokers = append(r.invokers, inv)
-		r.keep(part{"rpc", c.Name, c.Type, nil})
+		r.keep(part{config.RPCs, "rpc", c.Name, c.Type, nil})
 	}
 	return invokers, errors.Join(errs...)
 }

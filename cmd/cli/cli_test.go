@@ -130,7 +130,7 @@ func TestValidate(t *testing.T) {
 		code      int
 		out, errs []string
 	}{
-		{[]string{"-c", good}, 0, []string{good + " is good. It would start:\n", "runtime   127.0.0.1:34904  gRPC API\n", "actuator  127.0.0.1:34999  actuator\n", "  hello  helloworld  helloworld\n", "clusters:\n  none\n"}, nil},
+		{[]string{"-c", good}, 0, []string{good + " is good. It would start:\n", "runtime   127.0.0.1:34904  gRPC API\n", "actuator  127.0.0.1:34999  actuator\n", "  hellos  helloworld  helloworld\n", "clusters:\n  none\n"}, nil},
 		{[]string{"-c", good, "--strict"}, 0, []string{"is good"}, nil},
 		{[]string{"-c", warns}, 0, []string{"warning: " + warns + ":2: runtime.helos: ", "hellos", "is good"}, nil},
 		{[]string{"-c", warns, "--strict"}, 1, []string{"warning: " + warns + ":2: runtime.helos: "}, []string{"ottavo: " + warns + " has 1 warning, which --strict does not allow\n"}},

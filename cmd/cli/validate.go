@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -110,16 +111,13 @@ func summary(out *bytes.Buffer, name string, cfg *config.Config) {
 		out.WriteString("\nno API: the file has neither a section \"runtime\" nor a network filter \"grpc\"\n")
 		return
 	}
-	section(out, "components", slices.Concat(
-		componentRows("hello", cfg.Runtime.Hellos), componentRows("state", cfg.Runtime.State), componentRows("rpc", cfg.Runtime.RPCs)))
-}
-
-func componentRows(kind string, list []config.Component) [][]string {
-	rows := make([][]string, len(list))
-	for i, c := range list {
-		rows[i] = []string{kind, c.Name, c.Type}
+	rows = nil
+	for _, kind := range slices.Sorted(maps.Keys(cfg.Runtime.Components)) {
+		for _, c := range cfg.Runtime.Components[kind] {
+			rows = append(rows, []string{kind, c.Name, c.Type})
+		}
 	}
-	return rows
+	section(out, "components", rows)
 }
 
 func listenAddress(l proxyconfig.Listener) string {

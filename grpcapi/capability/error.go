@@ -27,6 +27,10 @@ const (
 	TooLarge                     // a limit on size was passed
 	CalleeStatus                 // the service answered, with a status that is no success
 	Unknown                      // a component failed in a way of its own
+	NotFound                     // what is asked for is not there
+	Exists                       // what is to be made is there already
+	PermissionDenied             // the component does not let us
+	Expired                      // what is asked for is there no longer
 )
 
 var kindNames = [...]string{
@@ -34,6 +38,7 @@ var kindNames = [...]string{
 	InvalidArgument: "INVALID_ARGUMENT", IllegalKey: "ILLEGAL_KEY", ETagMismatch: "ETAG_MISMATCH",
 	ETagInvalid: "ETAG_INVALID", NotSupported: "NOT_SUPPORTED", Unavailable: "UNAVAILABLE", Deadline: "DEADLINE",
 	Canceled: "CANCELED", TooLarge: "TOO_LARGE", CalleeStatus: "CALLEE_STATUS", Unknown: "UNKNOWN",
+	NotFound: "NOT_FOUND", Exists: "EXISTS", PermissionDenied: "PERMISSION_DENIED", Expired: "EXPIRED",
 }
 
 // String returns the kind as a word in capitals, fit for a program to compare:
@@ -50,9 +55,22 @@ type Name string
 
 // The capabilities.
 const (
-	HelloName Name = "hello"
-	StateName Name = "state"
-	RPCName   Name = "rpc"
+	HelloName         Name = "hello"
+	RPCName           Name = "rpc"
+	ConfigurationName Name = "configuration"
+	LockName          Name = "lock"
+	SequencerName     Name = "sequencer"
+	StateName         Name = "state"
+	PubSubName        Name = "pubsub"
+	FileName          Name = "file"
+	BindingName       Name = "binding"
+	SecretName        Name = "secret"
+	LifecycleName     Name = "lifecycle"
+	ObjectsName       Name = "oss"
+	CryptionName      Name = "cryption"
+	EmailName         Name = "email"
+	PhoneName         Name = "phone"
+	SMSName           Name = "sms"
 )
 
 // Error is the one way in which a call of this package fails. It holds facts

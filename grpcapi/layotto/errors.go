@@ -49,47 +49,46 @@ func toStatus(err error) error {
 	return s.Err()
 }
 
-// codeOf returns the code that Layotto answers this failure with.
+// codeOf returns the code that Layotto answers this failure with. What is the same
+// everywhere is here; the rest is said beside each capability's methods.
 func codeOf(e *capability.Error) codes.Code {
 	switch e.Kind {
 	case capability.Deadline:
 		return codes.DeadlineExceeded
 	case capability.Canceled:
 		return codes.Canceled
-	case capability.NotConfigured:
-		if e.Capability == capability.StateName {
-			return codes.FailedPrecondition
-		}
-		return codes.Unknown
-	case capability.UnknownComponent:
-		if e.Capability == capability.StateName {
-			return codes.InvalidArgument
-		}
-		return codes.Unknown
+	}
+	switch e.Capability {
+	case capability.StateName:
+		return stateCode(e)
+	}
+	return commonCode(e)
+}
+
+// commonCode is the code for capabilities that say nothing else.
+func commonCode(e *capability.Error) codes.Code {
+	switch e.Kind {
 	case capability.InvalidArgument:
 		return codes.InvalidArgument
-	case capability.IllegalKey:
-		return codes.Unknown
 	case capability.NotSupported:
 		return codes.Unimplemented
 	case capability.Unavailable, capability.CalleeStatus:
 		return codes.Unavailable
 	case capability.TooLarge:
 		return codes.ResourceExhausted
-	case capability.ETagMismatch, capability.ETagInvalid, capability.Internal:
-		// What the store itself objects to. Layotto passes it on as it is where
-		// it hands over many keys at once, and has one code for transactions; the
-		// details tell an etag mismatch apart there too.
-		switch {
-		case e.Op == capability.StateBulkGet || e.Op == capability.StateBulkDelete:
-			return codes.Unknown
-		case e.Op == capability.StateTransact:
-			return codes.Internal
-		case e.Kind == capability.ETagMismatch:
-			return codes.Aborted
-		case e.Kind == capability.ETagInvalid:
-			return codes.InvalidArgument
-		}
+	case capability.NotFound:
+		return codes.NotFound
+	case capability.Exists:
+		return codes.AlreadyExists
+	case capability.PermissionDenied:
+		return codes.PermissionDenied
+	case capability.Expired:
+		return codes.DataLoss
+	case capability.ETagMismatch:
+		return codes.Aborted
+	case capability.ETagInvalid:
+		return codes.InvalidArgument
+	case capability.Internal:
 		return codes.Internal
 	}
 	return codes.Unknown
@@ -108,37 +107,6 @@ func textOf(e *capability.Error) string {
 		return rpcText(e)
 	case capability.StateName:
 		return stateText(e)
-	}
-	return e.Error()
-}
-
-func stateText(e *capability.Error) string {
-	switch e.Kind {
-	case capability.NotConfigured:
-		return "state store is not configured"
-	case capability.UnknownComponent:
-		return fmt.Sprintf("state store %s is not found", e.Component)
-	case capability.NotSupported, capability.InvalidArgument, capability.IllegalKey:
-		if e.Err == nil { // found before the store was asked: Msg says it all
-			return e.Cause()
-		}
-	}
-	switch e.Op {
-	case capability.StateGet:
-		return fmt.Sprintf("fail to get %s from state store %s: %s", e.Key, e.Component, e.Cause())
-	case capability.StateSave:
-		if e.Msg == "" && e.Key != "" {
-			return fmt.Sprintf("failed saving state in state store %s: key %q: %s", e.Component, e.Key, e.Cause())
-		}
-		return fmt.Sprintf("failed saving state in state store %s: %s", e.Component, e.Cause())
-	case capability.StateDelete:
-		return fmt.Sprintf("failed deleting state with key %s: %s", e.Key, e.Cause())
-	case capability.StateTransact:
-		return "error while executing state transaction: " + e.Cause()
-	case capability.StateBulkGet:
-		return fmt.Sprintf("fail to get keys from state store %s: %s", e.Component, e.Cause())
-	case capability.StateBulkDelete:
-		return fmt.Sprintf("failed deleting states in state store %s: %s", e.Component, e.Cause())
 	}
 	return e.Error()
 }

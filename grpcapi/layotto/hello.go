@@ -8,7 +8,7 @@ import (
 
 // SayHello greets. The request's data come back untouched.
 func (r *runtimeServer) SayHello(ctx context.Context, req *runtimev1.SayHelloRequest) (*runtimev1.SayHelloResponse, error) {
-	text, err := r.hello.Say(ctx, req.GetServiceName(), req.GetName())
+	text, err := r.Hello.Say(ctx, req.GetServiceName(), req.GetName())
 	if err != nil {
 		return nil, toStatus(err)
 	}

@@ -23,7 +23,7 @@ func (r *runtimeServer) InvokeService(ctx context.Context, req *runtimev1.Invoke
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	resp, err := r.rpc.Invoke(ctx, capability.MeshInvoker, &capability.Call{
+	resp, err := r.RPC.Invoke(ctx, capability.MeshInvoker, &capability.Call{
 		ID:          req.GetId(),
 		Method:      msg.GetMethod(),
 		Verb:        verb,

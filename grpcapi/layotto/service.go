@@ -21,9 +21,22 @@ import (
 // Config is what the API serves from. A nil capability has no components: its
 // methods answer as if none were configured.
 type Config struct {
-	Hello *capability.Hello
-	State *capability.State
-	RPC   *capability.RPC
+	Hello         *capability.Hello
+	RPC           *capability.RPC
+	Configuration *capability.Configuration
+	Lock          *capability.Lock
+	Sequencer     *capability.Sequencer
+	State         *capability.State
+	PubSub        *capability.PubSub
+	File          *capability.File
+	Binding       *capability.Binding
+	Secret        *capability.Secret
+	Lifecycle     *capability.Lifecycle
+	Objects       *capability.Objects
+	Cryption      *capability.Cryption
+	Email         *capability.Email
+	Phone         *capability.Phone
+	SMS           *capability.SMS
 }
 
 // API is Layotto's whole API. It implements grpcapi.Service.
@@ -38,9 +51,7 @@ func New(cfg Config) *API { return &API{cfg: cfg} }
 // built; the embedded type is there for the interface only.
 type runtimeServer struct {
 	runtimev1.UnimplementedRuntimeServer
-	hello *capability.Hello
-	state *capability.State
-	rpc   *capability.RPC
+	Config
 }
 
 // built are the methods of Runtime that this build has.
@@ -52,18 +63,14 @@ var built = []string{
 // Register registers all services of the API, complete or not, so that
 // reflection shows the whole of it.
 func (a *API) Register(r grpc.ServiceRegistrar) {
-	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{hello: a.cfg.Hello, state: a.cfg.State, rpc: a.cfg.RPC}, built)
-	for _, desc := range []*grpc.ServiceDesc{
-		&runtimev1.Lifecycle_ServiceDesc,
-		&s3v1.ObjectStorageService_ServiceDesc,
-		&cryptionv1.CryptionService_ServiceDesc,
-		&delayqueuev1.DelayQueue_ServiceDesc,
-		&emailv1.EmailService_ServiceDesc,
-		&phonev1.PhoneCallService_ServiceDesc,
-		&smsv1.SmsService_ServiceDesc,
-	} {
-		register(r, desc, nil, nil)
-	}
+	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{Config: a.cfg}, built)
+	register(r, &runtimev1.Lifecycle_ServiceDesc, nil, nil)
+	register(r, &s3v1.ObjectStorageService_ServiceDesc, nil, nil)
+	register(r, &cryptionv1.CryptionService_ServiceDesc, nil, nil)
+	register(r, &delayqueuev1.DelayQueue_ServiceDesc, nil, nil)
+	register(r, &emailv1.EmailService_ServiceDesc, nil, nil)
+	register(r, &phonev1.PhoneCallService_ServiceDesc, nil, nil)
+	register(r, &smsv1.SmsService_ServiceDesc, nil, nil)
 }
 
 // register registers a service of which only the built methods are there; the

@@ -22,7 +22,7 @@ func (r *runtimeServer) GetState(ctx context.Context, req *runtimev1.GetStateReq
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	item, err := r.state.Get(ctx, req.GetStoreName(), state.Get{
+	item, err := r.State.Get(ctx, req.GetStoreName(), state.Get{
 		Key: req.GetKey(), Consistency: consistency, Metadata: req.GetMetadata(),
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *runtimeServer) GetBulkState(ctx context.Context, req *runtimev1.GetBulk
 	for i, key := range req.GetKeys() {
 		gets[i] = state.Get{Key: key, Metadata: req.GetMetadata()}
 	}
-	results, err := r.state.BulkGet(ctx, req.GetStoreName(), gets, int(req.GetParallelism()))
+	results, err := r.State.BulkGet(ctx, req.GetStoreName(), gets, int(req.GetParallelism()))
 	if err != nil {
 		return nil, toStatus(err)
 	}
@@ -71,7 +71,7 @@ func itemError(err error) string {
 func (r *runtimeServer) SaveState(ctx context.Context, req *runtimev1.SaveStateRequest) (*emptypb.Empty, error) {
 	ops, err := toOps(req.GetStates())
 	if err == nil {
-		err = r.state.Save(ctx, req.GetStoreName(), ops)
+		err = r.State.Save(ctx, req.GetStoreName(), ops)
 	}
 	return empty(err)
 }
@@ -82,7 +82,7 @@ func (r *runtimeServer) DeleteState(ctx context.Context, req *runtimev1.DeleteSt
 	setETag(&op, req.GetEtag())
 	var err error
 	if op.Options, err = toOptions(req.GetOptions()); err == nil {
-		err = r.state.Delete(ctx, req.GetStoreName(), op)
+		err = r.State.Delete(ctx, req.GetStoreName(), op)
 	}
 	return empty(err)
 }
@@ -91,7 +91,7 @@ func (r *runtimeServer) DeleteState(ctx context.Context, req *runtimev1.DeleteSt
 func (r *runtimeServer) DeleteBulkState(ctx context.Context, req *runtimev1.DeleteBulkStateRequest) (*emptypb.Empty, error) {
 	ops, err := toOps(req.GetStates())
 	if err == nil {
-		err = r.state.BulkDelete(ctx, req.GetStoreName(), ops)
+		err = r.State.BulkDelete(ctx, req.GetStoreName(), ops)
 	}
 	return empty(err)
 }
@@ -106,7 +106,7 @@ func (r *runtimeServer) ExecuteStateTransaction(ctx context.Context, req *runtim
 		}
 		ops[i] = capability.TransactOp{Type: o.GetOperationType(), Missing: o.GetRequest() == nil, Op: op}
 	}
-	return empty(r.state.Transact(ctx, req.GetStoreName(), ops, req.GetMetadata()))
+	return empty(r.State.Transact(ctx, req.GetStoreName(), ops, req.GetMetadata()))
 }
 
 // empty is the answer of the methods that return nothing.

@@ -11,10 +11,6 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/hello/greeting"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
 	"github.com/ottavo-runtime/ottavo/components/rpc/mesh"
-	"github.com/ottavo-runtime/ottavo/components/state"
-	"github.com/ottavo-runtime/ottavo/components/state/embedded"
-	"github.com/ottavo-runtime/ottavo/components/state/memory"
-	"github.com/ottavo-runtime/ottavo/components/state/redis"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/dsl"
@@ -47,11 +43,19 @@ func Tables() runtime.Tables {
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},
-		States: []components.Row[state.Store]{
-			{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: &memory.Metadata{}, New: memory.New},
-			{Type: embedded.Type, Doc: "a file of this process; survives a crash", Metadata: &embedded.Metadata{}, New: embedded.New},
-			{Type: redis.Type, Doc: "Redis 5 and later, one node, sentinel or cluster; the layout of Dapr and Layotto", Metadata: &redis.Metadata{}, New: redis.New},
-		},
+		States:         states(),
+		Secrets:        secrets(),
+		Configurations: configurations(),
+		Bindings:       bindings(),
+		Brokers:        brokers(),
+		Files:          files(),
+		ObjectStores:   objectStores(),
+		Locks:          locks(),
+		Sequencers:     sequencers(),
+		Ciphers:        ciphers(),
+		EmailSenders:   emailSenders(),
+		PhoneCallers:   phoneCallers(),
+		SMSSenders:     smsSenders(),
 		Invokers: []runtime.Invoker{{
 			Type: mesh.Type, Doc: "calls services through the proxy core", Metadata: ptr(mesh.Defaults()),
 			New: func(_ context.Context, _ components.Env, cfg components.Config, open runtime.OpenChannel) (rpc.Invoker, error) {

@@ -244,11 +244,16 @@ var bad = map[string][]string{
 		`?:11: servers[0].listeners[0].filter_chains[0].filters[0].config.router_config_nam: unknown key; it has no effect (did you mean "router_config_name"?)`,
 		`?:13: servers[0].completely_else: unknown key; it has no effect (known keys: default_log_level, default_log_path, global_log_roller, graceful_timeout, listeners, mosn_server_name, optimize_local_write, processor, routers, use_netpoll_mode)`,
 	},
+	"references.yaml": {
+		`!:3: runtime.config_store.c.component_ref.secret_store: there is no secret store "none" (there are: env, files)`,
+		`!:6: runtime.lock.l.secret_ref[0].store_name: there is no secret store "fils" (there are: env, files)`,
+		`!:7: runtime.lock.l.secret_ref[1].key: is missing (write which secret)`,
+		`!:11: runtime.secret_store.files.secret_ref[0]: a secret store cannot get its settings from secret stores (write the setting into metadata, as ${VARIABLE})`,
+		`!:14: runtime.files.f: the section file has a component of this name, too (keep one)`,
+		`?:14: runtime.files: is an old name (write file)`,
+	},
 	"unbuilt.yaml": {
 		`!:8: third_part_codec: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "third_part_codec")`,
-		`?:2: runtime.app.grpc_callback_port: this version knows the key but has no code behind it yet; it has no effect: nothing calls the application yet (remove "grpc_callback_port" to silence this)`,
-		`?:3: runtime.lock: this version knows the key but has no code behind it yet; it has no effect: its components are not started and calls answer UNIMPLEMENTED (remove "lock" to silence this)`,
-		`?:4: runtime.pub_subs: this version knows the key but has no code behind it yet; it has no effect: its components are not started and calls answer UNIMPLEMENTED (remove "pub_subs" to silence this)`,
 		`?:7: tracing: this version knows the key but has no code behind it yet; it has no effect (remove "tracing" to silence this)`,
 	},
 }

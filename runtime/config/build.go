@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"net"
@@ -195,7 +197,7 @@ func (b *builder) grpcFilter(l *proxyconfig.Listener, path string, config map[st
 // runtime notes the runtime's own settings.
 func (b *builder) runtime(s *Sections, listener, path string) {
 	b.sections = s
-	b.cfg.Runtime = &Runtime{Listener: listener, Path: path, AppID: s.App.ID, DataDir: s.DataDir, MaxRecvBytes: s.MaxRecvBytes}
+	b.cfg.Runtime = &Runtime{Listener: listener, Path: path, AppID: s.App.ID, DataDir: s.DataDir, MaxRecvBytes: s.MaxRecvBytes, Components: make(map[string][]Component)}
 	if s.DataDir == "" {
 		b.cfg.Runtime.DataDir = DefaultDataDir
 	}
@@ -287,46 +289,165 @@ func (b *builder) add(path, name, listen string, chain proxyconfig.FilterChain, 
 	b.cfg.Proxy.Listeners = append(b.cfg.Proxy.Listeners, l)
 }
 
-// components takes over the components of all kinds, sorted by name.
+// components takes over the components of all kinds, those of a kind sorted by
+// name.
 func (b *builder) components() {
-	r, s := b.cfg.Runtime, b.sections
-	r.Hellos = collect(b, "hellos", s.Hellos, func(name string, h HelloComponent) Component {
-		c := Component{Type: h.Type, Section: "metadata", Metadata: h.Metadata}
+	s := b.sections
+	b.cfg.Runtime.App = s.App
+	simple := func(section string, from map[string]SimpleComponent) {
+		collect(b, section, from, func(_ string, c SimpleComponent) Component { return c.component() })
+	}
+	simple(SecretStores, s.SecretStore)
+	collect(b, ConfigStores, s.ConfigStore, func(_ string, c ConfigStoreComponent) Component {
+		return c.component().with("address", c.Address, len(c.Address) > 0).with("timeout", c.Timeout, c.Timeout != "")
+	})
+	for _, kind := range slices.Sorted(maps.Keys(s.CustomComponent)) {
+		simple(CustomComponents+"."+kind, s.CustomComponent[kind])
+	}
+	collect(b, Hellos, s.Hellos, func(_ string, h HelloComponent) Component {
+		c := h.component()
 		if h.Hello != nil {
-			c.Rest = map[string]any{"hello": *h.Hello}
+			c = c.with("hello", *h.Hello, true)
 		}
 		return c
 	})
-	r.State = collect(b, "state", s.State, func(name string, c SimpleComponent) Component {
-		return Component{Type: c.Type, Section: "metadata", Metadata: c.Metadata}
+	simple(States, s.State)
+	collect(b, RPCs, s.RPCs, func(name string, c RPCComponent) Component {
+		return Component{Type: cmp.Or(c.Type, name), Section: "config", Metadata: c.Config}
 	})
-	r.RPCs = collect(b, "rpcs", s.RPCs, func(name string, c RPCComponent) Component {
-		if c.Type == "" {
-			c.Type = name
+	simple(Bindings, s.Bindings)
+	simple(PubSubs, s.PubSubs)
+	collect(b, Files, s.File, func(_ string, c FileComponent) Component { return b.fileComponent(c) })
+	if len(s.Files) > 0 {
+		b.warn(decode.Join(b.cfg.Runtime.Path, "files"), "write file", "is an old name")
+		b.files(s)
+	}
+	simple(ObjectStores, s.OSS)
+	simple(Locks, s.Lock)
+	collect(b, Sequencers, s.Sequencer, func(_ string, c SequencerComponent) Component {
+		return c.component().with("biggerThan", c.BiggerThan, len(c.BiggerThan) > 0)
+	})
+	simple(Ciphers, s.Cryption)
+	simple(EmailSenders, s.Email)
+	simple(PhoneCallers, s.Phone)
+	simple(SMSSenders, s.SMS)
+	b.references()
+}
+
+func (c SimpleComponent) component() Component {
+	return Component{Type: c.Type, Section: "metadata", Metadata: c.Metadata, SecretRefs: c.SecretRef, ComponentRef: c.ComponentRef}
+}
+
+// with adds one of the component's other keys, if it is there.
+func (c Component) with(key string, value any, there bool) Component {
+	if there {
+		if c.Rest == nil {
+			c.Rest = make(map[string]any)
 		}
-		return Component{Type: c.Type, Section: "config", Metadata: c.Config}
-	})
+		c.Rest[key] = value
+	}
+	return c
+}
+
+// ClientsKey is the setting that holds the list, where the metadata of a file
+// store is one.
+const ClientsKey = "clients"
+
+// fileComponent brings the forms of a file store's metadata into one.
+func (b *builder) fileComponent(c FileComponent) Component {
+	out := Component{Type: c.Type, Section: "metadata"}
+	switch m := c.Metadata.(type) {
+	case nil:
+	case map[string]any:
+		out.Metadata = m
+	default:
+		// What is no list of objects either is found when it is decoded.
+		out.Metadata = map[string]any{ClientsKey: m}
+	}
+	return out
+}
+
+// files takes over the components of the section "files", which is another name
+// of "file".
+func (b *builder) files(s *Sections) {
+	for name := range s.Files {
+		if _, twice := s.File[name]; twice {
+			b.fail(decode.Join(decode.Join(b.cfg.Runtime.Path, "files"), name), "keep one", "the section file has a component of this name, too")
+			return
+		}
+	}
+	known := b.cfg.Runtime.Components[Files]
+	b.collectAt(decode.Join(b.cfg.Runtime.Path, "files"), Files, len(s.Files), maps.Keys(s.Files), func(name string) Component { return b.fileComponent(s.Files[name]) })
+	all := append(known, b.cfg.Runtime.Components[Files]...)
+	slices.SortFunc(all, func(x, y Component) int { return strings.Compare(x.Name, y.Name) })
+	b.cfg.Runtime.Components[Files] = all
+}
+
+// references checks that what components refer to is there.
+func (b *builder) references() {
+	has := func(section, name string) bool {
+		return slices.ContainsFunc(b.cfg.Runtime.Components[section], func(c Component) bool { return c.Name == name })
+	}
+	for _, section := range slices.Sorted(maps.Keys(b.cfg.Runtime.Components)) {
+		for _, c := range b.cfg.Runtime.Components[section] {
+			for i, r := range c.SecretRefs {
+				at := decode.At(decode.Join(c.Path, "secret_ref"), i)
+				switch {
+				case section == SecretStores:
+					b.fail(at, "write the setting into metadata, as ${VARIABLE}", "a secret store cannot get its settings from secret stores")
+				case !has(SecretStores, r.StoreName):
+					b.fail(decode.Join(at, "store_name"), b.names(SecretStores), "there is no secret store %q", r.StoreName)
+				case r.Key == "":
+					b.fail(decode.Join(at, "key"), "write which secret", "is missing")
+				}
+			}
+			if n := c.ComponentRef.SecretStore; n != "" && !has(SecretStores, n) {
+				b.fail(decode.Join(decode.Join(c.Path, "component_ref"), "secret_store"), b.names(SecretStores), "there is no secret store %q", n)
+			}
+			if n := c.ComponentRef.ConfigStore; n != "" && !has(ConfigStores, n) {
+				b.fail(decode.Join(decode.Join(c.Path, "component_ref"), "config_store"), b.names(ConfigStores), "there is no configuration store %q", n)
+			}
+		}
+	}
+}
+
+// names is the remedy for a name of a component that is not there.
+func (b *builder) names(section string) string {
+	list := make([]string, 0, len(b.cfg.Runtime.Components[section]))
+	for _, c := range b.cfg.Runtime.Components[section] {
+		list = append(list, c.Name)
+	}
+	if len(list) == 0 {
+		return "add one to " + decode.Join(b.cfg.Runtime.Path, section)
+	}
+	return "there are: " + strings.Join(list, ", ")
 }
 
 // collect makes and checks the components of one kind.
-func collect[T any](b *builder, section string, from map[string]T, convert func(string, T) Component) []Component {
-	var out []Component
-	at := decode.Join(b.cfg.Runtime.Path, section)
-	for _, name := range slices.Sorted(maps.Keys(from)) {
-		path := decode.Join(at, name)
-		c := convert(name, from[name])
-		c.Name, c.Path = name, path
+func collect[T any](b *builder, section string, from map[string]T, convert func(string, T) Component) {
+	b.collectAt(decode.Join(b.cfg.Runtime.Path, section), section, len(from), maps.Keys(from), func(name string) Component { return convert(name, from[name]) })
+}
+
+// collectAt does that for components that stand below path.
+func (b *builder) collectAt(path, section string, n int, names iter.Seq[string], convert func(string) Component) {
+	if n == 0 {
+		return
+	}
+	out := make([]Component, 0, n)
+	for _, name := range slices.Sorted(names) {
+		c := convert(name)
+		c.Name, c.Path = name, decode.Join(path, name)
 		switch {
 		case name == "":
-			b.fail(path, "", "the component has no name")
+			b.fail(c.Path, "", "the component has no name")
 		case c.Type == "":
-			b.fail(decode.Join(path, "type"), b.knownTypes(section), "the type is missing")
+			b.fail(decode.Join(c.Path, "type"), b.knownTypes(section), "the type is missing")
 		default:
 			b.component(section, c)
 		}
 		out = append(out, c)
 	}
-	return out
+	b.cfg.Runtime.Components[section] = out
 }
 
 func (b *builder) kind(section string) (Kind, bool) {
@@ -369,7 +490,7 @@ func (b *builder) component(section string, c Component) {
 			remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
 		}
 		path := decode.Join(c.Path, "type")
-		if section == "rpcs" && c.Type == c.Name {
+		if section == RPCs && c.Type == c.Name {
 			path = c.Path
 		}
 		b.fail(path, remedy, "unknown type %q", c.Type)

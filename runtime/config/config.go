@@ -69,9 +69,33 @@ type Runtime struct {
 	MaxRecvBytes int
 	// GracefulStopTimeout is the most time that accepted calls have to finish.
 	GracefulStopTimeout time.Duration
-	// Hellos, State and RPCs are the components, sorted by name.
-	Hellos, State, RPCs []Component
+	// App is the application beside us, as far as it is called by us.
+	App App
+	// Components are the components of every kind, sorted by name, by their
+	// section: Components[States]. Those of a user's own kind are in
+	// CustomComponents, a dot, and the kind.
+	Components map[string][]Component
 }
+
+// The sections of components, as the keys of grpc_config.
+const (
+	SecretStores     = "secret_store"
+	ConfigStores     = "config_store"
+	CustomComponents = "custom_component"
+	Hellos           = "hellos"
+	States           = "state"
+	RPCs             = "rpcs"
+	Bindings         = "bindings"
+	PubSubs          = "pub_subs"
+	Files            = "file"
+	ObjectStores     = "oss"
+	Locks            = "lock"
+	Sequencers       = "sequencer"
+	Ciphers          = "cryption"
+	EmailSenders     = "email"
+	PhoneCallers     = "phone"
+	SMSSenders       = "sms"
+)
 
 // Component is one component to be made.
 type Component struct {
@@ -88,6 +112,10 @@ type Component struct {
 	Metadata map[string]any
 	// Rest holds the other keys: "hello" of a greeter. nil when there are none.
 	Rest map[string]any
+	// SecretRefs say which settings come from secret stores.
+	SecretRefs []SecretRef
+	// ComponentRef names the stores that the component may use.
+	ComponentRef ComponentRef
 }
 
 // Actuator says whether there is an actuator.
@@ -120,8 +148,8 @@ type Options struct {
 	LookupEnv func(name string) (value string, ok bool)
 }
 
-// Kind is a kind of component: "hellos", "state" or "rpcs", as the key of its
-// section in the file.
+// Kind is a kind of component, by the key of its section in the file: Hellos,
+// States, …
 type Kind struct {
 	Section string
 	Types   []Type

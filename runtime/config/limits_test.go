@@ -65,7 +65,7 @@ func TestLargeFile(t *testing.T) {
 	json.WriteString("}}}")
 	for file, text := range map[string]string{"a.yaml": yaml.String(), "a.json": json.String()} {
 		cfg, warnings, err := Parse(file, []byte(text), testOptions())
-		if err != nil || warnings != nil || len(cfg.Runtime.State) != 5000 {
+		if err != nil || warnings != nil || len(cfg.Runtime.Components[States]) != 5000 {
 			t.Errorf("%s: %v %v", file, warnings, err)
 		}
 	}

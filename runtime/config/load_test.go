@@ -131,14 +131,17 @@ func TestShortForm(t *testing.T) {
 	}
 	want := &Runtime{
 		Listener: "runtime", Path: "runtime", AppID: "app1", DataDir: ".data", MaxRecvBytes: 4 << 20, GracefulStopTimeout: 5 * time.Second,
-		Hellos: []Component{{Name: "helloworld", Type: "helloworld", Path: "runtime.hellos.helloworld", Section: "metadata", Rest: map[string]any{"hello": "greeting"}}},
-		State: []Component{
-			{Name: "eu.orders", Type: "redis", Path: `runtime.state["eu.orders"]`, Section: "metadata", Metadata: map[string]any{"redisHost": "10.0.0.1:6379", "redisDB": "3"}},
-			{Name: "memory", Type: "in-memory", Path: "runtime.state.memory", Section: "metadata"},
+		App: App{ID: "app1"},
+		Components: map[string][]Component{
+			Hellos: {{Name: "helloworld", Type: "helloworld", Path: "runtime.hellos.helloworld", Section: "metadata", Rest: map[string]any{"hello": "greeting"}}},
+			States: {
+				{Name: "eu.orders", Type: "redis", Path: `runtime.state["eu.orders"]`, Section: "metadata", Metadata: map[string]any{"redisHost": "10.0.0.1:6379", "redisDB": "3"}},
+				{Name: "memory", Type: "in-memory", Path: "runtime.state.memory", Section: "metadata"},
+			},
+			RPCs: {{Name: "mosn", Type: "mosn", Path: "runtime.rpcs.mosn", Section: "config", Metadata: map[string]any{
+				"channel": []any{map[string]any{"protocol": "http", "listener": "out", "size": int64(16)}},
+			}}},
 		},
-		RPCs: []Component{{Name: "mosn", Type: "mosn", Path: "runtime.rpcs.mosn", Section: "config", Metadata: map[string]any{
-			"channel": []any{map[string]any{"protocol": "http", "listener": "out", "size": int64(16)}},
-		}}},
 	}
 	if !reflect.DeepEqual(cfg.Runtime, want) {
 		t.Errorf("runtime:\ngot  %+v\nwant %+v", cfg.Runtime, want)
@@ -179,7 +182,7 @@ func TestLongForm(t *testing.T) {
 		t.Fatal(errs)
 	}
 	r := cfg.Runtime
-	if r == nil || r.Listener != "grpc" || r.GracefulStopTimeout != 10*time.Second || len(r.State) != 1 || r.State[0].Metadata["redisPassword"] != "pw" {
+	if r == nil || r.Listener != "grpc" || r.GracefulStopTimeout != 10*time.Second || len(r.Components[States]) != 1 || r.Components[States][0].Metadata["redisPassword"] != "pw" {
 		t.Fatalf("runtime: %+v", r)
 	}
 	if r.Path != "servers[0].listeners[0].filter_chains[0].filters[0].config.grpc_config" {

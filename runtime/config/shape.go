@@ -84,43 +84,78 @@ type LogSection struct {
 
 // Sections are the keys that grpc_config and the short form share.
 type Sections struct {
-	App          App                        `json:"app" doc:"The application beside us."`
-	Hellos       map[string]HelloComponent  `json:"hellos" doc:"Greeters, by name."`
-	State        map[string]SimpleComponent `json:"state" doc:"State stores, by name."`
-	RPCs         map[string]RPCComponent    `json:"rpcs" doc:"Ways to call services, by type: mosn."`
-	DataDir      string                     `json:"data_dir" doc:"Folder for the files of embedded backends, from the working directory. Default .data."`
-	MaxRecvBytes int                        `json:"max_recv_bytes" default:"4194304" min:"1" max:"2147483647" doc:"Largest message that the gRPC API accepts, in bytes. Default 4 MiB."`
+	App             App                                   `json:"app" doc:"The application beside us."`
+	SecretStore     map[string]SimpleComponent            `json:"secret_store" doc:"Secret stores, by name."`
+	ConfigStore     map[string]ConfigStoreComponent       `json:"config_store" doc:"Configuration stores, by name."`
+	CustomComponent map[string]map[string]SimpleComponent `json:"custom_component" doc:"Components of your own kinds, by kind and name."`
+	Hellos          map[string]HelloComponent             `json:"hellos" doc:"Greeters, by name."`
+	State           map[string]SimpleComponent            `json:"state" doc:"State stores, by name."`
+	RPCs            map[string]RPCComponent               `json:"rpcs" doc:"Ways to call services, by type: mosn."`
+	Bindings        map[string]SimpleComponent            `json:"bindings" doc:"Bindings to other systems, by name."`
+	PubSubs         map[string]SimpleComponent            `json:"pub_subs" doc:"Message brokers, by name."`
+	File            map[string]FileComponent              `json:"file" doc:"File stores, by name."`
+	Files           map[string]FileComponent              `json:"files" doc:"Another name of file, which some of Layotto's samples have."`
+	OSS             map[string]SimpleComponent            `json:"oss" doc:"Object stores, by name."`
+	Lock            map[string]SimpleComponent            `json:"lock" doc:"Lock services, by name."`
+	Sequencer       map[string]SequencerComponent         `json:"sequencer" doc:"Makers of ids, by name."`
+	Cryption        map[string]SimpleComponent            `json:"cryption" doc:"Encryption services, by name."`
+	Email           map[string]SimpleComponent            `json:"email" doc:"Mail services, by name."`
+	Phone           map[string]SimpleComponent            `json:"phone" doc:"Telephone services, by name."`
+	SMS             map[string]SimpleComponent            `json:"sms" doc:"Short message services, by name."`
+	Extends         any                                   `json:"extends" unbuilt:"warn: no extension reads it" doc:"Configuration of API extensions."`
 
-	ConfigStore     any `json:"config_store" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Configuration stores, by name."`
-	PubSubs         any `json:"pub_subs" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Message brokers, by name."`
-	Lock            any `json:"lock" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Lock services, by name."`
-	Sequencer       any `json:"sequencer" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Makers of ids, by name."`
-	File            any `json:"file" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"File stores, by name."`
-	Files           any `json:"files" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Old name of file."`
-	OSS             any `json:"oss" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Object stores, by name."`
-	Bindings        any `json:"bindings" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Bindings to other systems, by name."`
-	SecretStore     any `json:"secret_store" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Secret stores, by name."`
-	CustomComponent any `json:"custom_component" unbuilt:"warn: its components are not started" doc:"Components of your own kinds, by kind and name."`
-	Extends         any `json:"extends" unbuilt:"warn: no extension reads it" doc:"Configuration of API extensions."`
-	Cryption        any `json:"cryption" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Encryption services, by name."`
-	Email           any `json:"email" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Mail services, by name."`
-	Phone           any `json:"phone" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Telephone services, by name."`
-	SMS             any `json:"sms" unbuilt:"warn: its components are not started and calls answer UNIMPLEMENTED" doc:"Short message services, by name."`
+	DataDir      string `json:"data_dir" doc:"Folder for the files of embedded backends, from the working directory. Default .data."`
+	MaxRecvBytes int    `json:"max_recv_bytes" default:"4194304" min:"1" max:"2147483647" doc:"Largest message that the gRPC API accepts, in bytes. Default 4 MiB."`
 }
 
 // App is the application beside us.
 type App struct {
 	ID               string `json:"app_id" doc:"Id of the application; part of keys where keyPrefix is appid."`
-	GRPCCallbackPort int    `json:"grpc_callback_port" min:"0" max:"65535" unbuilt:"warn: nothing calls the application yet" doc:"Port on which the application receives events."`
-	GRPCCallbackHost string `json:"grpc_callback_host" unbuilt:"warn: nothing calls the application yet" doc:"Host on which the application receives events."`
+	GRPCCallbackPort int    `json:"grpc_callback_port" min:"0" max:"65535" doc:"Port on which the application receives events; 0: it receives none."`
+	GRPCCallbackHost string `json:"grpc_callback_host" doc:"Host on which the application receives events. Default 127.0.0.1."`
 }
 
 // SimpleComponent is a component that has a type and metadata.
 type SimpleComponent struct {
 	Type         string         `json:"type" doc:"Which backend."`
+	Version      string         `json:"version" doc:"A label."`
 	Metadata     map[string]any `json:"metadata" doc:"Settings of the backend."`
-	SecretRef    any            `json:"secret_ref" unbuilt:"refuse: the setting would be missing; write it into metadata, as ${VARIABLE}" doc:"Settings from a secret store."`
-	ComponentRef any            `json:"component_ref" unbuilt:"warn" doc:"Stores that the component may use."`
+	SecretRef    []SecretRef    `json:"secret_ref" doc:"Settings from secret stores."`
+	ComponentRef ComponentRef   `json:"component_ref" doc:"Stores that the component may use."`
+}
+
+// SecretRef puts a secret into a component's settings.
+type SecretRef struct {
+	StoreName string `json:"store_name" doc:"Which secret store, by its name."`
+	Key       string `json:"key" doc:"Which secret."`
+	SubKey    string `json:"sub_key" doc:"Which value of the secret. Default: the only one, or the one named as the key."`
+	InjectAs  string `json:"inject_as" doc:"The key in metadata that gets the value. Default: sub_key."`
+}
+
+// ComponentRef names the stores that a component may use.
+type ComponentRef struct {
+	SecretStore string `json:"secret_store" doc:"A secret store, by its name."`
+	ConfigStore string `json:"config_store" doc:"A configuration store, by its name."`
+}
+
+// ConfigStoreComponent is a configuration store.
+type ConfigStoreComponent struct {
+	SimpleComponent
+	Address []string `json:"address" split:"," doc:"Where the servers are."`
+	Timeout string   `json:"timeout" doc:"Most time for one call of the server, in seconds or as a Go duration. Default: the backend's."`
+}
+
+// FileComponent is a file store. Its metadata may be a list, one entry for each
+// account.
+type FileComponent struct {
+	Type     string `json:"type" doc:"Which backend."`
+	Metadata any    `json:"metadata" doc:"Settings of the backend, or a list of them, one for each account."`
+}
+
+// SequencerComponent is a maker of ids.
+type SequencerComponent struct {
+	SimpleComponent
+	BiggerThan map[string]int64 `json:"biggerThan" doc:"Ids of these keys are greater than this."`
 }
 
 // HelloComponent is a greeter.

@@ -1,0 +1,169 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/runtime/actuator"
+	"github.com/ottavo-runtime/ottavo/runtime/config"
+)
+
+// builder makes the components of a configuration and collects what failed, so
+// that all mistakes are told at once.
+type builder struct {
+	r    *Runtime
+	rc   *config.Runtime
+	errs []error
+}
+
+// makeAll makes the components of a section, by their names.
+func makeAll[T any](ctx context.Context, b *builder, section, kind string, rows []components.Row[T]) map[string]T {
+	made := make(map[string]T)
+	table, err := components.NewTable(kind, rows...)
+	if err != nil {
+		b.errs = append(b.errs, err)
+		return made
+	}
+	for _, c := range b.rc.Components[section] {
+		value, err := makeOne(ctx, b, table, section, c)
+		if err != nil {
+			b.errs = append(b.errs, err)
+			continue
+		}
+		made[c.Name] = value
+	}
+	return made
+}
+
+// makeOne makes a component, keeps it, and notes its health.
+func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T], section string, c config.Component) (T, error) {
+	var none T
+	metadata, err := b.r.inject(ctx, c)
+	if err != nil {
+		return none, err
+	}
+	c.Metadata = metadata
+	env, cfg := b.r.surroundings(table.Kind(), c)
+	value, err := table.New(ctx, env, cfg)
+	if err != nil {
+		return none, err
+	}
+	b.r.keep(part{section, table.Kind(), c.Name, c.Type, value})
+	return value, nil
+}
+
+// inject returns the component's settings with its secrets filled in.
+func (r *Runtime) inject(ctx context.Context, c config.Component) (map[string]any, error) {
+	if len(c.SecretRefs) == 0 {
+		return c.Metadata, nil
+	}
+	metadata := make(map[string]any, len(c.Metadata)+len(c.SecretRefs))
+	maps.Copy(metadata, c.Metadata)
+	for i, ref := range c.SecretRefs {
+		at := decode.At(decode.Join(c.Path, "secret_ref"), i)
+		name, value, err := r.secret(ctx, ref)
+		if err != nil {
+			return nil, decode.Problems{{Path: at, Message: err.Error(), Remedy: "check store_name, key and sub_key, or write the setting into metadata, as ${VARIABLE}"}}
+		}
+		metadata[name] = value
+	}
+	return metadata, nil
+}
+
+// secret returns the name and the value of the setting that ref stands for.
+func (r *Runtime) secret(ctx context.Context, ref config.SecretRef) (name, value string, err error) {
+	store, ok := r.secrets[ref.StoreName]
+	if !ok {
+		return "", "", fmt.Errorf("the secret store %q could not be made", ref.StoreName)
+	}
+	found, err := store.Get(ctx, ref.Key, nil)
+	if err != nil {
+		return "", "", fmt.Errorf("secret %q of the store %q: %w", ref.Key, ref.StoreName, err)
+	}
+	sub := ref.SubKey
+	if sub == "" {
+		sub = ref.Key
+		if len(found) == 1 {
+			for only := range found {
+				sub = only
+			}
+		}
+	}
+	value, ok = found[sub]
+	if !ok {
+		return "", "", fmt.Errorf("secret %q of the store %q has no value %q; it has: %s", ref.Key, ref.StoreName, sub, strings.Join(slices.Sorted(maps.Keys(found)), ", "))
+	}
+	if ref.InjectAs != "" {
+		sub = ref.InjectAs
+	}
+	return sub, value, nil
+}
+
+// keyPrefixKey is the setting that says how keys are prefixed.
+const keyPrefixKey = "keyPrefix"
+
+// keyPrefix reads that setting; without it, fallback counts.
+func (b *builder) keyPrefix(c config.Component, fallback string) capability.KeyPrefix {
+	value := ""
+	for k, v := range c.Metadata {
+		if strings.EqualFold(k, keyPrefixKey) {
+			value = fmt.Sprint(v)
+		}
+	}
+	p, err := capability.ParseKeyPrefix(value, fallback, b.rc.AppID, c.Name)
+	if err != nil {
+		b.errs = append(b.errs, decode.Problems{{Path: c.Path + "." + c.Section + "." + keyPrefixKey, Message: err.Error()}})
+	}
+	return p
+}
+
+// keyPrefixes reads it for all components of a section, which are checked before
+// any is made: the prefix is ours, not the backend's, and a wrong one opens nothing.
+func (b *builder) keyPrefixes(section, fallback string) map[string]capability.KeyPrefix {
+	prefixes := make(map[string]capability.KeyPrefix)
+	for _, c := range b.rc.Components[section] {
+		prefixes[c.Name] = b.keyPrefix(c, fallback)
+	}
+	return prefixes
+}
+
+// typeOf returns the type that a component was configured with.
+func (b *builder) typeOf(section, name string) string {
+	for _, c := range b.rc.Components[section] {
+		if c.Name == name {
+			return c.Type
+		}
+	}
+	return ""
+}
+
+func (r *Runtime) keep(p part) {
+	r.parts = append(r.parts, p)
+	r.health.Set(p.key(), actuator.Indicator{Status: actuator.Up})
+}
+
+func (r *Runtime) surroundings(kind string, c config.Component) (components.Env, components.Config) {
+	rc := r.opts.Config.Runtime
+	log := r.log.With("kind", kind, "component", c.Name, "type", c.Type)
+	env := components.Env{AppID: rc.AppID, DataDir: rc.DataDir, Log: log}
+	if s, ok := r.secrets[c.ComponentRef.SecretStore]; ok {
+		env.Secrets = s
+	}
+	if s, ok := r.configurations[c.ComponentRef.ConfigStore]; ok {
+		env.Configuration = s
+	}
+	return env, components.Config{
+		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
+		Warn: func(p decode.Problem) { log.Warn("a mistake in the configuration", "problem", p.String()) }, Checked: true,
+	}
+}
+
+// err returns everything that failed, or nil.
+func (b *builder) err() error { return errors.Join(b.errs...) }
