@@ -1,0 +1,71 @@
+package contrib
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dapr/components-contrib/metadata"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+)
+
+// Base returns a component's name and settings as contrib takes them: every
+// value is a text. A list becomes its texts with commas between them, an object
+// JSON. Settings with null are left out.
+func Base(cfg components.Config) metadata.Base {
+	properties := make(map[string]string, len(cfg.Metadata))
+	for key, value := range cfg.Metadata {
+		if text, ok := text(value); ok {
+			properties[key] = text
+		}
+	}
+	return metadata.Base{Name: cfg.Name, Properties: properties}
+}
+
+func text(value any) (string, bool) {
+	switch v := value.(type) {
+	case nil:
+		return "", false
+	case string:
+		return v, true
+	case []any:
+		parts := make([]string, 0, len(v))
+		for _, e := range v {
+			if part, ok := text(e); ok {
+				parts = append(parts, part)
+			}
+		}
+		return strings.Join(parts, ","), true
+	case map[string]any:
+		out, err := json.Marshal(v)
+		return string(out), err == nil
+	}
+	return fmt.Sprint(value), true
+}
+
+// WarnUnknown warns of settings that the backend does not have, by what it tells
+// about itself; own are keys that are ours. Backends compare keys in lower case.
+func WarnUnknown(cfg components.Config, known metadata.MetadataMap, own ...string) {
+	if cfg.Warn == nil || len(known) == 0 {
+		return
+	}
+	names := slices.Clone(own)
+	for name, field := range known {
+		names = append(names, name)
+		names = append(names, field.Aliases...)
+	}
+	slices.Sort(names)
+	for key := range cfg.Metadata {
+		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, key) }) {
+			continue
+		}
+		p := decode.Problem{Path: decode.Join(cfg.SettingsPath(), key), Message: "unknown key, it has no effect", Remedy: "known keys: " + strings.Join(names, ", ")}
+		if near := decode.Nearest(key, names); near != "" {
+			p.Remedy = fmt.Sprintf("did you mean %q?", near)
+		}
+		cfg.Warn(p)
+	}
+}
