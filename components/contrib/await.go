@@ -3,7 +3,6 @@ package contrib
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 )
 
 // outcome is what a call of a backend came to.
@@ -45,7 +44,7 @@ func await[T any](ctx context.Context, call func(context.Context) (T, error)) (T
 func protect[T any](ctx context.Context, call func(context.Context) (T, error)) (o outcome[T]) {
 	defer func() {
 		if p := recover(); p != nil {
-			o.err = fmt.Errorf("the backend panicked: %v\n%s", p, debug.Stack())
+			o.err = fmt.Errorf("the backend panicked: %v", p)
 		}
 	}()
 	o.value, o.err = call(ctx)

@@ -47,9 +47,16 @@ func text(value any) (string, bool) {
 }
 
 // WarnUnknown warns of settings that the backend does not have, by what it tells
-// about itself; own are keys that are ours. Backends compare keys in lower case.
-func WarnUnknown(cfg components.Config, known metadata.MetadataMap, own ...string) {
-	if cfg.Warn == nil || len(known) == 0 {
+// about itself, if it does; own are keys that are ours. Backends compare keys in lower case.
+func WarnUnknown(cfg components.Config, backend any, own ...string) {
+	teller, ok := backend.(interface {
+		GetComponentMetadata() metadata.MetadataMap
+	})
+	if cfg.Warn == nil || !ok {
+		return
+	}
+	known := teller.GetComponentMetadata()
+	if len(known) == 0 {
 		return
 	}
 	names := slices.Clone(own)

@@ -1,0 +1,91 @@
+package contrib
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/dapr/components-contrib/health"
+	"github.com/dapr/components-contrib/secretstores"
+	"github.com/dapr/kit/logger"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/secret"
+)
+
+// Secret makes a constructor of secret.Store of one of contrib's.
+func Secret(make func(logger.Logger) secretstores.SecretStore) components.Factory[secret.Store] {
+	return func(ctx context.Context, env components.Env, cfg components.Config) (secret.Store, error) {
+		backend := make(NewLogger(env.Log))
+		WarnUnknown(cfg, backend)
+		err := run(ctx, func(ctx context.Context) error {
+			return backend.Init(ctx, secretstores.Metadata{Base: Base(cfg)})
+		})
+		if err != nil {
+			return nil, errors.Join(err, closeQuietly(backend))
+		}
+		s := &secretStore{backend: backend}
+		if pinger, ok := backend.(health.Pinger); ok {
+			return &checkedSecretStore{secretStore: s, pinger: pinger}, nil
+		}
+		return s, nil
+	}
+}
+
+// secretStore is one of contrib's secret stores.
+type secretStore struct {
+	backend secretstores.SecretStore
+	closed  atomic.Bool
+}
+
+// checkedSecretStore is one that can tell how it is.
+type checkedSecretStore struct {
+	*secretStore
+	pinger health.Pinger
+}
+
+// Check implements components.Checker.
+func (s *checkedSecretStore) Check(ctx context.Context) error { return run(ctx, s.pinger.Ping) }
+
+// Get implements secret.Store.
+func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]string) (secret.Secret, error) {
+	if s.closed.Load() {
+		return nil, secret.ErrClosed
+	}
+	return await(ctx, func(ctx context.Context) (secret.Secret, error) {
+		resp, err := s.backend.GetSecret(ctx, secretstores.GetSecretRequest{Name: key, Metadata: metadata})
+		if err != nil {
+			return nil, err
+		}
+		if resp.Data == nil {
+			return nil, secret.ErrNotFound
+		}
+		return resp.Data, nil
+	})
+}
+
+// List implements secret.Lister.
+func (s *secretStore) List(ctx context.Context, metadata map[string]string) (map[string]secret.Secret, error) {
+	if s.closed.Load() {
+		return nil, secret.ErrClosed
+	}
+	return await(ctx, func(ctx context.Context) (map[string]secret.Secret, error) {
+		resp, err := s.backend.BulkGetSecret(ctx, secretstores.BulkGetSecretRequest{Metadata: metadata})
+		if err != nil {
+			return nil, err
+		}
+		all := make(map[string]secret.Secret, len(resp.Data))
+		for key, values := range resp.Data {
+			all[key] = values
+		}
+		return all, nil
+	})
+}
+
+// Close implements secret.Store.
+func (s *secretStore) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.backend.Close()
+}
