@@ -51,6 +51,9 @@ type Cluster struct {
 	// the system.
 	dialer *dns.Dialer
 
+	// bonds remember where callers' connections are bound to; nil where they are not.
+	bonds *bonds
+
 	// set is what requests see of the hosts.
 	set atomic.Pointer[hostSet]
 	background
@@ -82,13 +85,16 @@ func New(cfg config.Cluster, tables Tables, before *Cluster, path string) (_ *Cl
 	if c.limit.MaxPendingRequests > 0 {
 		c.pending = upstream.NewPending(c.limit.MaxPendingRequests)
 	}
+	if cfg.PoolMode == config.PoolBinding {
+		c.bonds = newBonds()
+	}
 	var old *hostSet
 	same := false
 	hosts := cfg.Hosts
 	if before != nil {
 		c.counters, old, same = before.counters, before.set.Load(), sameConnections(cfg, before.cfg)
 		if same {
-			c.pending = before.pending
+			c.pending, c.bonds = before.pending, before.bonds
 		}
 		if cfg.Type == typeEDS && len(cfg.Hosts) == 0 {
 			hosts = old.configs // were given while running
@@ -141,7 +147,7 @@ func sameConnections(a, b config.Cluster) bool {
 		}
 		return [2]int{c.CircuitBreakers[0].MaxConnections, c.CircuitBreakers[0].MaxPendingRequests}
 	}
-	return a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.Mark == b.Mark &&
+	return a.PoolMode == b.PoolMode && reflect.DeepEqual(a.Keepalive, b.Keepalive) && a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout && a.Mark == b.Mark &&
 		a.DNSLookupFamily == b.DNSLookupFamily && a.DNSResolverFile == b.DNSResolverFile && a.DNSResolverPort == b.DNSResolverPort &&
 		reflect.DeepEqual(a.DNSResolvers, b.DNSResolvers) && a.MaxRequestPerConn == b.MaxRequestPerConn && limits(a) == limits(b) && reflect.DeepEqual(a.TLSContext, b.TLSContext)
 }
@@ -222,6 +228,9 @@ func (c *Cluster) pick(ctx context.Context, req *stream.Request, host *upstream.
 	}
 	if len(set.hosts) == 0 && c.awaitHosts(ctx, req) {
 		set = c.set.Load()
+	}
+	if c.bonds != nil && req.Caller != nil {
+		return c.pickBound(set, req)
 	}
 	ch.host, err = set.picker.Pick(req)
 	ch.reporter = set.reporter

@@ -83,10 +83,7 @@ func (p pool) end(st state) {
 
 // pool returns the connections to the host of a slot in a protocol.
 func (c *Cluster) pool(s *slot, host *upstream.Host, name string) (upstream.Sender, error) {
-	var generation uint64
-	if c.tls != nil {
-		generation = c.tls.Generation()
-	}
+	generation := c.generation()
 	if p := s.find(name, generation); p != nil {
 		return p, nil
 	}
@@ -119,6 +116,14 @@ func (c *Cluster) pool(s *slot, host *upstream.Host, name string) (upstream.Send
 	return p.Sender, nil
 }
 
+// generation is that of the TLS material of the moment.
+func (c *Cluster) generation() uint64 {
+	if c.tls == nil {
+		return 0
+	}
+	return c.tls.Generation()
+}
+
 func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream.Sender {
 	return upstream.New(upstream.PoolOptions{
 		Name:           "host " + host.Address,
@@ -133,7 +138,25 @@ func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream
 		MaxWait:        config.DefaultRouteTimeout,
 		MaxRequests:    c.cfg.MaxRequestPerConn,
 		Pending:        c.pending,
+		Mode:           poolModes[c.cfg.PoolMode],
+		Keepalive:      c.keepalive(),
 	})
+}
+
+// poolModes are the values of pool_mode. It does not change.
+var poolModes = map[string]upstream.Mode{
+	"":                   upstream.Multiplex,
+	config.PoolMultiplex: upstream.Multiplex,
+	config.PoolPingPong:  upstream.PingPong,
+	config.PoolBinding:   upstream.Binding,
+}
+
+func (c *Cluster) keepalive() protocol.Keepalive {
+	k := c.cfg.Keepalive
+	if k == nil {
+		return protocol.Keepalive{}
+	}
+	return protocol.Keepalive{Interval: k.Interval, Timeout: k.Timeout, Failures: k.FailCountToClose}
 }
 
 func (c *Cluster) connectTimeout() time.Duration {

@@ -11,6 +11,9 @@ type Cluster struct {
 	ConnectTimeout time.Duration `json:"connect_timeout" doc:"Most time to connect to a host. Default 3s."`
 	IdleTimeout    time.Duration `json:"idle_timeout" doc:"Close a connection unused for this long. 0: never."`
 
+	PoolMode  string     `json:"pool_mode" enum:"|multiplex|ping_pong|binding" doc:"How requests share connections to a host. multiplex (default where the protocol can): many at a time on each. ping_pong: one at a time on each. binding: each connection of a caller has one of its own, and the end of either is the end of both (RPC protocols)."`
+	Keepalive *Keepalive `json:"keepalive" doc:"Heartbeats that find hosts which are gone, for the protocols that have them."`
+
 	MaxRequestPerConn   int               `json:"max_request_per_conn" doc:"Close a connection after so many requests. 0: no limit."`
 	CircuitBreakers     []Breaker         `json:"circuit_breakers" doc:"Limits; the first entry counts."`
 	HealthCheck         *HealthCheck      `json:"health_check" doc:"Active health checks."`
@@ -36,6 +39,20 @@ type Cluster struct {
 	SubType              string `json:"sub_type" unbuilt:"warn" doc:"Ignored."`
 	Spec                 any    `json:"spec" unbuilt:"warn" doc:"Ignored."`
 	ClusterPoolEnable    bool   `json:"cluster_pool_enable" doc:"Accepted: connections are never shared between clusters here."`
+}
+
+// How requests share connections to a host.
+const (
+	PoolMultiplex = "multiplex"
+	PoolPingPong  = "ping_pong"
+	PoolBinding   = "binding"
+)
+
+// Keepalive says how a silent host is asked whether it is alive.
+type Keepalive struct {
+	Interval         time.Duration `json:"interval" min:"1ms" doc:"How long nothing may come from a host before it is asked, and again. Default 15s."`
+	Timeout          time.Duration `json:"timeout" min:"1ms" doc:"How long the answer may take. Default 1s, or interval if that is less."`
+	FailCountToClose int           `json:"fail_count_to_close" min:"1" max:"1000" doc:"How many answers in a row may be missing: then the connection is closed, and the calls on it fail. Default 6."`
 }
 
 // Breaker holds a cluster's limits; 0 is no limit.

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -63,6 +64,32 @@ type ClientOptions struct {
 	// closed, or Handle returned an error. The client can be asked for Err
 	// then. It may be called from any goroutine that closes a Response.
 	Released func()
+	// Ended, unless it is nil, is called once when the client takes no more
+	// requests though nobody has closed it: the host has ended the connection or
+	// wants no more on it (ErrGoAway), or it broke. A client that notices such
+	// only with the next exchange need not call it. It is called from any
+	// goroutine, and may close the client.
+	Ended func(err error)
+	// Single: there is one exchange at a time, and the host serves no more. A
+	// client that was left without an answer takes no more requests then.
+	Single bool
+	// Keepalive is how the host is asked whether it is alive, by protocols that
+	// have something to ask.
+	Keepalive Keepalive
+}
+
+// ErrGoAway is why a client takes no more requests if the host asked for that.
+var ErrGoAway = errors.New("the host takes no more requests on this connection")
+
+// Keepalive says how a silent host is asked whether it is alive. Zeros are the
+// defaults of the protocol.
+type Keepalive struct {
+	// Interval is how long nothing may come before it is asked; Timeout how
+	// long its answer may take.
+	Interval, Timeout time.Duration
+	// Failures is how many answers in a row may be missing: then the
+	// connection is given up.
+	Failures int
 }
 
 // Client sends requests over one connection to a host.

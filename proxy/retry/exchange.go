@@ -50,7 +50,7 @@ func newExchange(h *handler) *exchange {
 func (x *exchange) begin(req *stream.Request, policy *stream.Retry) {
 	x.req, x.policy = req, policy
 	x.attempts, x.safe, x.why = 0, true, ""
-	x.try.Info, x.try.Native, x.try.Tunnel = req.Info, req.Native, req.Tunnel
+	x.try.Info, x.try.Native, x.try.Caller, x.try.Tunnel = req.Info, req.Native, req.Caller, req.Tunnel
 	x.body.begin(req, policy != nil)
 }
 

@@ -5,7 +5,7 @@ package stream
 // leave the other as it is, or go on with the one when the other is gone.
 //
 // What belongs to an exchange under way is not copied, and r's own is kept:
-// Body, Trailer, Tunnel, Native and Info.
+// Body, Trailer, Tunnel, Caller, Native and Info.
 func (r *Request) CopyFrom(src *Request) {
 	if r == src {
 		return
@@ -41,6 +41,7 @@ func (r *Request) CopyFrom(src *Request) {
 		PerHost:          src.PerHost,
 		Vars:             r.Vars,
 		Info:             r.Info,
+		Caller:           r.Caller,
 		Native:           r.Native,
 	}
 }

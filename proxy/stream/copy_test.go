@@ -10,12 +10,14 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
+type caller struct{ stream.Caller }
+
 // A copy asks for the same, whatever fields a Request gets in time, and
 // neither sees what is done to the other.
 func TestRequestCopyFrom(t *testing.T) {
 	body := io.NopCloser(strings.NewReader("x"))
-	src := &stream.Request{Body: body, Tunnel: body, Native: "frame", Info: stream.Info{ID: "1"}}
-	left := map[string]bool{"Body": true, "Trailer": true, "Tunnel": true, "Native": true, "Info": true}
+	src := &stream.Request{Body: body, Tunnel: body, Caller: caller{}, Native: "frame", Info: stream.Info{ID: "1"}}
+	left := map[string]bool{"Body": true, "Trailer": true, "Tunnel": true, "Caller": true, "Native": true, "Info": true}
 	v := reflect.ValueOf(src).Elem()
 	for i := range v.NumField() {
 		f := v.Field(i)
@@ -44,7 +46,7 @@ func TestRequestCopyFrom(t *testing.T) {
 			*p = &stream.Policy{}
 		case *stream.Filter:
 			*p = func(h stream.Handler) stream.Handler { return h }
-		case *io.ReadCloser, *any, *stream.Info:
+		case *io.ReadCloser, *any, *stream.Caller, *stream.Info:
 		default:
 			t.Fatalf("field %s: this test does not know type %s", v.Type().Field(i).Name, f.Type())
 		}

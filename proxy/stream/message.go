@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"io"
 	"time"
 )
@@ -84,9 +85,24 @@ type Request struct {
 	Vars Vars
 	// Info collects the facts that the one record of this request tells.
 	Info Info
+	// Caller is the connection that the request came by, for what is bound to
+	// it; nil where protocol or purpose (a copy, a filter's own request) has none.
+	Caller Caller
 	// Native may hold the decoded frame of the downstream protocol, so that a
 	// client of the same protocol can forward it without translation.
 	Native any
+}
+
+// Caller is a caller's connection. Its methods are safe for concurrent use, and
+// it is comparable.
+type Caller interface {
+	// Number tells the connections of a listener apart.
+	Number() uint64
+	// Life ends when the connection does.
+	Life() context.Context
+	// HangUp ends the connection as soon as what was asked on it is answered. It
+	// does not wait, and is safe twice.
+	HangUp()
 }
 
 // Reset empties the request for the next use, keeping its memory.

@@ -22,6 +22,27 @@ func (l *link) released() {
 	p.putBack(l)
 }
 
+// ended is called when the host wants no more requests on the connection, or
+// has ended it. Of one in use, the end of the exchange is waited for.
+func (l *link) ended(err error) {
+	p := l.pool
+	p.mu.Lock()
+	_, known := p.links[l]
+	i := slices.Index(p.idle, l)
+	if i >= 0 {
+		p.takeIdle(i)
+		p.forget(l)
+		p.leave()
+	}
+	p.mu.Unlock()
+	if i >= 0 {
+		_ = l.client.Close()
+	}
+	if p.opts.ended != nil && known {
+		p.opts.ended(err)
+	}
+}
+
 // putBack gives a connection to whoever waits for one, or keeps it.
 func (p *Pool) putBack(l *link) {
 	p.mu.Lock()

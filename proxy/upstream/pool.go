@@ -44,7 +44,25 @@ type PoolOptions struct {
 	// included; further ones are refused with Overload. Pools may share it. nil
 	// is no limit.
 	Pending *Pending
+	// Mode says how requests share connections; New goes by it.
+	Mode Mode
+	// Keepalive is handed on to the protocol.
+	Keepalive protocol.Keepalive
+
+	// dialed and ended, unless they are nil, are told how dialing has ended, and
+	// of the end of a connection that this side did not want.
+	dialed, ended func(err error)
 }
+
+// Mode is how requests share connections.
+type Mode uint8
+
+// Modes.
+const (
+	Multiplex Mode = iota // many at a time, where the protocol can do that
+	PingPong              // one at a time
+	Binding               // each connection of a caller has one of its own
+)
 
 // janitorEvery is how often idle connections are looked at, to drop those
 // that the other end has closed.
@@ -297,12 +315,8 @@ func (p *Pool) dial(ctx context.Context, req *stream.Request) (*link, bool, erro
 	p.dialing[&cancel] = struct{}{}
 	p.mu.Unlock()
 
-	var l *link
-	nc, err := p.opts.Dial(dctx)
+	l, err := p.connect(dctx)
 	req.Info.Connected += time.Since(start)
-	if err == nil {
-		l = p.newLink(nc)
-	}
 	p.mu.Lock()
 	delete(p.dialing, &cancel)
 	closed := p.state == poolClosed
@@ -342,12 +356,44 @@ func (o *PoolOptions) connectError(ctx context.Context, err error) *stream.Error
 	return &stream.Error{Kind: stream.Connect, Side: stream.Upstream, Retry: true, Op: o.connectTo(), Err: err}
 }
 
-func (p *Pool) newLink(nc net.Conn) *link {
-	c := conn.New(nc)
-	c.Timeout = p.opts.WriteTimeout
+func (p *Pool) connect(ctx context.Context) (*link, error) {
 	l := &link{pool: p}
-	l.client = p.opts.Protocol.NewClient(c, protocol.ClientOptions{Released: l.released})
-	return l
+	client, err := p.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended, Single: true})
+	if err != nil {
+		return nil, err
+	}
+	l.client = client
+	return l, nil
+}
+
+// connect opens a connection and waits until its client is ready for requests.
+func (o *PoolOptions) connect(ctx context.Context, opts protocol.ClientOptions) (client protocol.Client, err error) {
+	if o.dialed != nil {
+		defer func() { o.dialed(err) }()
+	}
+	nc, err := o.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := conn.New(nc)
+	c.Timeout = o.WriteTimeout
+	opts.Keepalive = o.Keepalive
+	client = o.Protocol.NewClient(c, opts)
+	st, ok := client.(protocol.Starter)
+	if !ok {
+		return client, nil
+	}
+	select {
+	case <-st.Ready():
+		err = client.Err()
+	case <-ctx.Done():
+		err = errors.New("the host accepted the connection and said nothing")
+	}
+	if err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return client, nil
 }
 
 func (o *PoolOptions) connectTo() string { return "connect to " + o.Name }

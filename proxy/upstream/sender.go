@@ -19,10 +19,17 @@ type Sender interface {
 	Stats() (open, idle int)
 }
 
-// New makes the Sender that fits the protocol. It opens nothing yet.
+// New makes the Sender that fits the protocol and opts.Mode. It opens nothing yet.
 func New(opts PoolOptions) Sender {
-	if _, ok := opts.Protocol.(protocol.Multiplexed); ok {
-		return NewShared(opts)
+	if opts.Mode == Binding {
+		return NewBound(opts)
 	}
-	return NewPool(opts)
+	_, shares := opts.Protocol.(protocol.Multiplexed)
+	if opts.Mode == PingPong || !shares {
+		return NewPool(opts)
+	}
+	if _, framed := opts.Protocol.(protocol.Framed); framed && opts.MaxConnections > 1 {
+		return NewSpread(opts)
+	}
+	return NewShared(opts)
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -291,27 +290,33 @@ func (s *Shared) startDial(ctx context.Context) *dialing {
 
 // dial opens a connection and waits until its client is ready for requests.
 func (s *Shared) dial(ctx context.Context) (*sharedLink, error) {
-	nc, err := s.opts.Dial(ctx)
+	l := &sharedLink{owner: s, used: time.Now()}
+	client, err := s.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended})
 	if err != nil {
 		return nil, err
 	}
-	c := conn.New(nc)
-	c.Timeout = s.opts.WriteTimeout
-	l := &sharedLink{owner: s, used: time.Now()}
-	l.client = s.opts.Protocol.NewClient(c, protocol.ClientOptions{Released: l.released})
-	if st, ok := l.client.(protocol.Starter); ok {
-		select {
-		case <-st.Ready():
-			err = l.client.Err()
-		case <-ctx.Done():
-			err = errors.New("the host accepted the connection and said nothing")
-		}
-		if err != nil {
-			_ = l.client.Close()
-			return nil, err
-		}
-	}
+	l.client = client
 	return l, nil
+}
+
+// ended is called when the host wants no more requests on the connection, or
+// has ended it. Whatever is under way goes on as far as it can.
+func (l *sharedLink) ended(err error) {
+	s := l.owner
+	s.mu.Lock()
+	i := slices.Index(s.links, l)
+	if i >= 0 {
+		s.links = slices.Delete(s.links, i, i+1)
+		s.wakeOne() // there is room for another
+	}
+	unused := i >= 0 && l.users == 0
+	s.mu.Unlock()
+	if unused {
+		l.close()
+	}
+	if s.opts.ended != nil && i >= 0 { // or it was replaced already
+		s.opts.ended(err)
+	}
 }
 
 // released is called when an exchange is over.
@@ -338,16 +343,28 @@ func (l *sharedLink) released() {
 	}
 }
 
+// unusedFor is how long a connection of a Shared that drains may be unused: its
+// request may have gone while it was dialed.
+const unusedFor = time.Second
+
+// maxIdle is how long a connection may be unused; 0 is for ever. mu is held.
+func (s *Shared) maxIdle() time.Duration {
+	if s.state == poolDraining {
+		return unusedFor
+	}
+	return s.opts.IdleTimeout
+}
+
 // armJanitor sees to it that connections that nobody uses are closed in time.
 // mu is held.
 func (s *Shared) armJanitor() {
-	if s.janitor != nil || s.opts.IdleTimeout <= 0 || s.state != poolOpen || len(s.links) == 0 {
+	next := s.maxIdle()
+	if s.janitor != nil || next <= 0 || s.state == poolClosed || len(s.links) == 0 {
 		return
 	}
-	next := s.opts.IdleTimeout
 	for _, l := range s.links {
 		if l.users == 0 {
-			next = min(next, s.opts.IdleTimeout-time.Since(l.used))
+			next = min(next, s.maxIdle()-time.Since(l.used))
 		}
 	}
 	s.janitor = time.AfterFunc(max(next, 0), s.sweep)
@@ -357,8 +374,9 @@ func (s *Shared) armJanitor() {
 func (s *Shared) sweep() {
 	s.mu.Lock()
 	var expired []*sharedLink
+	idle := s.maxIdle()
 	s.links = slices.DeleteFunc(s.links, func(l *sharedLink) bool {
-		if l.users > 0 || time.Since(l.used) < s.opts.IdleTimeout && l.client.Err() == nil {
+		if l.users > 0 || time.Since(l.used) < idle && l.client.Err() == nil {
 			return false
 		}
 		expired = append(expired, l)

@@ -170,7 +170,7 @@ func (k *ask) giveUp() error {
 	cl.asked[k.id] = nil
 	cl.flying--
 	if forgotten := len(cl.asked) - cl.flying; forgotten >= cl.maxForgotten() && cl.last == nil {
-		cl.last = errForgotten
+		cl.last = errForgotten // the owner sees it when the exchange is over
 	}
 	cl.changed.Signal()
 	return k.late(false)
@@ -179,6 +179,9 @@ func (k *ask) giveUp() error {
 // maxForgotten is how many requests that were given up may be without an answer
 // before the connection is used no more: their ids cannot be used again.
 func (cl *client) maxForgotten() int {
+	if cl.opts.Single {
+		return 1 // the host may be busy with it still
+	}
 	return int(min(cl.codec.MaxID()/2+1, 10000))
 }
 

@@ -23,7 +23,6 @@ const lingerTime = time.Second
 
 var (
 	errClosed    = errors.New("the connection was closed")
-	errGoAway    = errors.New("the host takes no more requests on this connection")
 	errEnded     = errors.New("the host closed the connection")
 	errForgotten = errors.New("the host leaves too many requests without an answer")
 )
@@ -56,6 +55,10 @@ type client struct {
 }
 
 func newClient(codec Codec, limits Options, c *conn.Conn, opts protocol.ClientOptions) *client {
+	limits.keep(opts.Keepalive)
+	if opts.Single {
+		limits.MaxInFlight = 1
+	}
 	cl := &client{codec: codec, limits: limits, opts: opts, c: c, asked: make(map[uint64]*ask)}
 	cl.changed.L = &cl.mu
 	cl.out.init(&cl.mu, c, func(err error) { cl.fail(err) })
@@ -95,7 +98,7 @@ func (cl *client) finished() error {
 	case cl.last != nil:
 		return cl.last
 	case cl.c.PeerDraining():
-		return errGoAway
+		return protocol.ErrGoAway
 	}
 	return nil
 }
@@ -130,10 +133,11 @@ func (cl *client) fail(err error) {
 func (cl *client) end(err error) {
 	cl.beats.stop()
 	cl.mu.Lock()
-	defer cl.mu.Unlock()
 	if cl.err != nil {
+		cl.mu.Unlock()
 		return
 	}
+	told := cl.last != nil
 	cl.err = err
 	for id, k := range cl.asked {
 		delete(cl.asked, id)
@@ -143,6 +147,17 @@ func (cl *client) end(err error) {
 		}
 	}
 	cl.changed.Broadcast()
+	cl.mu.Unlock()
+	if !told && !errors.Is(err, errClosed) {
+		cl.tell(err)
+	}
+}
+
+// tell tells the owner that no more requests are taken.
+func (cl *client) tell(err error) {
+	if cl.opts.Ended != nil {
+		cl.opts.Ended(err)
+	}
 }
 
 // run reads answers until the connection ends.
@@ -187,7 +202,7 @@ func (cl *client) rest() error {
 		switch err := cl.c.WaitQuiet(0, cl.quiet); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, conn.ErrDraining):
-			return errGoAway
+			return protocol.ErrGoAway
 		default:
 			return err
 		}
@@ -217,9 +232,13 @@ func (cl *client) reply(m *Message, e *stream.Error) {
 // goAway takes the host's wish to get no more requests.
 func (cl *client) goAway() {
 	cl.mu.Lock()
-	defer cl.mu.Unlock()
-	if cl.last == nil {
-		cl.last = errGoAway
+	first := cl.last == nil && cl.err == nil
+	if first {
+		cl.last = protocol.ErrGoAway
+	}
+	cl.mu.Unlock()
+	if first {
+		cl.tell(protocol.ErrGoAway)
 	}
 }
 

@@ -1,6 +1,10 @@
 package frame
 
-import "time"
+import (
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+)
 
 // Options are the limits and times of a protocol. The fields with a name in
 // configurations can be set for a listener with `extend_config`.
@@ -36,6 +40,21 @@ func DefaultOptions() Options {
 		HeartbeatInterval: 15 * time.Second,
 		HeartbeatTimeout:  time.Second,
 		HeartbeatFailures: 6,
+	}
+}
+
+// keep sets the times of heartbeats that k says.
+func (o *Options) keep(k protocol.Keepalive) {
+	if k.Interval > 0 {
+		o.HeartbeatInterval = k.Interval
+	}
+	if k.Timeout > 0 {
+		o.HeartbeatTimeout = k.Timeout
+	} else if k.Interval > 0 {
+		o.HeartbeatTimeout = min(o.HeartbeatTimeout, k.Interval)
+	}
+	if k.Failures > 0 {
+		o.HeartbeatFailures = k.Failures
 	}
 }
 

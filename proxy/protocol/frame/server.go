@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -28,6 +29,8 @@ type server struct {
 	opts    protocol.ServerOptions
 	limits  Options
 	workers workers
+	// conns counts the connections that there were.
+	conns atomic.Uint64
 }
 
 // serving is one caller's connection.
@@ -38,6 +41,7 @@ type serving struct {
 	life   context.Context // of all its requests
 	peer   string
 	target string // where a captured connection wanted to go; else ""
+	number uint64
 	in     reader
 
 	mu  sync.Mutex
@@ -51,6 +55,8 @@ type serving struct {
 	answered time.Time
 	// told: the caller was told to go away.
 	told bool
+	// hung: the connection ends when nothing is being answered any more.
+	hung bool
 	// control counts bytes of answers to heartbeats since the output was empty.
 	control int
 	calls   sync.WaitGroup
@@ -61,7 +67,7 @@ var errOver = errors.New("the connection is over")
 // ServeConn implements protocol.Server.
 func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
 	life, cancel := stream.NewLife(ctx)
-	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target(), answered: time.Now()}
+	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target(), number: srv.conns.Add(1), answered: time.Now()}
 	sc.changed.L = &sc.mu
 	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
 	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}
@@ -86,7 +92,7 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	cancel()
 	stop()
 	srv.workers.leave()
-	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+	if ctx.Err() != nil || errors.Is(err, io.EOF) || sc.over() {
 		return nil
 	}
 	return err
@@ -101,7 +107,10 @@ func (sc *serving) read() error {
 		}
 		switch k.m.Type {
 		case Request, OneWay:
-			sc.begin(k)
+			if !sc.begin(k) {
+				k.m.from.release()
+				return errOver
+			}
 			continue
 		case Heartbeat:
 			sc.beat(&k.m)
@@ -163,12 +172,17 @@ func (sc *serving) keep(k *call) {
 	}
 }
 
-// begin has a request answered, when there is room for one more.
-func (sc *serving) begin(k *call) {
+// begin has a request answered, when there is room for one more. It is not when
+// the connection is to end.
+func (sc *serving) begin(k *call) bool {
 	size := len(k.m.Frame)
 	sc.mu.Lock()
 	for sc.busy >= sc.srv.limits.MaxConcurrent || sc.busy > 0 && sc.held+size > sc.srv.limits.MaxHeld {
 		sc.changed.Wait()
+	}
+	if sc.hung {
+		sc.mu.Unlock()
+		return false
 	}
 	sc.busy++
 	sc.held += size
@@ -177,19 +191,56 @@ func (sc *serving) begin(k *call) {
 	sc.calls.Add(1)
 	sc.describe(&k.req)
 	sc.srv.workers.do(k)
+	return true
 }
 
 // done ends what begin has begun. The mutex is held.
 func (sc *serving) done(k *call) {
 	sc.busy--
 	sc.held -= k.size
+	sc.leave()
 	if sc.busy == 0 && sc.srv.opts.IdleTimeout > 0 {
 		sc.answered = time.Now()
 	}
 	sc.changed.Signal()
 }
 
+// Number implements stream.Caller.
+func (sc *serving) Number() uint64 { return sc.number }
+
+// Life implements stream.Caller.
+func (sc *serving) Life() context.Context { return sc.life }
+
+// HangUp implements stream.Caller.
+func (sc *serving) HangUp() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if !sc.hung {
+		sc.hung = true
+		sc.leave()
+	}
+}
+
+// over reports whether HangUp was called.
+func (sc *serving) over() bool {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	return sc.hung
+}
+
+// leave closes the connection after HangUp, when all is answered. The mutex is held.
+func (sc *serving) leave() {
+	switch {
+	case !sc.hung || sc.busy > 0:
+	case sc.out.writing && !sc.out.broken:
+		sc.out.closing = true
+	default:
+		go func() { _ = sc.c.Close() }() // what is queued for nobody is lost
+	}
+}
+
 func (sc *serving) describe(req *stream.Request) {
+	req.Caller = sc
 	req.Protocol = sc.srv.codec.Name()
 	req.Target = sc.target
 	req.Info.Start = sc.in.begun
