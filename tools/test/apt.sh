@@ -26,6 +26,8 @@ need wrk wrk
 need iproute2 ip # network namespaces, and firewalls in them:
 need iptables iptables-legacy
 need nftables nft
+need mariadb-server mariadbd
+need memcached memcached
 need gcc cc # the race detector needs a C compiler
 if command -v dpkg-query >/dev/null 2>&1; then
 	[[ " ${missing[*]-} " == *" gcc "* ]] && missing+=(libc6-dev)
@@ -33,6 +35,8 @@ if command -v dpkg-query >/dev/null 2>&1; then
 	need_pkg python3-grpcio
 	need_pkg python3-protobuf
 	need_pkg libprotobuf-dev # google/protobuf/*.proto, for protoc
+	need_pkg postgresql      # its commands are not in PATH
+	need_pkg zookeeper
 	# grpc_python_plugin; python3-grpc-tools is too old for python3-protobuf.
 	need protobuf-compiler-grpc grpc_python_plugin
 fi

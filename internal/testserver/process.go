@@ -1,0 +1,168 @@
+package testserver
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Process is a server that runs as a process of its own. Its methods are for
+// one goroutine.
+type Process struct {
+	// Addr is its host:port; it stays the same over Stop and Start.
+	Addr string
+
+	t       testing.TB
+	name    string
+	command func(port int) *exec.Cmd // a new one for every start
+	ready   func(addr string) error  // whether it answers, in at most a second
+	timeout time.Duration            // for the server to answer
+	port    int
+	cmd     *exec.Cmd
+	output  *bytes.Buffer
+	ended   chan struct{} // closed when the process has ended
+}
+
+// launch starts the server on a free port and sees to its end with the test's.
+func (p *Process) launch() {
+	p.t.Helper()
+	if p.timeout == 0 {
+		p.timeout = startTimeout
+	}
+	p.t.Cleanup(p.Stop)
+	var err error
+	for range 5 { // somebody may take the port between our look and the start
+		p.port = freePort(p.t)
+		p.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
+		if err = p.start(); err == nil {
+			return
+		}
+	}
+	p.t.Fatal(err)
+}
+
+// Start starts the server again after Stop, with what it has kept on disk.
+func (p *Process) Start() {
+	p.t.Helper()
+	if p.cmd != nil {
+		p.t.Fatalf("testserver: Start of %s, which runs", p.name)
+	}
+	if err := p.start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *Process) start() error {
+	p.output = &bytes.Buffer{}
+	p.cmd = p.command(p.port)
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	// Its children (PostgreSQL has many) hear of its end; a group of its own lets
+	// Pause and Stop reach them all.
+	if p.cmd.SysProcAttr == nil {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	p.cmd.SysProcAttr.Setpgid = true
+	p.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	p.cmd.WaitDelay = time.Second
+	if err := p.cmd.Start(); err != nil {
+		p.cmd = nil
+		return fmt.Errorf("testserver: %s: %w", p.name, err)
+	}
+	p.ended = make(chan struct{})
+	cmd, ended := p.cmd, p.ended
+	go func() {
+		_ = cmd.Wait() // it is killed, or its output says what is wrong
+		close(ended)
+	}()
+
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.NewTimer(p.timeout)
+	defer deadline.Stop()
+	var err error
+	for {
+		select {
+		case <-ended:
+			p.cmd = nil
+			return fmt.Errorf("testserver: %s at %s ended:\n%s", p.name, p.Addr, p.output)
+		case <-deadline.C:
+			p.Stop()
+			return fmt.Errorf("testserver: %s at %s does not answer after %s: %w\n%s", p.name, p.Addr, p.timeout, err, p.output)
+		case <-tick.C:
+			if err = p.ready(p.Addr); err == nil {
+				return nil
+			}
+		}
+	}
+}
+
+// Stop kills the server and waits for its end: connections break. It does
+// nothing when the server does not run.
+func (p *Process) Stop() {
+	if p.cmd == nil {
+		return
+	}
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		p.t.Errorf("testserver: %s: %v", p.name, err)
+	}
+	<-p.ended
+	p.cmd = nil
+}
+
+// Pause makes the server hang: connections stay, nothing is answered, until Resume.
+func (p *Process) Pause() { p.t.Helper(); p.signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (p *Process) Resume() { p.t.Helper(); p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if p.cmd == nil {
+		p.t.Fatalf("testserver: %s does not run", p.name)
+	}
+	if err := syscall.Kill(-p.cmd.Process.Pid, sig); err != nil {
+		p.t.Fatalf("testserver: %s: %v", p.name, err)
+	}
+}
+
+// talk connects, sends a text and returns what comes back until the server
+// closes or a second has passed.
+func talk(addr, text string) (string, error) {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close() //nolint:errcheck // nothing follows
+	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(c, text); err != nil {
+		return "", err
+	}
+	out, err := io.ReadAll(c)
+	if errors.Is(err, os.ErrDeadlineExceeded) && len(out) > 0 {
+		err = nil
+	}
+	return string(out), err
+}
+
+// needCommand skips the test when a command cannot be found, in PATH or in one of
+// the folders where servers are, and returns where it is.
+func needCommand(t testing.TB, command, install string) string {
+	t.Helper()
+	for _, candidate := range []string{command, "/usr/sbin/" + command} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	t.Skipf("SKIP: %s not found: %s", command, install)
+	return ""
+}

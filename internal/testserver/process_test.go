@@ -1,0 +1,112 @@
+package testserver
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// servers are those of this package that are processes; each answers a byte or
+// two to what is sent.
+func TestProcesses(t *testing.T) {
+	for name, start := range map[string]func(testing.TB) *Process{
+		"ZooKeeper": ZooKeeper, "Mongo": Mongo,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t)
+			if err := p.ready(p.Addr); err != nil {
+				t.Fatal(err)
+			}
+			addr := p.Addr
+			p.Stop()
+			p.Stop()
+			if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
+				_ = c.Close()
+				t.Fatal("a stopped server accepts connections")
+			}
+			p.Start()
+			if err := p.ready(p.Addr); err != nil || p.Addr != addr {
+				t.Fatalf("after Start at %s (was %s): %v", p.Addr, addr, err)
+			}
+			p.Pause()
+			p.Resume()
+			if err := p.ready(p.Addr); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestLink(t *testing.T) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close() //nolint:errcheck // the test is over
+	go func() {
+		for {
+			c, err := echo.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	l := NewLink(t, echo.Addr().String())
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.DialTimeout("tcp", l.Addr, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	// ask sends a byte and waits that long for it to come back.
+	ask := func(c net.Conn, wait time.Duration) error {
+		if err := c.SetDeadline(time.Now().Add(wait)); err != nil {
+			return err
+		}
+		if _, err := c.Write([]byte("x")); err != nil {
+			return err
+		}
+		got := make([]byte, 1)
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, []byte("x")) {
+			return errors.Join(err, errors.New("no echo"))
+		}
+		return nil
+	}
+	c := dial()
+	if err := ask(c, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	l.Delay(50 * time.Millisecond)
+	if start := time.Now(); ask(c, 5*time.Second) != nil || time.Since(start) < 100*time.Millisecond {
+		t.Errorf("a delay of 50ms each way: an answer after %s", time.Since(start))
+	}
+	l.Mend()
+	l.Hold()
+	if err := ask(c, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a link on hold: %v, want no answer", err)
+	}
+	l.Mend()
+	c = dial()
+	l.Cut()
+	if err := ask(c, 5*time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a link that was cut: %v, want a broken connection", err)
+	}
+	if err := ask(dial(), 5*time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("over a link that is cut: %v, want a broken connection", err)
+	}
+	l.Mend()
+	if err := ask(dial(), 5*time.Second); err != nil {
+		t.Errorf("after Mend: %v", err)
+	}
+}

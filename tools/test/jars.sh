@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Fetches the Java servers that tests start: for each internal/testserver/testdata/
+# jars/NAME/pom.xml what it depends on, into .cache/jars/NAME: only when they are
+# not there yet, bounded in time. It never fails: a test whose jars are not there
+# skips itself, and the test runner lists it with its reason. OTTAVO_NO_INSTALL=1
+# turns it off.
+set -u
+
+say() { echo "make test: $*" >&2; }
+
+cd "$(dirname "$0")/../.." || exit 0
+missing=()
+for pom in internal/testserver/testdata/jars/*/pom.xml; do
+	name=$(basename "$(dirname "$pom")")
+	cmp -s "$pom" ".cache/jars/$name/pom.xml" || missing+=("$name")
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+if [[ -n ${OTTAVO_NO_INSTALL-} ]]; then
+	say "not fetching the jars of ${missing[*]} (OTTAVO_NO_INSTALL is set); tests that need them will be skipped"
+	exit 0
+fi
+if ! command -v mvn >/dev/null 2>&1 || ! command -v java >/dev/null 2>&1; then
+	say "Maven and Java are not both there; tests with the servers ${missing[*]} will be skipped"
+	exit 0
+fi
+
+mkdir -p .cache/jars && new=$(mktemp -d .cache/jars.XXXXXX) || exit 0
+trap 'rm -rf "$new"' EXIT
+for name in "${missing[@]}"; do
+	pom=internal/testserver/testdata/jars/$name/pom.xml
+	say "fetching the jars of $pom"
+	if timeout 180 mvn --batch-mode --quiet --strict-checksums --file "$pom" -Dmaven.repo.local="$PWD/$new/repo" \
+		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$new/$name" </dev/null >"$new/log" 2>&1; then
+		cp "$pom" "$new/$name/pom.xml"
+		rm -rf ".cache/jars/$name"
+		mv "$new/$name" ".cache/jars/$name" || say "could not move the jars of $name; tests that need them will be skipped"
+	else
+		say "could not fetch the jars of $name; tests that need them will be skipped"
+		tail -n 3 "$new/log" >&2
+	fi
+done
+exit 0
