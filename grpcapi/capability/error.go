@@ -164,3 +164,11 @@ func contextKind(ctx context.Context) (Kind, bool) {
 		return Canceled, true
 	}
 }
+
+// failureKind is the kind of a component's failure that says nothing else: the
+// caller's own end, or Internal. Only when the caller's time is up is a "deadline
+// exceeded" of the component the caller's; else it is a limit of its own.
+func failureKind(ctx context.Context) Kind {
+	kind, _ := contextKind(ctx)
+	return kind
+}

@@ -61,6 +61,12 @@ func codeOf(e *capability.Error) codes.Code {
 	switch e.Capability {
 	case capability.StateName:
 		return stateCode(e)
+	case capability.SecretName:
+		return secretCode(e)
+	case capability.BindingName:
+		return codes.Internal
+	case capability.CryptionName, capability.EmailName, capability.PhoneName, capability.SMSName:
+		return extensionCode(e)
 	}
 	return commonCode(e)
 }
@@ -107,6 +113,14 @@ func textOf(e *capability.Error) string {
 		return rpcText(e)
 	case capability.StateName:
 		return stateText(e)
+	case capability.SecretName:
+		return secretText(e)
+	case capability.BindingName:
+		return bindingText(e)
+	case capability.LifecycleName:
+		return e.Cause()
+	case capability.CryptionName, capability.EmailName, capability.PhoneName, capability.SMSName:
+		return extensionText(e)
 	}
 	return e.Error()
 }
