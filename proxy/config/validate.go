@@ -76,7 +76,7 @@ var (
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
 		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "dubbo_stream", "fault_inject", "gzip",
-		"ip_access", "payload_limit", "proxywasm", "seata", "transcoder", "jwt_authn", "mixer", "stats",
+		"ip_access", "payload_limit", "proxywasm", "seata", "jwt_authn", "mixer", "stats",
 	}
 )
 

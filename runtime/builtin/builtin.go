@@ -18,6 +18,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter/faulttolerance"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/mirror"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/transcoder"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/dubbo"
@@ -39,7 +40,7 @@ func Tables() runtime.Tables {
 			frame.New(dubbo.Codec{}, frame.Options{}), frame.New(dubbothrift.Codec{}, frame.Options{}),
 		},
 		Balancers: lb.Builtin(),
-		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec()},
+		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(), transcoder.Spec(transcoder.Builtin()...)},
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},
