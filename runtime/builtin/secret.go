@@ -1,11 +1,20 @@
 package builtin
 
 import (
+	"github.com/dapr/components-contrib/secretstores/hashicorp/vault"
+	"github.com/dapr/components-contrib/secretstores/local/env"
+	"github.com/dapr/components-contrib/secretstores/local/file"
+
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/contrib"
 	"github.com/ottavo-runtime/ottavo/components/secret"
 )
 
 // secrets are the secret stores.
 func secrets() []components.Row[secret.Store] {
-	return nil
+	return append([]components.Row[secret.Store]{
+		{Type: "local.file", Doc: "a JSON file, read at the start", New: contrib.Secret(file.NewLocalSecretStore)},
+		{Type: "local.env", Doc: "the environment of this process, or what begins with `prefix` of it", New: contrib.Secret(env.NewEnvSecretStore)},
+		{Type: "hashicorp.vault", Doc: "HashiCorp Vault, its key-value engine", New: contrib.Secret(vault.NewHashiCorpVaultSecretStore)},
+	}, secretsOfFull()...)
 }
