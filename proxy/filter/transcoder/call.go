@@ -167,14 +167,34 @@ func segment(name string) string {
 	return url.PathEscape(name)
 }
 
-// callOverHTTP makes out a call over HTTP with a body in JSON.
+// callOverHTTP makes out a call over HTTP. Unless the route has said which host is
+// meant, the service is: HTTP must have one.
 func callOverHTTP(out *stream.Request, t *target, service, method string) {
+	if out.Authority == "" {
+		out.Authority = hostOf(service)
+	}
 	out.Method, out.Path, out.Query, out.HasQuery = "POST", t.path(service, method), "", false
 	if out.Scheme == "" {
 		out.Scheme = "http"
 	}
 	out.OneWay = false // HTTP has none: the answer is thrown away
 	dropRPC(&out.Header)
+}
+
+// hostOf makes a host's name of a service's, without its version.
+func hostOf(service string) string {
+	name, _, _ := strings.Cut(service, ":")
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			return "localhost"
+		}
+	}
+	if name == "" || len(name) > 253 {
+		return "localhost"
+	}
+	return name
 }
 
 // expectPOST refuses requests that are no calls: what calls a service is not to be

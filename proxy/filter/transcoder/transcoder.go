@@ -153,7 +153,7 @@ func (x *exchange) handle(ctx context.Context) (*stream.Response, error) {
 		}
 		return x.refuse(err)
 	}
-	if semantics.NoBody(x.req.Method, answer.Status) {
+	if x.req.Path != "" && semantics.NoBody(x.req.Method, answer.Status) { // over HTTP
 		body = nil
 	}
 	answer.ContentLength = int64(len(body))
