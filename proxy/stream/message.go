@@ -93,6 +93,13 @@ type Request struct {
 	Native any
 }
 
+// Coder is an optional ability of Request.Native, and the mark of an RPC request:
+// its protocol has statuses of its own.
+type Coder interface {
+	// FailureCode returns the one that tells the caller of e, as text.
+	FailureCode(e *Error) string
+}
+
 // Caller is a caller's connection. Its methods are safe for concurrent use, and
 // it is comparable.
 type Caller interface {
@@ -231,6 +238,9 @@ type Info struct {
 	Path string
 	// Connected is the time spent waiting for an upstream connection.
 	Connected time.Duration
+	// Code is the status of the answer in the protocol's own terms, as the
+	// caller was told it; "" where the protocol has none but HTTP's.
+	Code string
 	// FirstByte is the time from Start until the response head was known.
 	FirstByte time.Duration
 	// BytesIn and BytesOut count body bytes read from and written to the caller.

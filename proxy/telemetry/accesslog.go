@@ -220,11 +220,17 @@ func appendRecord(b []byte, r *Record) []byte {
 	b = appendPair(b, "listener", r.Listener)
 	b = appendPair(b, "downstream", r.Downstream)
 	b = appendPair(b, "protocol", r.Protocol)
+	if r.Service != "" {
+		b = appendPair(b, "service", r.Service)
+	}
 	b = appendPair(b, "method", r.Method)
 	b = appendPair(b, "authority", r.Authority)
 	b = appendPair(b, "path", r.Path)
 	b = append(b, " status="...)
 	b = strconv.AppendInt(b, int64(r.Status), 10)
+	if r.Code != "" {
+		b = appendPair(b, "rpc_status", r.Code)
+	}
 	b = appendPair(b, "vhost", r.VirtualHost)
 	b = appendPair(b, "route", r.Route)
 	b = appendPair(b, "cluster", r.Cluster)

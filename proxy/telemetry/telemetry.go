@@ -13,7 +13,9 @@ import (
 // Record is what is known about one exchange once it is over.
 type Record struct {
 	stream.Info
-	Protocol         string
+	Protocol string
+	// Service is what an RPC request calls the Method of; else "".
+	Service          string
 	Method           string
 	Authority        string
 	Path             string
@@ -64,6 +66,9 @@ func (h *handler) Handle(ctx context.Context, req *stream.Request) (*stream.Resp
 	}()
 	resp, err := h.next.Handle(ctx, req)
 	returned = true
+	if err != nil {
+		err = late(req, err)
+	}
 	req.Info.FirstByte = time.Since(req.Info.Start)
 	if err != nil {
 		h.record(req, stream.AsError(err).Status(), err)
@@ -93,6 +98,33 @@ var (
 	errShort = &stream.Error{Kind: stream.Internal, Op: "the answer was shorter than its length"}
 )
 
+// late makes a timeout of what looks as if the caller had gone, if it has gone
+// because no time was left: which of the two is seen first is mere chance.
+func late(req *stream.Request, err error) error {
+	e := stream.AsError(err)
+	if e.Kind != stream.Canceled {
+		return err
+	}
+	now := time.Now()
+	over := !req.Deadline.IsZero() && !now.Before(req.Deadline)
+	if limit := req.Timeout; limit > 0 && !over {
+		// The caller counts from when it sent the request, so it is always first.
+		over = !now.Before(req.Info.Start.Add(limit - min(limit/10, maxEarly)))
+	}
+	if !over {
+		return err
+	}
+	side := stream.Local
+	if req.Info.Host != "" {
+		side = stream.Upstream
+	}
+	return &stream.Error{Kind: stream.Timeout, Side: side, Op: e.Op, Err: e.Err}
+}
+
+// maxEarly is how much before its own limit is over, as we count, a caller goes
+// that waits for all of it.
+const maxEarly = 50 * time.Millisecond
+
 func (h *handler) record(req *stream.Request, status int, err error) {
 	if len(h.sinks) == 0 {
 		return
@@ -101,6 +133,12 @@ func (h *handler) record(req *stream.Request, status int, err error) {
 	*r = Record{
 		Info: req.Info, Protocol: req.Protocol, Method: req.Method, Authority: req.Authority, Path: req.Path,
 		UpstreamProtocol: req.UpstreamProtocol, Status: status, Err: err, Duration: time.Since(req.Info.Start),
+	}
+	if rpc, ok := req.Native.(stream.Coder); ok {
+		r.Service = req.Header.Get("service")
+		if err != nil && r.Code == "" && !req.OneWay {
+			r.Code = rpc.FailureCode(stream.AsError(err))
+		}
 	}
 	for _, s := range h.sinks {
 		s.Record(r)

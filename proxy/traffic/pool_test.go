@@ -21,6 +21,8 @@ import (
 type rpcPeer struct {
 	address string
 	while   time.Duration
+	// code is the protocol's own status of answers; "" is success.
+	code string
 
 	mu    sync.Mutex
 	conns map[*conn.Conn]int // by how many calls have come
@@ -76,7 +78,11 @@ func (h *rpcPeer) answer(ctx context.Context, name string) (*stream.Response, er
 	}
 	text := payloads[name][1]
 	resp := &stream.Response{Status: 200, Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}
-	if status := payloads[name][2]; status != "" {
+	switch status := payloads[name][2]; {
+	case h.code != "":
+		resp.Header.Add(frame.StatusField, h.code)
+		resp.Status = 500
+	case status != "":
 		resp.Header.Add(frame.StatusField, status)
 	}
 	return resp, nil

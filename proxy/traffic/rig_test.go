@@ -19,6 +19,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/dsl"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/dubbostream"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/fault"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/faulttolerance"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
@@ -93,7 +94,7 @@ func builtin(t testing.TB, rows ...lb.Row) proxy.Options {
 func specs() []filter.Spec {
 	return []filter.Spec{
 		{Name: dsl.Name, Make: dsl.Make},
-		fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
+		fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(), dubbostream.Spec(),
 		{Name: "note", Place: filter.BeforeRoute, New: note},
 	}
 }

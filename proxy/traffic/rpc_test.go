@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -61,7 +62,7 @@ var payloads = map[string][3]string{
 	bolt.Name:     {"call", "answer", "0"},
 	bolt.NameV2:   {"call", "answer", "0"},
 	"tars":        {"call", "answer", "0"},
-	"dubbo":       {"\x052.0.2\x05dubbo\x051.0.0\x04echo\x00H\x5a", "\x91\x06answer", "20"},
+	"dubbo":       {"", "\x91\x06answer", "20"}, // see payloadTo
 	"dubbothrift": {"\x00", "\x00", "2"},
 }
 
@@ -89,19 +90,33 @@ func (r *rig) rpcCaller(name string) protocol.Client {
 	return c
 }
 
+// payloadTo is the payload of a call to a service.
+func payloadTo(protocol, service string) string {
+	if protocol == "dubbo" {
+		return fmt.Sprintf("\x052.0.2%c%s\x051.0.0\x04echo\x00H\x5a", len(service), service)
+	}
+	return payloads[protocol][0]
+}
+
 // call sends a call to a service and returns the HTTP status that the answer's
 // own stands for.
 func call(c stream.Handler, protocol, service string) (status int, err error) {
-	text := payloads[protocol][0]
-	req := &stream.Request{Method: "echo", Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}
+	status, _, err = callFor(c, protocol, service, 0)
+	return status, err
+}
+
+// callFor is call with the caller's own limit. It returns the answer's own status, too.
+func callFor(c stream.Handler, protocol, service string, limit time.Duration) (status int, code string, err error) {
+	text := payloadTo(protocol, service)
+	req := &stream.Request{Method: "echo", Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text)), Timeout: limit}
 	req.Header.Add("service", service)
 	resp, err := c.Handle(context.Background(), req)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer func() { _ = resp.Close() }()
 	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.Status, err
+	return resp.Status, resp.Header.Get(frame.StatusField), err
 }
 
 // The names that MOSN's files have for RPC protocols lead to them, on both sides.

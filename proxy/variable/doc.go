@@ -11,7 +11,8 @@
 //
 //   - of the request (OfRequest): x-mosn-{scheme,method,host,path,path-original,
 //     querystring}, authority, protocol, start_time, downstream_remote_address,
-//     gRPC_serviceName, x-mosn-rpc-service, x-mosn-rpc-method;
+//     gRPC_serviceName, x-mosn-rpc-service, x-mosn-rpc-method (of gRPC and of
+//     RPC protocols), Dubbo_service, Dubbo_method;
 //     request_header_X, request_arg_X and cookie_X for any X;
 //   - the same for one protocol, without a value for requests of another:
 //     Http1_request_{scheme,method,length,uri,path,path_original,arg},
@@ -22,7 +23,7 @@
 //   - those that need the finished exchange (OfRecord): response_code, duration,
 //     bytes_sent and so on, response_header_X;
 //   - those that somebody has to set (Noted): x-mosn-router-meta, proxy_… (see
-//     the constants), Dubbo_service, Dubbo_method, x_seata_xid and so on.
+//     the constants), x_seata_xid and so on.
 //
 // Any other name is Free: it has the value that a filter has noted under it.
 //

@@ -123,6 +123,7 @@ var prefixes = []struct {
 const (
 	http1 = "Http1"
 	http2 = "Http2"
+	dubbo = "dubbo"
 )
 
 // builtin are the names that stand for themselves. It does not change.
@@ -134,9 +135,11 @@ var builtin = map[string]variable{
 	"x-mosn-path":          {kind: OfRequest, get: path, settable: true},
 	"x-mosn-path-original": {kind: OfRequest, get: pathOriginal, settable: true},
 	"x-mosn-querystring":   {kind: OfRequest, get: query, settable: true},
-	"x-mosn-rpc-service":   {kind: OfRequest, get: grpcService, settable: true},
-	"x-mosn-rpc-method":    {kind: OfRequest, get: grpcMethod, settable: true},
+	"x-mosn-rpc-service":   {kind: OfRequest, get: rpcService, settable: true},
+	"x-mosn-rpc-method":    {kind: OfRequest, get: rpcMethod, settable: true},
 	"gRPC_serviceName":     {kind: OfRequest, get: grpcService, settable: true},
+	DubboService:           {kind: OfRequest, get: only(dubbo, rpcService), settable: true},
+	DubboMethod:            {kind: OfRequest, get: only(dubbo, rpcMethod), settable: true},
 
 	"protocol":                  {kind: OfRequest, get: func(r *stream.Request) (string, bool) { return some(r.Protocol) }},
 	"start_time":                {kind: OfRequest, get: startTime},
@@ -171,8 +174,6 @@ var builtin = map[string]variable{
 	HijackStatus:        {kind: Noted},
 	DirectResponse:      {kind: Noted},
 	GzipSwitch:          {kind: Noted},
-	"Dubbo_service":     {kind: Noted},
-	"Dubbo_method":      {kind: Noted},
 	"x_seata_xid":       {kind: Noted},
 	"x_seata_branch_id": {kind: Noted},
 
@@ -271,6 +272,21 @@ func grpcService(r *stream.Request) (string, bool) {
 func grpcMethod(r *stream.Request) (string, bool) {
 	_, method, ok := grpcCall(r)
 	return method, ok
+}
+
+// rpcService is the service that a request calls, over gRPC or an RPC protocol.
+func rpcService(r *stream.Request) (string, bool) {
+	if _, ok := r.Native.(stream.Coder); ok {
+		return r.Header.Lookup("service")
+	}
+	return grpcService(r)
+}
+
+func rpcMethod(r *stream.Request) (string, bool) {
+	if _, ok := r.Native.(stream.Coder); ok {
+		return some(r.Method)
+	}
+	return grpcMethod(r)
 }
 
 // header is the value of a header field. Those that the protocol server takes

@@ -29,6 +29,10 @@ const (
 	// GzipSwitch is "on" or "off" for one request; the filter gzip reads it on
 	// the answer's way back.
 	GzipSwitch = "proxy_gzip_switch"
+	// DubboService and DubboMethod are what a Dubbo request calls. A filter that
+	// notes others changes what conditions of routes see.
+	DubboService = "Dubbo_service"
+	DubboMethod  = "Dubbo_method"
 )
 
 // Kind says what a name stands for and when it has a value.

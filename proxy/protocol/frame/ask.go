@@ -148,7 +148,7 @@ func (k *ask) wait(ready <-chan struct{}) bool {
 // late explains that the time is over.
 func (k *ask) late(safe bool) *stream.Error {
 	e := &stream.Error{Kind: stream.Timeout, Op: op, Err: os.ErrDeadlineExceeded}
-	if k.ctx.Err() != nil {
+	if k.ctx.Err() != nil && (k.deadline.IsZero() || time.Now().Before(k.deadline)) {
 		e = stream.FromContext(k.ctx, op)
 	}
 	if e.Kind == stream.Timeout {

@@ -51,6 +51,7 @@ func (k *call) serve() {
 // handle asks the handler.
 func (k *call) handle() (*stream.Response, error) {
 	req, m := &k.req, &k.m
+	req.Native = m
 	if err := m.fields(&req.Header); err != nil {
 		e := &stream.Error{Kind: stream.BadMessage, Side: stream.Downstream, Op: "read request", Err: err}
 		if r, ok := k.sc.h.(stream.Rejecter); ok {
@@ -61,7 +62,6 @@ func (k *call) handle() (*stream.Response, error) {
 	req.Method = m.Method
 	req.Timeout = m.Timeout
 	req.OneWay = m.Type == OneWay
-	req.Native = m
 	if p := m.Payload(); len(p) > 0 {
 		k.body.left = p
 		req.Body, req.ContentLength, req.Info.BytesIn = &k.body, int64(len(p)), int64(len(p))
@@ -95,7 +95,7 @@ func (k *call) answer(resp *stream.Response, err error) (write bool) {
 		return false
 	}
 	if err == nil {
-		err = sc.out.queue(func(dst []byte) ([]byte, error) { return k.out.append(dst, k.m.ID) })
+		err = sc.out.queue(k.append)
 		if err == nil {
 			k.answered = true
 			k.req.Info.BytesOut = max(resp.ContentLength, int64(len(k.out.m.Body)))
@@ -108,6 +108,18 @@ func (k *call) answer(resp *stream.Response, err error) (write bool) {
 		return false
 	}
 	return sc.out.start()
+}
+
+// append appends the answer to dst, and notes its status.
+func (k *call) append(dst []byte) ([]byte, error) {
+	b, err := k.out.append(dst, k.m.ID)
+	if err != nil {
+		return b, err
+	}
+	if k.req.Info.Code = k.out.code; k.out.code == "" {
+		k.req.Info.Code = codeOf(k.out.codec, b[len(dst):])
+	}
+	return b, nil
 }
 
 // explain says that an answer could not be made a frame.

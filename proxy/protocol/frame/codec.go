@@ -137,6 +137,29 @@ func (m *Message) Codec() Codec { return m.codec }
 // Payload returns the payload of a message that was read.
 func (m *Message) Payload() []byte { return m.Frame[m.Start:m.End] }
 
+// FailureCode implements stream.Coder.
+func (m *Message) FailureCode(e *stream.Error) string {
+	reply := m.codec.Reply(m, e)
+	reply.Request = m
+	if reply.Header == nil {
+		reply.Header = new(stream.Header)
+	}
+	f, err := m.codec.Append(nil, &reply)
+	if err != nil {
+		return ""
+	}
+	return codeOf(m.codec, f)
+}
+
+// codeOf returns the status in a whole frame that was built here.
+func codeOf(codec Codec, f []byte) string {
+	m := Message{Frame: f, FromHost: true}
+	if codec.Decode(&m) != nil {
+		return ""
+	}
+	return number(m.Code)
+}
+
 // reset forgets the message, and keeps the memory.
 func (m *Message) reset() {
 	clear(m.read)

@@ -27,7 +27,9 @@ type outgoing struct {
 	// read: body was read to scratch.
 	read    bool
 	scratch *[]byte
-	m       Message
+	// code is an answer's own status, if that is known already.
+	code string
+	m    Message
 }
 
 var scratches = sync.Pool{New: func() any { return new([]byte) }}
@@ -62,8 +64,9 @@ func (o *outgoing) response(resp *stream.Response, to *Message) error {
 	o.m = Message{Type: Response, Status: resp.Status, Header: &resp.Header, Origin: o.native, Request: to}
 	o.m.Code = -1
 	if o.native == nil || o.native.Status == resp.Status {
-		if code, err := strconv.Atoi(resp.Header.Get(StatusField)); err == nil {
-			o.m.Code = code
+		text := resp.Header.Get(StatusField)
+		if code, err := strconv.Atoi(text); err == nil {
+			o.m.Code, o.code = code, text
 		}
 	}
 	return o.take(resp.Body, resp.ContentLength)

@@ -1,0 +1,73 @@
+package dubbostream
+
+import (
+	"context"
+
+	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// Name is the type by which a configuration asks for the filter.
+const Name = "dubbo_stream"
+
+// Config is the filter's configuration.
+type Config struct {
+	Subset string `json:"subset" unbuilt:"warn: there are no counters by labels of the pod" doc:"Name of a label of the pod."`
+}
+
+// Spec returns the filter's row for the table.
+func Spec() filter.Spec { return filter.Spec{Name: Name, Make: makeFilter} }
+
+func makeFilter(env filter.Env, src map[string]any) (filter.Places, error) {
+	var cfg Config
+	warnings, err := decode.Into(&cfg, src, env.Path)
+	if err != nil {
+		return filter.Places{}, err
+	}
+	if env.Log != nil {
+		for _, w := range warnings {
+			env.Log.Warn("a filter's configuration is not what it seems", "warning", w.String())
+		}
+	}
+	return filter.Places{BeforeRoute: []stream.Filter{disguise}, AfterRoute: []stream.Filter{reveal}}, nil
+}
+
+// root is the path that requests have for the router.
+const root = "/"
+
+// disguise gives an RPC request a host and a path while a route is chosen.
+func disguise(next stream.Handler) stream.Handler {
+	return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+		service, ok := serviceOf(req)
+		if !ok || req.Path != "" || req.Authority != "" {
+			return next.Handle(ctx, req)
+		}
+		req.Path, req.Authority = root, service
+		resp, err := next.Handle(ctx, req)
+		undo(req)
+		return resp, err
+	})
+}
+
+// reveal takes host and path away when a route has been chosen.
+func reveal(next stream.Handler) stream.Handler {
+	return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+		undo(req)
+		return next.Handle(ctx, req)
+	})
+}
+
+func undo(req *stream.Request) {
+	if _, ok := serviceOf(req); ok {
+		req.Path, req.Authority, req.Info.Path = "", "", ""
+	}
+}
+
+// serviceOf returns the service that an RPC request calls.
+func serviceOf(req *stream.Request) (string, bool) {
+	if _, ok := req.Native.(stream.Coder); !ok {
+		return "", false
+	}
+	return req.Header.Lookup("service")
+}
