@@ -59,6 +59,8 @@ func codeOf(e *capability.Error) codes.Code {
 		return codes.Canceled
 	}
 	switch e.Capability {
+	case capability.ConfigurationName:
+		return configurationCode(e)
 	case capability.StateName:
 		return stateCode(e)
 	case capability.SecretName:
@@ -111,6 +113,8 @@ func textOf(e *capability.Error) string {
 		return e.Cause()
 	case capability.RPCName:
 		return rpcText(e)
+	case capability.ConfigurationName:
+		return configurationText(e)
 	case capability.StateName:
 		return stateText(e)
 	case capability.SecretName:

@@ -58,6 +58,7 @@ type runtimeServer struct {
 var built = []string{
 	"SayHello", "InvokeService",
 	"InvokeBinding", "GetSecret", "GetBulkSecret",
+	"GetConfiguration", "SaveConfiguration", "DeleteConfiguration", "SubscribeConfiguration",
 	"GetState", "GetBulkState", "SaveState", "DeleteState", "DeleteBulkState", "ExecuteStateTransaction",
 }
 
