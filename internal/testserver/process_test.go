@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// servers are those of this package that are processes; each answers a byte or
-// two to what is sent.
+// TestProcesses: every server comes up, goes down with all its processes, and comes
+// up again at the same place.
 func TestProcesses(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) *Process{
-		"ZooKeeper": ZooKeeper, "Mongo": Mongo,
+		"ZooKeeper": ZooKeeper, "Mongo": Mongo, "Postgres": Postgres, "MariaDB": MariaDB, "Memcached": Memcached,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := start(t)
 			if err := p.ready(p.Addr); err != nil {
 				t.Fatal(err)
