@@ -3,6 +3,7 @@ package greeting
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/hello"
@@ -22,7 +23,7 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (hello.Gree
 	}
 	value, ok := cfg.Rest[greetingKey]
 	if !ok || value == nil {
-		return greeter(""), nil
+		return new(greeter), nil
 	}
 	greeting, ok := value.(string)
 	if !ok {
@@ -32,16 +33,34 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (hello.Gree
 			Remedy:  `write a string, in quotes if need be: hello: "greeting"`,
 		}}
 	}
-	return greeter(greeting), nil
+	g := new(greeter)
+	g.greeting.Store(&greeting)
+	return g, nil
 }
 
-// greeter is a greeting.
-type greeter string
+// greeter is a greeting that can be changed.
+type greeter struct {
+	greeting atomic.Pointer[string] // nil is ""
+}
 
 // Hello returns the greeting, with ", " and the name when there is one.
-func (g greeter) Hello(_ context.Context, name string) (string, error) {
-	if name == "" {
-		return string(g), nil
+func (g *greeter) Hello(_ context.Context, name string) (string, error) {
+	greeting := ""
+	if p := g.greeting.Load(); p != nil {
+		greeting = *p
 	}
-	return string(g) + ", " + name, nil
+	if name == "" {
+		return greeting, nil
+	}
+	return greeting + ", " + name, nil
+}
+
+// Reconfigure takes a new greeting; it implements components.Reconfigurer.
+func (g *greeter) Reconfigure(_ context.Context, metadata map[string]string) error {
+	greeting, ok := metadata[greetingKey]
+	if !ok {
+		return fmt.Errorf("the settings have no key %q, and a greeter has no other: give it the new greeting", greetingKey)
+	}
+	g.greeting.Store(&greeting)
+	return nil
 }

@@ -48,3 +48,34 @@ func TestGreetingMustBeText(t *testing.T) {
 		}
 	}
 }
+
+// A greeter takes a new greeting while it greets, and refuses settings without one.
+func TestReconfigure(t *testing.T) {
+	g, err := greeting.New(t.Context(), components.Env{}, components.Config{Rest: map[string]any{"hello": "greeting"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := g.(components.Reconfigurer)
+	if err := r.Reconfigure(t.Context(), map[string]string{"helo": "x"}); err == nil || !strings.Contains(err.Error(), `"hello"`) {
+		t.Errorf("without the key: %v", err)
+	}
+	if text, _ := g.Hello(t.Context(), "eva"); text != "greeting, eva" {
+		t.Errorf("a refused change changed the greeting to %q", text)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 100 {
+			if text, _ := g.Hello(t.Context(), ""); text != "greeting" && text != "goodbye" {
+				t.Errorf("greeting %q", text)
+			}
+		}
+	}()
+	if err := r.Reconfigure(t.Context(), map[string]string{"hello": "goodbye"}); err != nil {
+		t.Error(err)
+	}
+	<-done
+	if text, _ := g.Hello(t.Context(), "eva"); text != "goodbye, eva" {
+		t.Errorf("after the change: %q", text)
+	}
+}
