@@ -102,7 +102,7 @@ type asked struct {
 	body string
 }
 
-// String is header fields by name.
+// field returns a header field.
 func (a asked) field(name string) string { return a.Header.Get(name) }
 
 // host is a host that remembers what it was asked.
@@ -194,8 +194,9 @@ func (r *rig) web(method, path, body string, fields ...string) got {
 		r.t.Fatal(err)
 	}
 	for _, f := range fields {
-		name, value, _ := strings.Cut(f, ": ")
-		req.Header.Add(name, value)
+		if name, value, ok := strings.Cut(f, ": "); ok {
+			req.Header.Add(name, value)
+		}
 	}
 	resp, err := r.Client(r.t, "in").Do(req)
 	if err != nil {
@@ -213,7 +214,7 @@ func (r *rig) web(method, path, body string, fields ...string) got {
 func (r *rig) call(name string, req *stream.Request, body string) (status, text string, header *stream.Header) {
 	r.t.Helper()
 	c := protocols()[name].NewClient(conn.New(r.Dial(r.t, "in")), protocol.ClientOptions{})
-	defer func() { _ = c.Close() }()
+	r.t.Cleanup(func() { _ = c.Close() })
 	if body != "" {
 		req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 	}
