@@ -239,3 +239,31 @@ var errNobody = errors.New("not to be asked")
 
 // nobody is a host that is not to be asked.
 func nobody(context.Context, asked) reply { return reply{err: errNobody} }
+
+// answerWith is a host of RPC that always answers the same.
+func answerWith(status, body string) stream.Handler {
+	return stream.HandlerFunc(func(context.Context, *stream.Request) (*stream.Response, error) {
+		resp := &stream.Response{Status: 200, ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body))}
+		resp.Header.Add(frame.StatusField, status)
+		return resp, nil
+	})
+}
+
+// h2 sends a request over HTTP/2.
+func h2(t *testing.T, r *rig) (status int, text string) {
+	t.Helper()
+	c := protocols()[http2.Name].NewClient(conn.New(r.Dial(t, "in")), protocol.ClientOptions{})
+	t.Cleanup(func() { _ = c.Close() })
+	resp, err := c.Handle(t.Context(), &stream.Request{
+		Method: "POST", Scheme: "http", Authority: "test", Path: "/x", ContentLength: 1, Body: io.NopCloser(strings.NewReader("1")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Status, string(b)
+}
