@@ -63,6 +63,8 @@ func codeOf(e *capability.Error) codes.Code {
 		return configurationCode(e)
 	case capability.StateName:
 		return stateCode(e)
+	case capability.FileName, capability.ObjectsName:
+		return storeCode(e)
 	case capability.SecretName:
 		return secretCode(e)
 	case capability.BindingName:
@@ -117,6 +119,8 @@ func textOf(e *capability.Error) string {
 		return configurationText(e)
 	case capability.StateName:
 		return stateText(e)
+	case capability.FileName, capability.ObjectsName:
+		return storeText(e)
 	case capability.SecretName:
 		return secretText(e)
 	case capability.BindingName:

@@ -52,6 +52,7 @@ func New(cfg Config) *API { return &API{cfg: cfg} }
 type runtimeServer struct {
 	runtimev1.UnimplementedRuntimeServer
 	Config
+	fileChunks *chunks
 }
 
 // built are the methods of Runtime that this build has.
@@ -60,12 +61,13 @@ var built = []string{
 	"InvokeBinding", "GetSecret", "GetBulkSecret",
 	"GetConfiguration", "SaveConfiguration", "DeleteConfiguration", "SubscribeConfiguration",
 	"GetState", "GetBulkState", "SaveState", "DeleteState", "DeleteBulkState", "ExecuteStateTransaction",
+	"GetFile", "PutFile", "ListFile", "DelFile", "GetFileMeta",
 }
 
 // Register registers all services of the API, complete or not, so that
 // reflection shows the whole of it.
 func (a *API) Register(r grpc.ServiceRegistrar) {
-	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{Config: a.cfg}, built)
+	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{Config: a.cfg, fileChunks: newChunks(fileChunk)}, built)
 	register(r, &runtimev1.Lifecycle_ServiceDesc, &lifecycleServer{lifecycle: a.cfg.Lifecycle}, nil)
 	register(r, &s3v1.ObjectStorageService_ServiceDesc, nil, nil)
 	register(r, &cryptionv1.CryptionService_ServiceDesc, &cryptionServer{cryption: a.cfg.Cryption}, nil)

@@ -25,6 +25,7 @@ var built = map[string]bool{
 	"SayHello": true, "InvokeService": true, "GetState": true, "GetBulkState": true, "SaveState": true,
 	"DeleteState": true, "DeleteBulkState": true, "ExecuteStateTransaction": true,
 	"InvokeBinding": true, "GetSecret": true, "GetBulkSecret": true,
+	"GetFile": true, "PutFile": true, "ListFile": true, "DelFile": true, "GetFileMeta": true,
 	"ApplyConfiguration": true, "Encrypt": true, "Decrypt": true, "SendEmail": true, "SendEmailWithTemplate": true,
 	"SendVoiceWithTemplate": true, "SendSmsWithTemplate": true,
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package layotto_test
+
+const raceEnabled = false
