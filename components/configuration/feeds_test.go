@@ -3,6 +3,7 @@ package configuration_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,13 +13,12 @@ import (
 
 func TestFeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		running, most, starts := 0, 0, 0
+		var running, most, starts atomic.Int64
 		var fail error
 		feeds := configuration.NewFeeds(t.Context(), func(ctx context.Context, _ string, ready func()) error {
-			running++
-			starts++
-			most = max(most, running)
-			defer func() { running-- }()
+			most.Store(max(most.Load(), running.Add(1)))
+			starts.Add(1)
+			defer running.Add(-1)
 			time.Sleep(time.Second) // reading
 			if fail != nil {
 				return fail
@@ -37,24 +37,24 @@ func TestFeeds(t *testing.T) {
 			return release
 		}
 		one, two := use(), use()
-		if running != 1 {
-			t.Errorf("%d run for one key", running)
+		if running.Load() != 1 {
+			t.Errorf("%d run for one key", running.Load())
 		}
 		one()
 		one()
 		synctest.Wait()
-		if time.Sleep(time.Minute); running != 1 {
-			t.Errorf("%d run while one user is left", running)
+		if time.Sleep(time.Minute); running.Load() != 1 {
+			t.Errorf("%d run while one user is left", running.Load())
 		}
 		two()
 		three := use() // while the one before is ending
-		if running != 1 || most != 1 || starts != 2 {
-			t.Errorf("%d run, at most %d side by side, %d started; want one after the other", running, most, starts)
+		if running.Load() != 1 || most.Load() != 1 || starts.Load() != 2 {
+			t.Errorf("%d run, at most %d side by side, %d started; want one after the other", running.Load(), most.Load(), starts)
 		}
 		three()
 		time.Sleep(time.Minute)
-		if running != 0 {
-			t.Errorf("%d run without users", running)
+		if running.Load() != 0 {
+			t.Errorf("%d run without users", running.Load())
 		}
 		fail = errors.New("no server")
 		if _, err := feeds.Use(t.Context(), "k"); !errors.Is(err, fail) {
@@ -71,8 +71,8 @@ func TestFeeds(t *testing.T) {
 		feeds.Close()
 		feeds.Close()
 		four()
-		if running != 0 {
-			t.Errorf("%d run after Close", running)
+		if running.Load() != 0 {
+			t.Errorf("%d run after Close", running.Load())
 		}
 		if _, err := feeds.Use(t.Context(), "k"); !errors.Is(err, configuration.ErrClosed) {
 			t.Errorf("after Close: %v", err)
