@@ -2,7 +2,10 @@ package runtime
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
@@ -28,7 +31,7 @@ func (r *Runtime) capabilities(ctx context.Context) (layotto.Config, error) {
 	api.Hello = capability.NewHello(makeAll(ctx, b, config.Hellos, "hello", t.Hellos))
 	api.State = b.state(ctx, t)
 	api.Binding = capability.NewBinding(makeAll(ctx, b, config.Bindings, "binding", t.Bindings))
-	api.PubSub = capability.NewPubSub(makeAll(ctx, b, config.PubSubs, "pubsub", t.Brokers))
+	api.PubSub = b.pubSub(ctx, t)
 	api.File = capability.NewFile(makeAll(ctx, b, config.Files, "file", t.Files))
 	api.Objects = capability.NewObjects(makeAll(ctx, b, config.ObjectStores, "objectstore", t.ObjectStores))
 	api.Lock = b.lock(ctx, t)
@@ -48,6 +51,30 @@ func (b *builder) state(ctx context.Context, t Tables) *capability.State {
 		stores[name] = capability.StateStore{Store: s, Type: b.typeOf(config.States, name), Prefix: prefixes[name]}
 	}
 	return capability.NewState(stores)
+}
+
+// pubSub makes the brokers, and the connection to the application if it has one.
+// Its subscriptions run from Run to the beginning of the stop.
+func (b *builder) pubSub(ctx context.Context, t Tables) *capability.PubSub {
+	opts := capability.PubSubOptions{
+		Brokers: makeAll(ctx, b, config.PubSubs, "pubsub", t.Brokers), Log: b.r.log,
+		Grace: max(b.rc.GracefulStopTimeout, time.Millisecond),
+	}
+	if app := b.rc.App; app.GRPCCallbackPort != 0 && len(opts.Brokers) > 0 {
+		host := app.GRPCCallbackHost
+		if host == "" {
+			host = "127.0.0.1"
+		}
+		callback, err := layotto.NewApp(net.JoinHostPort(host, strconv.Itoa(app.GRPCCallbackPort)))
+		if err != nil {
+			b.errs = append(b.errs, err)
+			return nil
+		}
+		b.r.app, opts.App = callback, callback
+	}
+	p := capability.NewPubSub(opts)
+	b.r.background = append(b.r.background, p.Run)
+	return p
 }
 
 func (b *builder) lock(ctx context.Context, t Tables) *capability.Lock {

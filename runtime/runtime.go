@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/custom"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
 	"github.com/ottavo-runtime/ottavo/components/secret"
 	"github.com/ottavo-runtime/ottavo/grpcapi"
+	"github.com/ottavo-runtime/ottavo/grpcapi/layotto"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
@@ -25,6 +27,9 @@ type Options struct {
 	Log *slog.Logger
 	// Version and Compiled describe the program, for the actuator.
 	Version, Compiled string
+	// Services are further gRPC services of the program that embeds the runtime,
+	// served beside the API.
+	Services []grpcapi.Service
 	// CheckInterval is how often components are asked for their health. 0: 2 s.
 	CheckInterval time.Duration
 }
@@ -44,6 +49,7 @@ type Runtime struct {
 	// background runs from Run to the beginning of the stop. Each returns soon
 	// after its context has ended.
 	background []func(context.Context)
+	app        *layotto.App // nil: the application receives nothing
 
 	stop sync.Once
 }
@@ -57,6 +63,17 @@ type part struct {
 
 func (p part) key() string { return p.kind + "/" + p.name }
 
+// Custom returns a component of one of the program's own kinds, by its kind and
+// name in the configuration; false when there is none. The runtime closes it.
+func (r *Runtime) Custom(kind, name string) (custom.Component, bool) {
+	for _, p := range r.parts {
+		if p.section == config.CustomComponents+"."+kind && p.name == name {
+			return p.value, true
+		}
+	}
+	return nil, false
+}
+
 // Run serves until ctx ends, then stops in order: accepted calls finish, within
 // the configured times. It returns nil after an orderly stop, and may be called
 // once.
@@ -66,7 +83,7 @@ func (r *Runtime) Run(ctx context.Context) error {
 	var checking sync.WaitGroup
 	checking.Go(func() { r.check(checks) })
 	for _, run := range r.background {
-		checking.Go(func() { run(ctx) })
+		checking.Go(func() { run(checks) })
 	}
 	err := r.proxy.Run(ctx)
 	reason := "shutdown"
@@ -113,6 +130,9 @@ func (r *Runtime) stopAPI(ctx context.Context) error {
 
 func (r *Runtime) closeParts() error {
 	var errs []error
+	if r.app != nil {
+		errs = append(errs, r.app.Close())
+	}
 	for i := len(r.parts) - 1; i >= 0; i-- {
 		p := r.parts[i]
 		if c, ok := p.value.(interface{ Close() error }); ok {

@@ -63,6 +63,8 @@ func codeOf(e *capability.Error) codes.Code {
 		return configurationCode(e)
 	case capability.StateName:
 		return stateCode(e)
+	case capability.PubSubName:
+		return pubSubCode(e)
 	case capability.FileName, capability.ObjectsName:
 		return storeCode(e)
 	case capability.SecretName:
@@ -119,6 +121,8 @@ func textOf(e *capability.Error) string {
 		return configurationText(e)
 	case capability.StateName:
 		return stateText(e)
+	case capability.PubSubName:
+		return pubSubText(e)
 	case capability.FileName, capability.ObjectsName:
 		return storeText(e)
 	case capability.SecretName:

@@ -60,6 +60,7 @@ var built = []string{
 	"SayHello", "InvokeService",
 	"InvokeBinding", "GetSecret", "GetBulkSecret",
 	"GetConfiguration", "SaveConfiguration", "DeleteConfiguration", "SubscribeConfiguration",
+	"PublishEvent", "SubscribeTopicEvents",
 	"GetState", "GetBulkState", "SaveState", "DeleteState", "DeleteBulkState", "ExecuteStateTransaction",
 	"GetFile", "PutFile", "ListFile", "DelFile", "GetFileMeta",
 }
@@ -71,7 +72,7 @@ func (a *API) Register(r grpc.ServiceRegistrar) {
 	register(r, &runtimev1.Lifecycle_ServiceDesc, &lifecycleServer{lifecycle: a.cfg.Lifecycle}, nil)
 	register(r, &s3v1.ObjectStorageService_ServiceDesc, nil, nil)
 	register(r, &cryptionv1.CryptionService_ServiceDesc, &cryptionServer{cryption: a.cfg.Cryption}, nil)
-	register(r, &delayqueuev1.DelayQueue_ServiceDesc, nil, nil)
+	register(r, &delayqueuev1.DelayQueue_ServiceDesc, &delayQueueServer{pubsub: a.cfg.PubSub}, []string{"PublishDelayMessage"})
 	register(r, &emailv1.EmailService_ServiceDesc, &emailServer{email: a.cfg.Email}, nil)
 	register(r, &phonev1.PhoneCallService_ServiceDesc, &phoneServer{phone: a.cfg.Phone}, nil)
 	register(r, &smsv1.SmsService_ServiceDesc, &smsServer{sms: a.cfg.SMS}, nil)
