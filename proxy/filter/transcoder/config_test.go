@@ -319,11 +319,3 @@ func TestVersionsOfHTTP(t *testing.T) {
 		}
 	}
 }
-
-func TestBuiltinIsDocumented(t *testing.T) {
-	for _, c := range transcoder.Builtin() {
-		if c.Name == "" || c.Doc == "" || len(c.From) == 0 || len(c.To) == 0 {
-			t.Errorf("%+v", c)
-		}
-	}
-}
