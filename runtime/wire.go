@@ -64,7 +64,7 @@ func New(ctx context.Context, opts Options) (_ *Runtime, err error) {
 	r.api, err = grpcapi.New(grpcapi.Options{ //nolint:contextcheck // calls have contexts of their own
 		Log:          opts.Log,
 		MaxRecvBytes: opts.Config.Runtime.MaxRecvBytes,
-		Services:     []grpcapi.Service{layotto.New(api)},
+		Services:     append([]grpcapi.Service{layotto.New(api)}, opts.Services...),
 	})
 	if err != nil {
 		return nil, err
