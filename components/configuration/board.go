@@ -109,7 +109,7 @@ func (b *Board) Replace(sel Selection, items []Item) error {
 			gone = append(gone, id)
 		}
 	}
-	slices.SortFunc(gone, ID.compare)
+	slices.SortFunc(gone, ID.Compare)
 	for _, id := range gone {
 		b.put(id, Item{Key: id.Key, Group: id.Group, Label: id.Label, Deleted: true})
 	}

@@ -39,7 +39,8 @@ type ID struct {
 	AppID, Group, Label, Key string
 }
 
-func (id ID) compare(other ID) int {
+// Compare orders by group, label, key and application.
+func (id ID) Compare(other ID) int {
 	return cmp.Or(strings.Compare(id.Group, other.Group), strings.Compare(id.Label, other.Label),
 		strings.Compare(id.Key, other.Key), strings.Compare(id.AppID, other.AppID))
 }
@@ -87,7 +88,7 @@ func (i Item) Or(group, label string) Item {
 // Sort brings items into the order that Get promises.
 func Sort(items []Item) {
 	slices.SortFunc(items, func(a, b Item) int {
-		return ID{Group: a.Group, Label: a.Label, Key: a.Key}.compare(ID{Group: b.Group, Label: b.Label, Key: b.Key})
+		return ID{Group: a.Group, Label: a.Label, Key: a.Key}.Compare(ID{Group: b.Group, Label: b.Label, Key: b.Key})
 	})
 }
 

@@ -49,7 +49,7 @@ func TestFeeds(t *testing.T) {
 		two()
 		three := use() // while the one before is ending
 		if running.Load() != 1 || most.Load() != 1 || starts.Load() != 2 {
-			t.Errorf("%d run, at most %d side by side, %d started; want one after the other", running.Load(), most.Load(), starts)
+			t.Errorf("%d run, at most %d side by side, %d started; want one after the other", running.Load(), most.Load(), starts.Load())
 		}
 		three()
 		time.Sleep(time.Minute)
