@@ -38,6 +38,9 @@ type StateTraits struct {
 	// of failing. The adapter looks before it writes then, which leaves a gap when
 	// another writer deletes the key just after the look.
 	CreatesWithETag bool
+	// DeletesExpired: a delete with an etag succeeds for an item that has expired,
+	// but was not swept away. The adapter looks before it deletes then.
+	DeletesExpired bool
 	// NoETag and NoTTL: the store declares the feature, but does not keep its promise.
 	NoETag, NoTTL bool
 	// Transactions tells by the settings whether the server has them; nil: when the
@@ -307,14 +310,8 @@ func (s *stateStore) Write(ctx context.Context, op state.Op) error {
 	if err := s.checkOp(op); err != nil {
 		return err
 	}
-	if op.HasETag && s.traits.CreatesWithETag {
-		item, err := s.Get(ctx, state.Get{Key: op.Key, Consistency: state.Strong})
-		if err != nil {
-			return err
-		}
-		if item == nil {
-			return op.Precondition(false, "")
-		}
+	if err := s.look(ctx, op); err != nil {
+		return err
 	}
 	// Made here: the call may go on when this has returned, and the value is the caller's.
 	set, remove := setRequest(op), deleteRequest(op)
@@ -325,6 +322,28 @@ func (s *stateStore) Write(ctx context.Context, op state.Op) error {
 		return struct{}{}, s.backend.Set(ctx, new(set))
 	})
 	return s.blame(ctx, err, op)
+}
+
+// look fails what the store would carry out although the key does not exist. In a
+// transaction it looks at the first operation of each key only: what the others find
+// depends on those before them.
+func (s *stateStore) look(ctx context.Context, ops ...state.Op) error {
+	touched := map[string]bool{}
+	for _, op := range ops {
+		first := !touched[op.Key]
+		touched[op.Key] = true
+		if !first || !op.HasETag || (op.Delete && !s.traits.DeletesExpired) || (!op.Delete && !s.traits.CreatesWithETag) {
+			continue
+		}
+		item, err := s.Get(ctx, state.Get{Key: op.Key, Consistency: state.Strong})
+		if err != nil {
+			return err
+		}
+		if item == nil {
+			return op.Precondition(false, "")
+		}
+	}
+	return nil
 }
 
 // blame finds out whether a write that failed for whatever reason failed because
@@ -422,6 +441,9 @@ func (s *transactional) Transact(ctx context.Context, ops []state.Op) error {
 		} else {
 			request.Operations = append(request.Operations, setRequest(op))
 		}
+	}
+	if err := s.look(ctx, ops...); err != nil {
+		return err
 	}
 	_, err := callState(ctx, s.stateStore, "", func(ctx context.Context) (struct{}, error) {
 		if len(ops) == 0 {

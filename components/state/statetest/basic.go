@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +42,12 @@ func testValues(s *suite) {
 	}
 	big := bytes.Repeat([]byte("0123456789abcdef"), (s.opts.MaxValue+15)/16)[:s.opts.MaxValue]
 	for name, v := range map[string][]byte{
-		"nil": nil, "empty": {}, "zero": {0}, "crlf": []byte("\r\n$-1\r\n"), "all": all, "invalid utf8": {0xff, 0xfe, 0x80},
+		"nil": nil, "empty": {}, "zero": {0}, "crlf": []byte("\r\n$-1\r\n"), "all": all, "invalid-utf8": {0xff, 0xfe, 0x80},
 		"json": []byte(`{"a": [1, 2]}`), "number": []byte("42"), "big": big,
 	} {
+		if s.opts.Values != nil && !s.opts.Values(v) {
+			continue
+		}
 		k := s.key(name)
 		s.write(state.Op{Key: k, Value: v})
 		s.want(k, string(v))
@@ -59,6 +63,19 @@ func testValues(s *suite) {
 func testKeys(s *suite) {
 	names := []string{
 		"a", "A", "a||b", "a:b", "a/../b", "../x", " ", "{tag}x", "日本語🗝", "e\u0301", "\u00e9", "a\x00b", "a\x00", "\xff\xfe", "%s%d", "*", strings.Repeat("k", 1000),
+	}
+	if takes := s.opts.Keys; takes != nil {
+		names = slices.DeleteFunc(names, func(n string) bool {
+			k := s.key(n)
+			if takes(k) {
+				return false
+			}
+			s.wantErr(state.Op{Key: k, Value: []byte("v")}, state.ErrInvalid)
+			if item, err := s.store.Get(s.ctx, state.Get{Key: k}); item != nil || !errors.Is(err, state.ErrInvalid) {
+				s.Errorf("Get(%q): %v, %v, want ErrInvalid", k, item, err)
+			}
+			return true
+		})
 	}
 	for _, n := range names {
 		s.set(s.key(n), n)

@@ -59,7 +59,7 @@ func testBulkWrite(s *suite) {
 	want := []error{nil, state.ErrInvalid, nil, nil, nil, nil}
 	if s.store.Features().ETag {
 		ops = append(ops,
-			state.Op{Key: a, Value: []byte("4"), ETag: foreign, HasETag: true},
+			state.Op{Key: a, Value: []byte("4"), ETag: s.opts.ForeignETag, HasETag: true},
 			state.Op{Key: a, Value: []byte("5"), ETag: "no etag", HasETag: true},
 			state.Op{Key: s.key("new"), Value: []byte("1"), Options: state.Options{Concurrency: state.FirstWrite}},
 			state.Op{Key: s.key("new"), Value: []byte("2"), Options: state.Options{Concurrency: state.FirstWrite}},

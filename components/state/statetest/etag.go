@@ -4,14 +4,11 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/state"
 )
 
-// foreign returns an etag in the store's form that no item of these tests has.
-const foreign = "999999999999"
-
 func testETag(s *suite) {
 	s.need(s.store.Features().ETag, "etags")
 	k := s.key("k")
-	s.wantErr(state.Op{Key: k, Value: []byte("v"), ETag: foreign, HasETag: true}, state.ErrETagMismatch)
-	s.wantErr(state.Op{Key: k, Delete: true, ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Value: []byte("v"), ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Delete: true, ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 	s.wantMissing(k)
 
 	s.set(k, "one")
@@ -19,7 +16,7 @@ func testETag(s *suite) {
 	if again := s.want(k, "one").ETag; again != first {
 		s.Fatalf("reading changed the etag from %q to %q", first, again)
 	}
-	s.wantErr(state.Op{Key: k, Value: []byte("v"), ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Value: []byte("v"), ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 	s.write(state.Op{Key: k, Value: []byte("two"), ETag: first, HasETag: true})
 	second := s.want(k, "two").ETag
 	if second == first {
@@ -60,7 +57,7 @@ func testFirstWrite(s *suite) {
 	s.write(state.Op{Key: k, Value: []byte("one"), Options: first})
 	etag := s.want(k, "one").ETag
 	s.wantErr(state.Op{Key: k, Value: []byte("two"), Options: first}, state.ErrETagMismatch)
-	s.wantErr(state.Op{Key: k, Value: []byte("two"), Options: first, ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Value: []byte("two"), Options: first, ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 	s.want(k, "one")
 	s.write(state.Op{Key: k, Value: []byte("two"), Options: first, ETag: etag, HasETag: true})
 	s.want(k, "two")
@@ -83,7 +80,7 @@ func testLastWrite(s *suite) {
 	s.write(state.Op{Key: k, Value: []byte("one"), Options: last})
 	s.write(state.Op{Key: k, Value: []byte("two"), Options: last})
 	s.want(k, "two")
-	s.wantErr(state.Op{Key: k, Value: []byte("three"), Options: last, ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+	s.wantErr(state.Op{Key: k, Value: []byte("three"), Options: last, ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 	s.want(k, "two")
 	s.write(state.Op{Key: k, Value: []byte("first"), Delete: true, Options: last})
 	s.write(state.Op{Key: k, Value: []byte("four"), Options: state.Options{Concurrency: state.FirstWrite}})

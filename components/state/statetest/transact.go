@@ -36,7 +36,7 @@ func testTransactAtomic(s *suite) {
 	s.set(a, "a1")
 	s.set(b, "b1")
 	etag := s.get(a).ETag
-	bad := state.Op{Key: b, Value: []byte("b2"), ETag: foreign, HasETag: true}
+	bad := state.Op{Key: b, Value: []byte("b2"), ETag: s.opts.ForeignETag, HasETag: true}
 	exists := state.Op{Key: b, Value: []byte("b2"), Options: state.Options{Concurrency: state.FirstWrite}}
 	missing := state.Op{Key: s.key("{t}no"), Delete: true, ETag: etag, HasETag: true}
 	for _, failing := range []state.Op{bad, exists, missing} {

@@ -11,6 +11,9 @@ import (
 func (s *suite) lives(k, value string, ttl time.Duration, written time.Time) {
 	s.Helper()
 	item := s.want(k, value)
+	if s.opts.NoExpiry {
+		return
+	}
 	slack := 2 * time.Millisecond // a server that counts in milliseconds, on another clock's edge
 	if !s.opts.FakeTime {
 		slack = 2 * time.Second
@@ -40,11 +43,12 @@ func testTTL(s *suite) {
 	start := time.Now()
 	s.write(state.Op{Key: s.key("long"), Value: []byte("v"), TTL: time.Hour})
 	s.lives(s.key("long"), "v", time.Hour, start)
-	s.write(state.Op{Key: k, Value: []byte("v"), TTL: 50 * time.Millisecond})
+	short := s.ttl(50 * time.Millisecond)
+	s.write(state.Op{Key: k, Value: []byte("v"), TTL: short})
 	s.write(state.Op{Key: s.key("nano"), Value: []byte("v"), TTL: time.Nanosecond})
 	s.eventually(10*time.Second, "the item expires", func() bool { return s.get(k) == nil })
-	if passed := time.Since(start); passed < 50*time.Millisecond {
-		s.Errorf("the item with a TTL of 50ms expired after %s", passed)
+	if passed := time.Since(start); passed < short-s.opts.TTLUnit {
+		s.Errorf("the item with a TTL of %s expired after %s", short, passed)
 	}
 	s.eventually(10*time.Second, "the shortest TTL expires", func() bool { return s.get(s.key("nano")) == nil })
 	s.lives(s.key("long"), "v", time.Hour, start)
@@ -58,14 +62,14 @@ func testTTLCleared(s *suite) {
 	if item := s.want(k, "two"); !item.ExpiresAt.IsZero() {
 		s.Errorf("a write without a TTL left the end at %s", item.ExpiresAt)
 	}
-	s.pause(500 * time.Millisecond)
+	s.pause(s.ttl(300*time.Millisecond) + s.opts.TTLUnit + 200*time.Millisecond)
 	s.want(k, "two")
 
 	if s.store.Features().ETag {
 		etag := s.want(k, "two").ETag
 		s.write(state.Op{Key: k, Value: []byte("three"), TTL: time.Hour, ETag: etag, HasETag: true})
 		s.lives(k, "three", time.Hour, time.Now())
-		s.wantErr(state.Op{Key: k, Value: []byte("x"), ETag: foreign, HasETag: true}, state.ErrETagMismatch)
+		s.wantErr(state.Op{Key: k, Value: []byte("x"), ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 		s.lives(k, "three", time.Hour, time.Now())
 		s.write(state.Op{Key: k, Value: []byte("four"), ETag: s.get(k).ETag, HasETag: true})
 		if item := s.want(k, "four"); !item.ExpiresAt.IsZero() {
@@ -80,7 +84,7 @@ func testTTLReplaced(s *suite) {
 	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 200 * time.Millisecond})
 	s.write(state.Op{Key: k, Value: []byte("two"), TTL: time.Hour})
 	s.lives(k, "two", time.Hour, time.Now())
-	s.pause(400 * time.Millisecond)
+	s.pause(s.ttl(200*time.Millisecond) + s.opts.TTLUnit + 200*time.Millisecond)
 	s.want(k, "two")
 	s.write(state.Op{Key: k, Value: []byte("three"), TTL: 100 * time.Millisecond})
 	if s.opts.FakeTime {
@@ -133,11 +137,12 @@ func testTTLTransactAndBulk(s *suite) {
 	}
 	if bg, ok := s.store.(state.BulkGetter); ok {
 		s.write(state.Op{Key: a, Value: []byte("1"), TTL: time.Hour})
+		s.set(b, "2")
 		res, err := bg.BulkGet(s.ctx, []state.Get{{Key: a}, {Key: b}})
 		if err != nil || res[0].Item == nil || res[1].Item == nil {
 			s.Fatalf("BulkGet: %v, %v", res, err)
 		}
-		if res[0].Item.ExpiresAt.IsZero() || !res[1].Item.ExpiresAt.IsZero() {
+		if !s.opts.NoExpiry && res[0].Item.ExpiresAt.IsZero() || !res[1].Item.ExpiresAt.IsZero() {
 			s.Errorf("BulkGet: ends %s and %s, want one and none", res[0].Item.ExpiresAt, res[1].Item.ExpiresAt)
 		}
 	}

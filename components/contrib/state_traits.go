@@ -1,0 +1,20 @@
+package contrib
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// UUIDETag is StateTraits.ETag of stores whose etags are UUIDs.
+func UUIDETag(text string) bool { return uuid.Validate(text) == nil }
+
+// TextKey is StateTraits.Key of stores that keep keys as texts.
+func TextKey(key string) error {
+	if !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
+		return errors.New("this store takes UTF-8 without zero bytes")
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+package memcached_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components/state/memcached"
+	"github.com/ottavo-runtime/ottavo/components/state/statetest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
+)
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "state", "memcached")
+	s := testserver.Memcached(t)
+	statetest.Run(t, statetest.Options{
+		New:     statetest.New(memcached.New(), map[string]any{"hosts": s.Addr}),
+		TTLUnit: time.Second, NoExpiry: true, MaxValue: 1000 << 10, // memcached takes items below 1 MiB
+		Keys: func(key string) bool {
+			return len(key) <= 250 && !slices.ContainsFunc([]byte(key), func(b byte) bool { return b <= ' ' || b == 0x7f })
+		},
+	})
+}
