@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
 	"github.com/ottavo-runtime/ottavo/grpcapi/layotto"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
 )
 
@@ -92,7 +94,29 @@ func (b *builder) sequencer(ctx context.Context, t Tables) *capability.Sequencer
 	for name, s := range makeAll(ctx, b, config.Sequencers, "sequencer", t.Sequencers) {
 		stores[name] = capability.SequencerStore{Sequencer: s, Prefix: prefixes[name]}
 	}
-	return capability.NewSequencer(stores)
+	for _, c := range b.rc.Components[config.Sequencers] {
+		if s, made := stores[c.Name]; made {
+			s.BiggerThan, _ = c.Rest["biggerThan"].(map[string]int64)
+			s.Segments = b.segments(c)
+			stores[c.Name] = s
+		}
+	}
+	capable := capability.NewSequencer(stores)
+	if err := capable.Raise(ctx); err != nil {
+		b.errs = append(b.errs, err)
+	}
+	return capable
+}
+
+// segments reads the settings of a sequencer that are ours, not the backend's;
+// unknown ones are the backend's.
+func (b *builder) segments(c config.Component) capability.Segments {
+	var common sequencer.Common
+	decode.Defaults(&common)
+	if _, err := decode.Into(&common, c.Metadata, decode.Join(c.Path, c.Section)); err != nil {
+		b.errs = append(b.errs, err)
+	}
+	return capability.Segments{Off: !common.SegmentCacheEnable, Size: common.SegmentStep}
 }
 
 // customs makes the components of a user's own kinds.

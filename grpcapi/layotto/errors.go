@@ -63,6 +63,10 @@ func codeOf(e *capability.Error) codes.Code {
 		return configurationCode(e)
 	case capability.StateName:
 		return stateCode(e)
+	case capability.LockName:
+		return lockCode(e)
+	case capability.SequencerName:
+		return sequencerCode(e)
 	case capability.PubSubName:
 		return pubSubCode(e)
 	case capability.FileName, capability.ObjectsName:
@@ -121,6 +125,10 @@ func textOf(e *capability.Error) string {
 		return configurationText(e)
 	case capability.StateName:
 		return stateText(e)
+	case capability.LockName:
+		return lockText(e)
+	case capability.SequencerName:
+		return sequencerText(e)
 	case capability.PubSubName:
 		return pubSubText(e)
 	case capability.FileName, capability.ObjectsName:

@@ -63,6 +63,7 @@ var built = []string{
 	"PublishEvent", "SubscribeTopicEvents",
 	"GetState", "GetBulkState", "SaveState", "DeleteState", "DeleteBulkState", "ExecuteStateTransaction",
 	"GetFile", "PutFile", "ListFile", "DelFile", "GetFileMeta",
+	"TryLock", "Unlock", "LockKeepAlive", "GetNextId",
 }
 
 // Register registers all services of the API, complete or not, so that

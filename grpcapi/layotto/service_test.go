@@ -28,6 +28,7 @@ var built = map[string]bool{
 	"GetFile": true, "PutFile": true, "ListFile": true, "DelFile": true, "GetFileMeta": true,
 	"ApplyConfiguration": true, "Encrypt": true, "Decrypt": true, "SendEmail": true, "SendEmailWithTemplate": true,
 	"SendVoiceWithTemplate": true, "SendSmsWithTemplate": true,
+	"TryLock": true, "Unlock": true, "LockKeepAlive": true, "GetNextId": true,
 }
 
 // services returns all services of the API, with the number of their methods.

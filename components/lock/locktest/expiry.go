@@ -1,0 +1,98 @@
+package locktest
+
+import (
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components/lock"
+)
+
+// awaitFree waits until owner gets the resource, which is not before and at most
+// Late after the end of expire, counted from the call that set it, which began at
+// since and had returned at until.
+func (s *suite) awaitFree(resource, owner string, expire time.Duration, since, until time.Time) {
+	s.Helper()
+	for {
+		began := time.Now()
+		got := s.try(resource, owner, long) != nil
+		ended := time.Now()
+		if got {
+			if ended.Before(since.Add(expire)) {
+				s.Fatalf("the lock was over after %s, %s too early", ended.Sub(since), since.Add(expire).Sub(ended))
+			}
+			return
+		}
+		if began.After(until.Add(expire + s.opts.Late)) {
+			s.Fatalf("the lock is held %s after it was to expire, more than %s", began.Sub(until.Add(expire)), s.opts.Late)
+		}
+		step := max(s.opts.Late/50, time.Nanosecond)
+		s.wait(max(step, min(time.Until(since.Add(expire))-step, s.opts.Expire/4)))
+	}
+}
+
+func testExpires(s *suite) {
+	r := s.resource("r")
+	for _, expire := range []time.Duration{s.opts.Expire, s.opts.Expire * 3 / 2} {
+		since := time.Now()
+		s.wantGot(r, "a", expire)
+		s.awaitFree(r, "b", expire, since, time.Now())
+		s.unlock(r, "a", lock.NotTheOwner)
+		s.unlock(r, "b", lock.Done)
+	}
+}
+
+// Whoever held the lock until it expired has no rights in it any more, whether
+// somebody else has taken it or not.
+func testExpiredOwner(s *suite) {
+	r := s.resource("r")
+	s.wantGot(r, "a", s.opts.Expire)
+	s.wait(s.opts.Expire + s.opts.Late)
+	s.unlock(r, "a", lock.NotLocked)
+	s.wantGot(r, "a", s.opts.Expire)
+	s.wait(s.opts.Expire + s.opts.Late)
+	s.wantGot(r, "b", long)
+	s.unlock(r, "a", lock.NotTheOwner)
+	s.wantHeld(r, "a")
+	s.unlock(r, "b", lock.Done)
+}
+
+func testRenewExtends(s *suite) {
+	if s.opts.NoRenew {
+		s.Skip("SKIP: Renew is not supported")
+	}
+	r := s.resource("r")
+	s.wantGot(r, "a", s.opts.Expire)
+	since := time.Now()
+	for range 4 {
+		s.wait(s.opts.Expire / 2)
+		since = time.Now()
+		s.renew(r, "a", s.opts.Expire, lock.Done)
+		s.wantHeld(r, "b")
+	}
+	s.awaitFree(r, "b", s.opts.Expire, since, time.Now())
+	s.unlock(r, "b", lock.Done)
+}
+
+func testRenewShortens(s *suite) {
+	if s.opts.NoRenew {
+		s.Skip("SKIP: Renew is not supported")
+	}
+	r := s.resource("r")
+	s.wantGot(r, "a", long)
+	since := time.Now()
+	s.renew(r, "a", s.opts.Expire, lock.Done)
+	s.awaitFree(r, "b", s.opts.Expire, since, time.Now())
+	s.unlock(r, "b", lock.Done)
+}
+
+func testRenewAfterExpiry(s *suite) {
+	if s.opts.NoRenew {
+		s.Skip("SKIP: Renew is not supported")
+	}
+	r := s.resource("r")
+	s.wantGot(r, "a", s.opts.Expire)
+	s.wait(s.opts.Expire + s.opts.Late)
+	s.renew(r, "a", long, lock.NotLocked)
+	s.wantGot(r, "b", long)
+	s.renew(r, "a", long, lock.NotTheOwner)
+	s.unlock(r, "b", lock.Done)
+}
