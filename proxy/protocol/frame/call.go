@@ -27,8 +27,8 @@ type callBody struct{ payload }
 // Close implements io.Closer. What is held is held until the answer.
 func (*callBody) Close() error { return nil }
 
-// serve answers the request.
-func (k *call) serve() {
+// Serve implements crew.Work: it answers the request.
+func (k *call) Serve() {
 	sc := k.sc
 	defer sc.calls.Done()
 	spoiled, write := true, false

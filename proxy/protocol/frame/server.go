@@ -12,6 +12,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/crew"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -28,7 +29,7 @@ type server struct {
 	codec   Codec
 	opts    protocol.ServerOptions
 	limits  Options
-	workers workers
+	workers crew.Crew[*call]
 	// conns counts the connections that there were.
 	conns atomic.Uint64
 }
@@ -71,7 +72,7 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	sc.changed.L = &sc.mu
 	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
 	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}
-	srv.workers.join()
+	srv.workers.Join()
 	// The end of ctx ends every wait on the connection.
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 
@@ -91,7 +92,7 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	sc.in.drop()
 	cancel()
 	stop()
-	srv.workers.leave()
+	srv.workers.Leave()
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || sc.over() {
 		return nil
 	}
@@ -190,7 +191,7 @@ func (sc *serving) begin(k *call) bool {
 	k.size = size
 	sc.calls.Add(1)
 	sc.describe(&k.req)
-	sc.srv.workers.do(k)
+	sc.srv.workers.Do(k)
 	return true
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/crew"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -22,7 +23,7 @@ import (
 type server struct {
 	opts    protocol.ServerOptions
 	limits  Options
-	workers workers
+	workers crew.Crew[*call]
 }
 
 // ServeConn implements protocol.Server. Its frame stays with every idle
@@ -40,7 +41,7 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 // greet makes a connection's session.
 func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *serving {
 	sc := &serving{srv: srv, h: h, base: ctx, peer: c.RemoteAddr().String(), target: c.Target()}
-	srv.workers.join()
+	srv.workers.Join()
 	// The end of ctx ends every wait on the connection.
 	sc.stop = context.AfterFunc(ctx, func() { _ = c.Close() })
 	_, sc.inside = c.Conn.(*conn.PipeConn)
@@ -57,7 +58,7 @@ func (srv *server) greet(ctx context.Context, c *conn.Conn, h stream.Handler) *s
 func (sc *serving) leave() {
 	sc.stop()
 	sc.cancelAll()
-	sc.srv.workers.leave()
+	sc.srv.workers.Leave()
 }
 
 // requests returns the parent of all requests' contexts. It is made for the
@@ -332,7 +333,14 @@ func (sc *serving) quiet() {
 func (sc *serving) dispatch(k *call) {
 	sc.busy++
 	sc.calls.Add(1)
-	sc.srv.workers.start(k)
+	sc.srv.workers.Do(k)
+}
+
+// Serve implements crew.Work: it answers the request.
+func (k *call) Serve() {
+	sc := k.sc
+	k.serve()
+	sc.served()
 }
 
 // served says that a worker is done with a request.
