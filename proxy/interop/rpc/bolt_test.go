@@ -43,6 +43,7 @@ afterwards a
 // TestBolt: SOFA's client, in each version of the protocol, through the core to
 // SOFA's servers; testdata/bolt-client.cjs is what it does.
 func TestBolt(t *testing.T) {
+	t.Parallel()
 	a := server(t, "bolt-server.cjs", "a", "test.A")
 	b := server(t, "bolt-server.cjs", "b", "test.B")
 	c := server(t, "bolt-server.cjs", "c", "test.Greet")

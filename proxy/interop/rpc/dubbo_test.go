@@ -22,6 +22,7 @@ dubbo2.js hello well
 // TestDubbo: two clients of Dubbo, through the core to a server of Dubbo;
 // testdata/dubbo-client.cjs is what they do.
 func TestDubbo(t *testing.T) {
+	t.Parallel()
 	demo := server(t, "dubbo-server.cjs")
 	l := proxytest.Bound("rpc", "r", "127.0.0.1:0")
 	l.FilterChains[0].Filters[0].Config["downstream_protocol"] = "dubbo"

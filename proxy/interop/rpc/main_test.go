@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,13 +53,25 @@ func node(t testing.TB, script string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// server starts a program that prints its port, and ends it with the test. It
-// returns its address.
+// server starts a program of testdata that prints its port, and ends it with the
+// test, by when it must have complained about nothing. It returns its address.
 func server(t testing.TB, script string, args ...string) string {
 	t.Helper()
 	cmd := node(t, script, args...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
+	t.Cleanup(func() {
+		if errs.Len() > 0 {
+			t.Errorf("%s complains:\n%s", script, errs.String())
+		}
+	})
+	return serve(t, cmd)
+}
+
+// serve starts a command that prints its port, on a line of its own, and ends with
+// its standard input. That is at the end of the test. It returns its address.
+func serve(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -72,15 +85,19 @@ func server(t testing.TB, script string, args ...string) string {
 	}
 	t.Cleanup(func() {
 		_ = in.Close()
-		if err := cmd.Wait(); err != nil || errs.Len() > 0 {
-			t.Errorf("%s: %v\n%s", script, err, errs.String())
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", cmd, err)
 		}
 	})
-	port, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("%s has not started: %v", script, err)
+	var said []string
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said = append(said, lines.Text())
+		if _, err := strconv.ParseUint(lines.Text(), 10, 16); err == nil {
+			return "127.0.0.1:" + lines.Text()
+		}
 	}
-	return "127.0.0.1:" + strings.TrimSpace(port)
+	t.Fatalf("%v has not started: %q", cmd, said)
+	return ""
 }
 
 // run returns what a program prints; it has to succeed.
