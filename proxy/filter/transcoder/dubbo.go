@@ -282,6 +282,8 @@ func (c *httpToDubbo) Response(_ *stream.Request, in *stream.Response, body []by
 		if err != nil || !ok || text == "" {
 			text = http.StatusText(in.Status)
 		}
+		// What follows is where in a program it happened, which is not for callers.
+		text, _, _ = strings.Cut(text, "\n")
 		out.Status = max(in.Status, 400)
 		return problem(text, rpcStatus(in), ""), nil
 	}
@@ -297,7 +299,8 @@ func (c *httpToDubbo) Response(_ *stream.Request, in *stream.Response, body []by
 	})
 	if exception != "" {
 		out.Status = 500
-		return problem(thrown(value), rpcStatus(in), exception), nil
+		text, class := thrown(value, exception)
+		return problem(text, rpcStatus(in), class), nil
 	}
 	return value, nil
 }
@@ -316,6 +319,7 @@ func dubboValue(r *hessian.Reader) (value []byte, exception string, err error) {
 		value, err = r.Value()
 		return value, "", err
 	case answerException:
+		r.Loose = true
 		if value, err = r.Value(); err == nil {
 			exception = or(r.Class(), "exception")
 		}
@@ -324,23 +328,22 @@ func dubboValue(r *hessian.Reader) (value []byte, exception string, err error) {
 	return nil, "", fmt.Errorf("a kind of answer that is not known: %d", kind)
 }
 
-// thrown returns what an exception says.
-func thrown(value []byte) string {
+// thrown returns what an exception of a class says, and that of the exception
+// that it stands for. Where in a program it was thrown is left out.
+func thrown(value []byte, class string) (text, of string) {
 	var e struct {
-		Detail  *string `json:"detailMessage"`
-		Message *string `json:"message"`
+		Detail  string `json:"detailMessage"`
+		Message string `json:"message"`
+		// Of what $invoke makes of exceptions.
+		Original string `json:"exceptionMessage"`
+		Class    string `json:"exceptionClass"`
 	}
-	var text string
-	switch {
-	case json.Unmarshal(value, &text) == nil && text != "":
-		return text
-	case json.Unmarshal(value, &e) != nil:
-	case e.Detail != nil:
-		return *e.Detail
-	case e.Message != nil:
-		return *e.Message
+	if json.Unmarshal(value, &text) != nil {
+		_ = json.Unmarshal(value, &e) // what is no object says nothing
+		text = or(or(e.Original, e.Detail), e.Message)
 	}
-	return "the service has thrown an exception"
+	text, _, _ = strings.Cut(text, "\n\tat ")
+	return or(text, "the service has thrown an exception"), or(e.Class, class)
 }
 
 // Refuse implements Conversion.

@@ -54,13 +54,22 @@ type throw struct {
 
 func (throw) JavaClassName() string { return "com.shop.NoMoney" }
 
+// general is what $invoke makes of exceptions.
+type general struct {
+	Class         string `hessian:"exceptionClass"`
+	Message       string `hessian:"exceptionMessage"`
+	DetailMessage string `hessian:"detailMessage"`
+}
+
+func (general) JavaClassName() string { return "com.shop.General" }
+
 // F5: HTTP in, a Dubbo service behind it.
 func TestF5HTTPToDubbo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &proxytest.Network{}
 		h := speak(t, n, "dubbo", func(ctx context.Context, a asked) reply {
 			if status, err := strconv.Atoi(a.Method); err == nil {
-				return reply{status: status, body: encode("words")}
+				return reply{status: status, body: encode("words\n\tat peers.Demo")}
 			}
 			ok := func(values ...any) reply { return reply{status: dubbo.StatusOK, body: encode(values...)} }
 			switch a.Method {
@@ -73,9 +82,17 @@ func TestF5HTTPToDubbo(t *testing.T) {
 			case "nothing":
 				return ok(int32(5), map[string]string{"x-a": "b"})
 			case "throw":
-				return ok(int32(0), &throw{DetailMessage: "no money"})
+				e := &throw{DetailMessage: "no money"}
+				e.Cause = e // as Java has it
+				return ok(int32(0), e)
 			case "throw2":
 				return ok(int32(3), &throw{DetailMessage: "no money"}, map[string]string{"x-a": "b"})
+			case "generic":
+				return ok(int32(0), &general{Class: "com.shop.NoMoney", Message: "no money", DetailMessage: "com.shop.NoMoney: no money\n\tat com.shop.Pay"})
+			case "silent":
+				return ok(int32(0), &general{})
+			case "text":
+				return ok(int32(0), "out of money\n\tat com.shop.Pay")
 			case "odd":
 				return reply{status: dubbo.StatusOK, body: "G"}
 			case "empty":
@@ -149,6 +166,9 @@ func TestF5HTTPToDubbo(t *testing.T) {
 			{"attached", 200, `"x"`},
 			{"throw", 500, `{"error":"no money","rpc_status":20,"exception":"com.shop.NoMoney"}`},
 			{"throw2", 500, `{"error":"no money","rpc_status":20,"exception":"com.shop.NoMoney"}`},
+			{"generic", 500, `{"error":"no money","rpc_status":20,"exception":"com.shop.NoMoney"}`},
+			{"silent", 500, `{"error":"the service has thrown an exception","rpc_status":20,"exception":"com.shop.General"}`},
+			{"text", 500, `{"error":"out of money","rpc_status":20,"exception":"exception"}`},
 			{"30", 504, `{"error":"words","rpc_status":30}`}, // p059
 			{"31", 504, `"rpc_status":31`},
 			{"40", 400, `words`},

@@ -242,6 +242,14 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestLoose(t *testing.T) {
+	r := hessian.NewReader([]byte("C\x01E\x92\x05cause\x01m\x60Q\x90\x01x"), 100)
+	r.Loose = true
+	if v, err := r.Value(); string(v) != `{"cause":null,"m":"x"}` || err != nil {
+		t.Errorf("%s, %v", v, err)
+	}
+}
+
 func TestParts(t *testing.T) {
 	r := hessian.NewReader([]byte("\x012\x91NH\x01a\x01b\x01c\x91\x91\x01d\x01e\x79\x91ZC\x01E\x90\x60N"), 100)
 	if s, ok, err := r.String(); s != "2" || !ok || err != nil {

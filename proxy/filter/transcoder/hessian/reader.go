@@ -20,6 +20,10 @@ var (
 // Reader reads values in Hessian 2, one after the other. After an error it is of
 // no use. It is not safe for concurrent use.
 type Reader struct {
+	// Loose makes a reference to a value that holds it a null, not an error:
+	// Java's exceptions say in that way that they have no cause.
+	Loose bool
+
 	b     []byte
 	dec   *hessian2.Decoder
 	begun bool
@@ -334,7 +338,9 @@ func (r *Reader) reference(dst []byte) ([]byte, error) {
 	}
 	at := r.refs[n]
 	switch {
-	case at.end == 0 || at.end > len(dst):
+	case at.end == 0 && r.Loose:
+		return append(dst, "null"...), nil
+	case at.end == 0:
 		return dst, errSelf
 	case len(dst)+at.end-at.start > r.limit:
 		return dst, r.tooLarge()
