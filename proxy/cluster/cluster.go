@@ -230,7 +230,7 @@ func (c *Cluster) pick(ctx context.Context, req *stream.Request, host *upstream.
 		set = c.set.Load()
 	}
 	if c.bonds != nil && req.Caller != nil {
-		return c.pickBound(set, req)
+		return c.pickBound(set, req) //nolint:contextcheck // what is bound lasts as long as the caller's connection
 	}
 	ch.host, err = set.picker.Pick(req)
 	ch.reporter = set.reporter

@@ -50,7 +50,7 @@ func (b *Bound) Handle(ctx context.Context, req *stream.Request) (*stream.Respon
 	if req.Caller == nil {
 		return b.others.Handle(ctx, req)
 	}
-	sender, err := b.of(req.Caller)
+	sender, err := b.of(req.Caller) //nolint:contextcheck // it lasts as long as the caller's connection
 	if err != nil {
 		return nil, err
 	}
