@@ -123,3 +123,23 @@ func TestBoundOthers(t *testing.T) {
 		}
 	})
 }
+
+// A connection whose request has gone while it was dialed does not outlive a
+// drain.
+func TestSharedDrainsWhatIsDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &crowd{dial: func(context.Context) error { time.Sleep(time.Second); return nil }}
+		s := w.shared(10, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := s.Handle(ctx, get()); stream.AsError(err).Kind != stream.Timeout {
+			t.Errorf("%v", err)
+		}
+		s.Drain()
+		time.Sleep(3 * time.Second)
+		wantConnections(t, s, 0, 0)
+		if n := w.live.Load(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
