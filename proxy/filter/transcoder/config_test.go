@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
@@ -250,7 +251,13 @@ func TestProtocolOfRoute(t *testing.T) {
 func TestBeforeRoute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &proxytest.Network{}
-		n.Speak(t, "a:1", proxytest.Protocol{Protocol: protocols()["dubbo"]}, answerWith("20", encode(int32(1), "a")))
+		told := answerWith("20", encode(int32(1), "a"))
+		n.Speak(t, "a:1", proxytest.Protocol{Protocol: protocols()["dubbo"]}, stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+			if req.Timeout != 2*time.Second {
+				t.Errorf("the host was told there were %v", req.Timeout)
+			}
+			return told.Handle(ctx, req)
+		}))
 		n.Speak(t, "b:1", proxytest.Protocol{Protocol: protocols()["dubbo"]}, stream.HandlerFunc(func(ctx context.Context, _ *stream.Request) (*stream.Response, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -267,7 +274,7 @@ routers:
   virtual_hosts:
   - domains: ["*"]
     routers:
-    - {match: {headers: [{name: service, value: A}, {name: method, value: m}]}, route: {cluster_name: a}}
+    - {match: {headers: [{name: service, value: A}, {name: method, value: m}]}, route: {cluster_name: a, timeout: 2s}}
     - {match: {headers: [{name: service, value: B}]}, route: {cluster_name: b, timeout: 1s}}
     - {match: {prefix: /W/m}, route: {cluster_name: web}}
 clusters: [{name: a, hosts: [{address: "a:1"}]}, {name: b, hosts: [{address: "b:1"}]}, {name: web, hosts: [{address: "web:1"}]}]

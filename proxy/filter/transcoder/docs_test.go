@@ -75,8 +75,14 @@ func TestDocumented(t *testing.T) {
 	_, section, _ := strings.Cut(configuration, "## Conversion between protocols")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, of := range []any{
-		transcoder.Config{}, transcoder.Rule{}, transcoder.Matcher{}, transcoder.Info{}, transcoder.HTTPToBolt{}, transcoder.BoltToHTTP{},
-		transcoder.HTTPToDubbo{}, transcoder.DubboToHTTP{},
+		transcoder.Config{},
+		transcoder.Rule{},
+		transcoder.Matcher{},
+		transcoder.Info{},
+		transcoder.HTTPToBolt{},
+		transcoder.BoltToHTTP{},
+		transcoder.HTTPToDubbo{},
+		transcoder.DubboToHTTP{},
 	} {
 		for f := range reflect.TypeOf(of).Fields() {
 			if key := f.Tag.Get("json"); !strings.Contains(section, "`"+key+"`") && !strings.Contains(section, "."+key) {

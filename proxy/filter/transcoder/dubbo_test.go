@@ -113,10 +113,14 @@ func TestF5HTTPToDubbo(t *testing.T) {
 		a := h.last(t, 1)
 		want := list{
 			"2.0.2", "com.shop.Pay", "1.0", "refund", "Ljava/lang/String;ILjava/util/Map;Ljava/lang/Object;DZLjava/util/List;J",
-			"A7", int32(12), dict{"a": list{int32(1)}}, nil, 3.5, true, list{int32(1)}, int64(8589934592),
+			"A7", int32(12),
+			dict{"a": list{int32(1)}},
+			nil, 3.5, true,
+			list{int32(1)},
+			int64(8589934592),
 		}
 		values := decodeAll(t, a.body)
-		if len(values) != len(want)+1 || !reflect.DeepEqual(values[:len(want)], []any(want)) {
+		if len(values) != len(want)+1 || !reflect.DeepEqual(values[:len(want)], want) {
 			t.Errorf("the host was asked %#v", values)
 		}
 		attached, _ := values[len(values)-1].(dict)
@@ -149,7 +153,7 @@ func TestF5HTTPToDubbo(t *testing.T) {
 			got := r.web("POST", "/com.shop.Pay/"+c.method, c.body, c.fields)
 			count++
 			values := decodeAll(t, h.last(t, count).body)
-			if got.status != 200 || len(values) != len(c.want)+5 || !reflect.DeepEqual(values[4:len(values)-1], []any(c.want)) {
+			if got.status != 200 || len(values) != len(c.want)+5 || !reflect.DeepEqual(values[4:len(values)-1], c.want) {
 				t.Errorf("%s %s: %+v; the host was asked %#v", c.method, c.body, got, values)
 			}
 		}
@@ -233,7 +237,7 @@ func TestGeneric(t *testing.T) {
 		r.web("POST", "/s/m", `[{"id":1}]`, "parameter-types: int")
 		values := decodeAll(t, h.last(t, 1).body)
 		want := list{"2.0.2", "s", nil, "$invoke", "Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/Object;", "m", nil, []hessian2.Object{dict{"id": int32(1)}}}
-		if len(values) != 9 || !reflect.DeepEqual(values[:8], []any(want)) || values[8].(dict)["generic"] != "true" {
+		if len(values) != 9 || !reflect.DeepEqual(values[:8], want) || values[8].(dict)["generic"] != "true" {
 			t.Errorf("the host was asked %#v", values)
 		}
 		r.web("POST", "/s/typed", `[{"id":1}]`)
@@ -330,7 +334,7 @@ func TestF5DubboToHTTP(t *testing.T) {
 					{"late", 30, list{"504|timeout"}},
 				} {
 					status, text, _ := r.call("dubbo", new(stream.Request), dubboBody("s", c.method, "", nil))
-					if values := decodeAll(t, text); status != fmt.Sprint(c.status) || len(values) < len(c.want) || !reflect.DeepEqual(values[:len(c.want)], []any(c.want)) {
+					if values := decodeAll(t, text); status != fmt.Sprint(c.status) || len(values) < len(c.want) || !reflect.DeepEqual(values[:len(c.want)], c.want) {
 						t.Errorf("%s: status %s, %#v; want %d, %v", c.method, status, values, c.status, c.want)
 					}
 				}

@@ -57,14 +57,24 @@ func Spec(converters ...Converter) filter.Spec {
 	}
 }
 
-// obey sets the protocol of requests that were converted before they had a route.
+// obey sets what depends on the route of requests that were converted before they
+// had one: the protocol, and the time that hosts are told.
 func obey(next stream.Handler) stream.Handler {
 	return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
 		if list, ok := req.Vars.Get(noted); ok {
 			req.UpstreamProtocol = protocolOf(req.UpstreamProtocol, strings.Split(list, ","))
+			tellTime(req)
 		}
 		return next.Handle(ctx, req)
 	})
+}
+
+// tellTime has the host told how long there is time, so that it need not work for
+// nothing.
+func tellTime(req *stream.Request) {
+	if req.Timeout == 0 && !req.Deadline.IsZero() {
+		req.Timeout = max(time.Until(req.Deadline), time.Millisecond)
+	}
 }
 
 // protocolOf returns what is to be spoken: what is chosen, if it is possible.
@@ -169,10 +179,7 @@ func (x *exchange) convert(body []byte) error {
 	out.CopyFrom(req)
 	out.Info = req.Info
 	out.Upgrade = ""
-	if out.Timeout == 0 && !req.Deadline.IsZero() {
-		// Hosts that are told how long there is time need not work for nothing.
-		out.Timeout = max(time.Until(req.Deadline), time.Millisecond)
-	}
+	tellTime(out)
 	body, err := x.by.Request(out, body, int(x.limit))
 	switch {
 	case err != nil:

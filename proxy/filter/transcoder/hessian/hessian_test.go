@@ -11,15 +11,6 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter/transcoder/hessian"
 )
 
-func typed(t testing.TB, name string) hessian.Type {
-	t.Helper()
-	typ, err := hessian.ParseType(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return typ
-}
-
 func TestTypes(t *testing.T) {
 	for _, c := range []struct{ name, want, descriptor string }{
 		{"int", "int", "I"},
