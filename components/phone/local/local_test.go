@@ -1,0 +1,31 @@
+package local_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/phone"
+	"github.com/ottavo-runtime/ottavo/components/phone/local"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
+)
+
+func TestCall(t *testing.T) {
+	matrix.Backend(t, "phone", local.Type)
+	dir := t.TempDir()
+	c, err := local.New(t.Context(), components.Env{DataDir: dir}, components.Config{Name: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	id, err := c.Call(t.Context(), &phone.Call{TemplateID: "t", To: []string{"0049"}})
+	if err != nil || id == "" {
+		t.Errorf("Call = %q, %v", id, err)
+	}
+	kept, err := os.ReadFile(filepath.Join(dir, "outbox", "p.jsonl"))
+	if err != nil || !strings.Contains(string(kept), id) || !strings.Contains(string(kept), "0049") {
+		t.Errorf("the outbox holds %s, %v", kept, err)
+	}
+}
