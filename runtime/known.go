@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
@@ -25,7 +26,13 @@ func (t Tables) ConfigOptions() config.Options {
 	known.NetworkFilters = append(known.NetworkFilters, config.GRPCFilterType)
 	invokers := config.Kind{Section: config.RPCs}
 	for _, i := range t.Invokers {
-		invokers.Types = append(invokers.Types, config.Type{Name: i.Type, Doc: i.Doc, Metadata: i.Metadata})
+		row := config.Type{Name: i.Type, Doc: i.Doc, Metadata: i.Metadata}
+		if i.Check != nil {
+			row.Check = func(c config.Component, warn func(decode.Problem)) error {
+				return i.Check(components.Config{Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest, Warn: warn, Checked: true})
+			}
+		}
+		invokers.Types = append(invokers.Types, row)
 	}
 	return config.Options{Known: known, Kinds: []config.Kind{
 		kind(config.SecretStores, t.Secrets), kind(config.ConfigStores, t.Configurations), kind(config.Hellos, t.Hellos),

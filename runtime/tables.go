@@ -59,6 +59,9 @@ type Invoker struct {
 	// Metadata is a pointer to the struct that the settings are decoded into,
 	// holding the defaults; it is only read.
 	Metadata any
+	// Check finds what is wrong with settings before anything is started; nil:
+	// nothing that decoding them does not find. What it warns of, New does not.
+	Check func(cfg components.Config) error
 	// New makes one. open gives it its way into the proxy core.
 	New func(ctx context.Context, env components.Env, cfg components.Config, open OpenChannel) (rpc.Invoker, error)
 }

@@ -59,6 +59,7 @@ func Tables() runtime.Tables {
 		SMSSenders:     smsSenders(),
 		Invokers: []runtime.Invoker{{
 			Type: mesh.Type, Doc: "calls services through the proxy core", Metadata: ptr(mesh.Defaults()),
+			Check: func(cfg components.Config) error { return mesh.Check(cfg, mesh.Callbacks()...) },
 			New: func(_ context.Context, _ components.Env, cfg components.Config, open runtime.OpenChannel) (rpc.Invoker, error) {
 				return mesh.New(cfg, mesh.Open(open), mesh.Callbacks()...)
 			},

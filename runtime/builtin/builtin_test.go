@@ -48,3 +48,25 @@ func TestUnknownType(t *testing.T) {
 		}
 	}
 }
+
+// TestChannelWithoutClass: what a channel needs is missed when the file is read,
+// with line, place and the way out.
+func TestChannelWithoutClass(t *testing.T) {
+	_, warnings, err := config.Parse("f.yaml", []byte(`runtime:
+  rpcs:
+    mosn:
+      config:
+        channel:
+          - {protocol: http, listener: "127.0.0.1:1", ext: {clas: x}}
+          - protocol: bolt
+            listener: 127.0.0.1:2
+`), builtin.Tables().ConfigOptions())
+	for _, text := range []string{"f.yaml:7: runtime.rpcs.mosn.config.channel[1].ext.class: missing", "com.alipay.sofa.rpc.core.request.SofaRequest"} {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("the error does not say %q: %v", text, err)
+		}
+	}
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), "f.yaml:6: runtime.rpcs.mosn.config.channel[0].ext.clas: ") {
+		t.Errorf("warnings: %v", warnings)
+	}
+}

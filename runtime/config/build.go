@@ -502,6 +502,9 @@ func (b *builder) component(section string, c Component) {
 	}
 	warnings, err := decode.Into(target, c.Metadata, decode.Join(c.Path, c.Section))
 	b.warnings = append(b.warnings, warnings...)
+	if check := kind.Types[i].Check; check != nil && err == nil {
+		err = check(c, func(p decode.Problem) { b.warnings = append(b.warnings, p) })
+	}
 	b.errs = append(b.errs, decode.AsProblems(err, c.Path)...)
 }
 

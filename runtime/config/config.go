@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
 )
 
@@ -164,4 +165,8 @@ type Type struct {
 	// Metadata is a pointer to the struct that the settings are decoded into,
 	// holding the defaults. It is only read. nil: not checked.
 	Metadata any
+	// Check finds what decoding the settings cannot, in settings that can be
+	// decoded: its error, decode.Problems, and what is odd, given to warn. nil:
+	// there is nothing more to find.
+	Check func(c Component, warn func(decode.Problem)) error
 }

@@ -49,6 +49,7 @@ type reader struct {
 	cfg       components.Config
 	path      string
 	callbacks []rpc.Callback
+	warns     bool // of what is odd, beside what decoding warns of
 	problems  decode.Problems
 }
 
@@ -57,9 +58,18 @@ func (r *reader) fail(path, remedy, format string, args ...any) {
 }
 
 func (r *reader) warn(p decode.Problem) {
-	if r.cfg.Warn != nil {
+	if r.cfg.Warn != nil && r.warns {
 		r.cfg.Warn(p)
 	}
+}
+
+// Check finds what is wrong with settings before anything is opened: everything
+// that New would find but that a listener is not there. cfg.Checked says only that
+// they were decoded already.
+func Check(cfg components.Config, callbacks ...rpc.Callback) error {
+	r := &reader{cfg: cfg, path: cfg.SettingsPath(), callbacks: callbacks, warns: true}
+	_, err := r.read()
+	return err
 }
 
 // read reads everything there is.
@@ -146,7 +156,7 @@ func callback[F any](r *reader, chain string, i int, c Callback, makes func(rpc.
 			known = append(known, row.Name)
 			continue
 		}
-		f, err := maker(components.Config{Name: c.Name, Type: c.Name, Path: path, Section: "config", Metadata: c.Config, Warn: r.cfg.Warn})
+		f, err := maker(components.Config{Name: c.Name, Type: c.Name, Path: path, Section: "config", Metadata: c.Config, Warn: r.warn})
 		if err != nil {
 			r.problems = append(r.problems, decode.AsProblems(err, path)...)
 		}

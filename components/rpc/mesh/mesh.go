@@ -51,9 +51,10 @@ type channel struct {
 	targets  targets
 }
 
-// New makes an invoker from its settings, which may name the callbacks.
+// New makes an invoker from its settings, which may name the callbacks. If they
+// are cfg.Checked, Check has warned of them.
 func New(cfg components.Config, open Open, callbacks ...rpc.Callback) (*Invoker, error) {
-	r := &reader{cfg: cfg, path: cfg.SettingsPath(), callbacks: callbacks}
+	r := &reader{cfg: cfg, path: cfg.SettingsPath(), callbacks: callbacks, warns: !cfg.Checked}
 	s, err := r.read()
 	if err != nil {
 		return nil, err

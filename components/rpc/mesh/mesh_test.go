@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -288,5 +290,39 @@ func TestConfigRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
+		if early := Check(components.Config{Path: "rpcs.mosn", Section: "config", Metadata: c.config}, Callbacks()...); fmt.Sprint(early) != fmt.Sprint(err) && !strings.Contains(c.want, "there is no listener") {
+			t.Errorf("Check: %v\nwant %v", early, err)
+		}
+	}
+}
+
+// What is odd is told once: by Check where there is one, and by New otherwise.
+func TestWarnedOnce(t *testing.T) {
+	var warned []string
+	cfg := components.Config{
+		Path: "rpcs.mosn", Section: "config",
+		Metadata: map[string]any{"channel": []any{map[string]any{"protocol": "http", "listener": "x", "size": 1, "ext": map[string]any{"clas": "C"}}}},
+		Warn:     func(p decode.Problem) { warned = append(warned, p.Path) },
+	}
+	made := func() {
+		inv, err := New(cfg, func(string, string, int) (stream.Handler, func(), error) { return nil, func() {}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = inv.Close()
+	}
+	made()
+	want := []string{"rpcs.mosn.config.channel[0].ext.clas"}
+	if !slices.Equal(warned, want) {
+		t.Errorf("New has warned of %q, want %q", warned, want)
+	}
+	cfg.Checked, warned = true, nil
+	if err := Check(cfg); err != nil || !slices.Equal(warned, want) {
+		t.Errorf("Check has warned of %q, want %q: %v", warned, want, err)
+	}
+	warned = nil
+	made()
+	if len(warned) > 0 {
+		t.Errorf("New has warned again of %q", warned)
 	}
 }
