@@ -4,11 +4,21 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/memory"
+	"github.com/ottavo-runtime/ottavo/components/lock/redis"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
 // locks are the lock services.
 func locks() []components.Row[lock.Locker] {
 	return []components.Row[lock.Locker]{
 		{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: &memory.Metadata{}, New: memory.New},
+		{Type: redis.Type, Doc: "Redis 5 and later, one server or behind sentinels; the layout of Dapr and Layotto", Metadata: preset[redis.Metadata](), New: redis.New},
 	}
+}
+
+// preset returns settings that hold what their tags say of defaults.
+func preset[T any]() *T {
+	settings := new(T)
+	decode.Defaults(settings)
+	return settings
 }
