@@ -36,6 +36,17 @@ type Request struct {
 	// Timeout bounds the call in the runtime, in milliseconds (rounded up). 0 is
 	// the runtime's default, 3 s. A shorter deadline of the context wins.
 	Timeout time.Duration
+	// OneWay is a call that the service does not answer: Invoke returns an empty
+	// Response once the call is on its way, and what becomes of it is not known. Not
+	// over HTTP.
+	OneWay bool
+	// Target is the "host:port" to call, whatever the runtime's routes say. Not over
+	// HTTP. "" leaves it to the routes.
+	Target string
+	// Invoker and Channel name, of those that the runtime is configured with, the
+	// invoker and its channel, and with it the protocol. "" is the invoker "mosn" and
+	// its first channel.
+	Invoker, Channel string
 }
 
 // Response is a service's answer with a status of 2xx. It belongs to the caller.
@@ -48,7 +59,7 @@ type Response struct {
 }
 
 // Invoke calls a service by its id, through the runtime's proxy, and returns its
-// answer. An answer with another status than 2xx is an *Error with HTTPStatus.
+// answer; with OneWay there is none. Over HTTP, an answer with another status than 2xx is an *Error with HTTPStatus.
 // req may be used again afterwards.
 func (c *Client) Invoke(ctx context.Context, service string, req *Request) (*Response, error) {
 	verb, known := runtimev1.HTTPExtension_Verb_value[req.Verb]
@@ -75,10 +86,19 @@ func (c *Client) Invoke(ctx context.Context, service string, req *Request) (*Res
 	return &Response{Data: resp.GetData().GetValue(), ContentType: resp.GetContentType(), Header: answerHeader(header)}, nil
 }
 
-// timeoutKey is the metadata that says how long a call may take.
-const timeoutKey = "rpc_request_timeout"
+// Metadata of a call that are for the runtime.
+const (
+	timeoutKey = "rpc_request_timeout" // in milliseconds
+	typeKey    = "rpc_request_type"
+	targetKey  = "rpc_target_address"
+	invokerKey = "rpc_invoker"
+	channelKey = "rpc_channel"
 
-// outgoing adds the request's header and time limit to what the context carries.
+	oneWay = "oneway" // a value of typeKey
+)
+
+// outgoing adds the request's header, and what the request says to the runtime, to
+// what the context carries.
 func outgoing(ctx context.Context, req *Request) (context.Context, error) {
 	var pairs []string
 	for name, values := range req.Header {
@@ -95,6 +115,20 @@ func outgoing(ctx context.Context, req *Request) (context.Context, error) {
 			}
 			pairs = append(pairs, lower, value)
 		}
+	}
+	for _, say := range []struct{ field, key, value string }{
+		{"Target", targetKey, req.Target}, {"Invoker", invokerKey, req.Invoker}, {"Channel", channelKey, req.Channel},
+	} {
+		switch {
+		case say.value == "":
+		case strings.ContainsFunc(say.value, notPrintable):
+			return nil, fmt.Errorf("ottavo: %s %q: it must be printable ASCII", say.field, say.value)
+		default:
+			pairs = append(pairs, say.key, say.value)
+		}
+	}
+	if req.OneWay {
+		pairs = append(pairs, typeKey, oneWay)
 	}
 	switch {
 	case req.Timeout < 0:

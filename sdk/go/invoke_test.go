@@ -51,8 +51,33 @@ func TestInvokeNothingMore(t *testing.T) {
 		t.Errorf("%+v, %v", resp, err)
 	}
 	f.wantSent(t, &runtimev1.InvokeServiceRequest{Id: "s", Message: &runtimev1.CommonInvokeRequest{Method: "m", HttpExtension: &runtimev1.HTTPExtension{}}})
-	if got := f.header.Get("rpc_request_timeout"); len(got) != 0 {
-		t.Errorf("a time limit of %q that nobody asked for", got)
+	for name, got := range f.header {
+		if strings.HasPrefix(name, "rpc_") {
+			t.Errorf("metadata %s: %q, which nobody asked for", name, got)
+		}
+	}
+}
+
+// What a call says to the runtime is metadata, each under its own name.
+func TestInvokeThroughChannel(t *testing.T) {
+	f, client := serve(t)
+	resp, err := client.Invoke(timeout(t), "Pay:1.0", &ottavo.Request{
+		Method: "pay", Data: []byte("ping"), Header: http.Header{"X-Token": {"a"}},
+		OneWay: true, Target: "10.0.0.1:12200", Invoker: "second", Channel: "bolt", Timeout: time.Second,
+	})
+	if err != nil || len(resp.Data) != 0 {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	f.wantSent(t, &runtimev1.InvokeServiceRequest{Id: "Pay:1.0", Message: &runtimev1.CommonInvokeRequest{
+		Method: "pay", Data: &anypb.Any{Value: []byte("ping")}, HttpExtension: &runtimev1.HTTPExtension{},
+	}})
+	for name, want := range map[string]string{
+		"rpc_request_type": "oneway", "rpc_target_address": "10.0.0.1:12200", "rpc_invoker": "second", "rpc_channel": "bolt",
+		"rpc_request_timeout": "1000", "x-token": "a",
+	} {
+		if got := f.header.Get(name); !slices.Equal(got, []string{want}) {
+			t.Errorf("metadata %s: %q, want %q", name, got, want)
+		}
 	}
 }
 
@@ -84,6 +109,9 @@ func TestInvokeRefused(t *testing.T) {
 		"line break":        {ottavo.Request{Header: http.Header{"X-A": {"b\r\nc: d"}}}, `header "X-A": the value`},
 		"not ASCII":         {ottavo.Request{Header: http.Header{"X-A": {"é"}}}, `header "X-A": the value`},
 		"negative timeout":  {ottavo.Request{Timeout: -time.Second}, "Timeout -1s"},
+		"target":            {ottavo.Request{Target: "a:1\n"}, `Target "a:1\n"`},
+		"invoker":           {ottavo.Request{Invoker: "é"}, `Invoker "é"`},
+		"channel":           {ottavo.Request{Channel: "\x00"}, `Channel "\x00"`},
 		"second value, too": {ottavo.Request{Header: http.Header{"X-A": {"b", "\x00"}}}, `header "X-A": the value`},
 	} {
 		if _, err := client.Invoke(timeout(t), "s", &c.req); err == nil || !strings.Contains(err.Error(), c.want) {
