@@ -76,19 +76,24 @@ type RuntimeClient interface {
 	// Calls a method of another service through the proxy core and returns its answer.
 	//
 	// The gRPC metadata of the call goes along as request headers (repeated values stay
-	// repeated), and the headers of the answer come back as gRPC response headers. Two
-	// names are read by the runtime:
+	// repeated), and the headers of the answer come back as gRPC response headers. These
+	// names are read by the runtime, and do not go along:
 	//
 	//   - `rpc_request_timeout`: the time limit of the call in milliseconds; 3000 without it.
 	//     A shorter gRPC deadline wins.
+	//   - `rpc_request_type`: with the value `oneway` the service does not answer; the call
+	//     returns an empty answer once it is on its way. Not over HTTP.
 	//   - `rpc_target_address`: "host:port" to call, instead of a host that the routes
-	//     choose.
+	//     choose. Not over HTTP.
+	//   - `rpc_channel`: the name of a channel, which says by what protocol the call goes;
+	//     the invoker's first without it.
+	//   - `rpc_invoker`: the name of an invoker; `mosn` without it.
 	//
 	// DEADLINE_EXCEEDED if the time limit passed. UNAVAILABLE if there was no answer (no
 	// route, no host, connection refused or lost), or if the service answered with a status
 	// other than 2xx; the status and the start of the body are in the error.
-	// INVALID_ARGUMENT if the request cannot be sent as it is. UNKNOWN if the configuration
-	// names no way to call services.
+	// INVALID_ARGUMENT if the request cannot be sent as it is, or names no channel that
+	// there is. UNKNOWN if the configuration has no such invoker.
 	InvokeService(ctx context.Context, in *InvokeServiceRequest, opts ...grpc.CallOption) (*InvokeResponse, error)
 	// Reads configuration items, by key or all of a group.
 	//
@@ -527,19 +532,24 @@ type RuntimeServer interface {
 	// Calls a method of another service through the proxy core and returns its answer.
 	//
 	// The gRPC metadata of the call goes along as request headers (repeated values stay
-	// repeated), and the headers of the answer come back as gRPC response headers. Two
-	// names are read by the runtime:
+	// repeated), and the headers of the answer come back as gRPC response headers. These
+	// names are read by the runtime, and do not go along:
 	//
 	//   - `rpc_request_timeout`: the time limit of the call in milliseconds; 3000 without it.
 	//     A shorter gRPC deadline wins.
+	//   - `rpc_request_type`: with the value `oneway` the service does not answer; the call
+	//     returns an empty answer once it is on its way. Not over HTTP.
 	//   - `rpc_target_address`: "host:port" to call, instead of a host that the routes
-	//     choose.
+	//     choose. Not over HTTP.
+	//   - `rpc_channel`: the name of a channel, which says by what protocol the call goes;
+	//     the invoker's first without it.
+	//   - `rpc_invoker`: the name of an invoker; `mosn` without it.
 	//
 	// DEADLINE_EXCEEDED if the time limit passed. UNAVAILABLE if there was no answer (no
 	// route, no host, connection refused or lost), or if the service answered with a status
 	// other than 2xx; the status and the start of the body are in the error.
-	// INVALID_ARGUMENT if the request cannot be sent as it is. UNKNOWN if the configuration
-	// names no way to call services.
+	// INVALID_ARGUMENT if the request cannot be sent as it is, or names no channel that
+	// there is. UNKNOWN if the configuration has no such invoker.
 	InvokeService(context.Context, *InvokeServiceRequest) (*InvokeResponse, error)
 	// Reads configuration items, by key or all of a group.
 	//
