@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -49,10 +50,11 @@ func Postgres(t testing.TB) *Process {
 			return cmd
 		},
 		ready: func(addr string) error {
-			// An SSL request is answered with one byte.
-			out, err := talk(addr, "\x00\x00\x00\x08\x04\xd2\x16\x2f")
-			if err == nil && out == "" {
-				err = fmt.Errorf("no answer")
+			// It asks who knocks for the password when it is ready, and says why not before.
+			const hello = "\x00\x03\x00\x00user\x00ottavo\x00database\x00postgres\x00\x00"
+			out, err := talk(addr, "\x00\x00\x00"+string(rune(len(hello)+4))+hello)
+			if err == nil && !strings.HasPrefix(out, "R") {
+				err = fmt.Errorf("it says %q", out)
 			}
 			return err
 		},

@@ -5,6 +5,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/consul"
 	"github.com/ottavo-runtime/ottavo/components/state/embedded"
+	"github.com/ottavo-runtime/ottavo/components/state/etcd"
 	"github.com/ottavo-runtime/ottavo/components/state/memcached"
 	"github.com/ottavo-runtime/ottavo/components/state/memory"
 	"github.com/ottavo-runtime/ottavo/components/state/mongodb"
@@ -12,6 +13,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/state/postgresql"
 	"github.com/ottavo-runtime/ottavo/components/state/redis"
 	"github.com/ottavo-runtime/ottavo/components/state/sqlite"
+	"github.com/ottavo-runtime/ottavo/components/state/zookeeper"
 )
 
 // states are the state stores.
@@ -26,6 +28,9 @@ func states() []components.Row[state.Store] {
 		{Type: "mysql", Doc: "MySQL and MariaDB; the layout of Dapr and Layotto", New: mysql.New()},
 		{Type: "sqlite", Doc: "a file of SQLite; the layout of Dapr", New: sqlite.New()},
 		{Type: "sqlite3", Doc: "another name of `sqlite`", New: sqlite.New()},
+		{Type: "etcd", Doc: "etcd; the first layout of Dapr", Metadata: &etcd.Metadata{}, New: etcd.V1},
+		{Type: "etcd/v2", Doc: "etcd; the second layout of Dapr, which holds the end of an item", Metadata: &etcd.Metadata{}, New: etcd.V2},
+		{Type: "zookeeper", Doc: "ZooKeeper; no times to live", Metadata: &zookeeper.Metadata{}, New: zookeeper.New},
 		{Type: "mongodb", Doc: "MongoDB; with transactions when the settings name a replica set", New: mongodb.New()},
 		{Type: "memcached", Doc: "memcached; no etags, no transactions", New: memcached.New()},
 		{Type: "consul", Doc: "Consul's key-value store; no etags, no times to live, no transactions", New: consul.New()},

@@ -22,3 +22,9 @@ func TestSuite(t *testing.T) {
 		},
 	})
 }
+
+func TestFaults(t *testing.T) {
+	s := testserver.Memcached(t)
+	link := testserver.NewLink(t, s.Addr)
+	statetest.Faults(t, statetest.FaultOptions{Factory: memcached.New(), Metadata: map[string]any{"hosts": link.Addr}, Link: link})
+}

@@ -87,7 +87,9 @@ func prepare(ctx context.Context, properties map[string]string) (map[string]stri
 		return nil, fmt.Errorf("connectionString: %w", err)
 	}
 	db := sql.OpenDB(connector)
-	err = makeTable(ctx, db, schema, table)
+	if err = makeTable(ctx, db, schema, table); err != nil {
+		err = fmt.Errorf("MySQL at %s: %w", config.Addr, err)
+	}
 	return out, errors.Join(err, db.Close())
 }
 

@@ -103,6 +103,7 @@ func Run(t *testing.T, o Options) {
 		t.Run(tt.name, func(t *testing.T) {
 			o.skip(t, tt.name)
 			if !o.FakeTime {
+				t.Parallel() // they mostly wait
 				tt.fn(newSuite(t, o))
 				return
 			}

@@ -39,10 +39,14 @@ func testTransactAtomic(s *suite) {
 	bad := state.Op{Key: b, Value: []byte("b2"), ETag: s.opts.ForeignETag, HasETag: true}
 	exists := state.Op{Key: b, Value: []byte("b2"), Options: state.Options{Concurrency: state.FirstWrite}}
 	missing := state.Op{Key: s.key("{t}no"), Delete: true, ETag: etag, HasETag: true}
+	ttl := time.Hour
+	if !s.store.Features().TTL {
+		ttl = 0
+	}
 	for _, failing := range []state.Op{bad, exists, missing} {
 		good := []state.Op{
 			{Key: a, Value: []byte("a2"), ETag: etag, HasETag: true},
-			{Key: c, Value: []byte("c2"), TTL: time.Hour},
+			{Key: c, Value: []byte("c2"), TTL: ttl},
 			{Key: b, Delete: true},
 		}
 		s.transactErr(state.ErrETagMismatch, failing, good[0], good[1])

@@ -1,0 +1,189 @@
+package statetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
+)
+
+// FaultOptions say what to put to the faults.
+type FaultOptions struct {
+	// Factory makes stores from Metadata, whose server is behind Link.
+	Factory  components.Factory[state.Store]
+	Metadata map[string]any
+	Link     *testserver.Link
+	// LateConnect: a store whose server is down is made without an error.
+	LateConnect bool
+	// WrongCredentials are settings with a wrong password, Secret; nil: the server
+	// has none.
+	WrongCredentials map[string]any
+	Secret           string
+}
+
+const (
+	// faultLimit is how long a store may take to notice or to recover.
+	faultLimit = 30 * time.Second
+	// graceAfterEnd is how long a call may go on when its context has ended.
+	graceAfterEnd = time.Second
+)
+
+// Faults lets a store's server be down at the start, go down and come back, hang,
+// and refuse the password.
+func Faults(t *testing.T, o FaultOptions) {
+	t.Helper()
+	t.Run("DownAtStart", o.downAtStart)
+	t.Run("DownLater", o.downLater)
+	t.Run("Hangs", o.hangs)
+	t.Run("WrongCredentials", o.wrongCredentials)
+}
+
+// open makes a store that the test closes.
+func (o FaultOptions) open(t *testing.T) state.Store {
+	t.Helper()
+	s, err := Open(t.Context(), o.Factory, o.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// health asks a store how it is, within a second.
+func health(t *testing.T, s state.Store) error {
+	t.Helper()
+	c, ok := s.(components.Checker)
+	if !ok {
+		t.Fatal("the store cannot tell how it is")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	return c.Check(ctx)
+}
+
+func within(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(faultLimit)
+	defer limit.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			t.Fatalf("not within %s: %s", faultLimit, what)
+		}
+	}
+}
+
+func (o FaultOptions) downAtStart(t *testing.T) {
+	o.Link.Cut()
+	defer o.Link.Mend()
+	s, err := Open(t.Context(), o.Factory, o.Metadata)
+	if err == nil {
+		defer s.Close() //nolint:errcheck // it never connected
+		if !o.LateConnect {
+			t.Fatal("a store was made although its server is down")
+		}
+		if health(t, s) == nil {
+			t.Error("it feels well although its server is down")
+		}
+		return
+	}
+	if len(err.Error()) < 10 || strings.Contains(err.Error(), testserver.SQLPassword) {
+		t.Errorf("the error is of no use, or says too much: %v", err)
+	}
+	t.Logf("down at the start: %v", err)
+	o.Link.Mend()
+	if err := health(t, o.open(t)); err != nil {
+		t.Errorf("the server is back, and it feels unwell: %v", err)
+	}
+}
+
+func (o FaultOptions) downLater(t *testing.T) {
+	s := o.open(t)
+	const key = "faults-down-later"
+	if err := s.Write(t.Context(), state.Op{Key: key, Value: []byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := health(t, s); err != nil {
+		t.Fatal(err)
+	}
+	o.Link.Cut()
+	within(t, "it feels unwell when its server is down", func() bool { return health(t, s) != nil })
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	err := s.Write(ctx, state.Op{Key: key, Value: []byte("lost")})
+	if err == nil || errors.Is(err, state.ErrETagMismatch) || errors.Is(err, state.ErrClosed) || errors.Is(err, state.ErrInvalid) {
+		t.Errorf("a write without a server: %v", err)
+	}
+	t.Logf("down: %v", err)
+	if _, err := s.Get(ctx, state.Get{Key: key}); err == nil {
+		t.Error("a read without a server succeeds")
+	}
+	if took := time.Since(start); took > 2*time.Second+2*graceAfterEnd {
+		t.Errorf("two calls with a limit of 2s took %s", took)
+	}
+	o.Link.Mend()
+	within(t, "it feels well when its server is back", func() bool { return health(t, s) == nil })
+	item, err := s.Get(t.Context(), state.Get{Key: key})
+	if err != nil || item == nil || string(item.Value) != "kept" {
+		t.Errorf("after the server came back: %v, %v", item, err)
+	}
+}
+
+func (o FaultOptions) hangs(t *testing.T) {
+	s := o.open(t)
+	if err := health(t, s); err != nil {
+		t.Fatal(err)
+	}
+	o.Link.Hold()
+	defer o.Link.Mend()
+	for name, call := range map[string]func(context.Context) error{
+		"Get":   func(ctx context.Context) error { _, err := s.Get(ctx, state.Get{Key: "faults-hang"}); return err },
+		"Write": func(ctx context.Context) error { return s.Write(ctx, state.Op{Key: "faults-hang", Value: []byte("v")}) },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		start := time.Now()
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s of a server that hangs: %v, want the context's end", name, err)
+		}
+		if took := time.Since(start); took > 200*time.Millisecond+graceAfterEnd {
+			t.Errorf("%s with a limit of 200ms took %s", name, took)
+		}
+		cancel()
+		ctx, cancel = context.WithCancel(t.Context())
+		go cancel()
+		if err := call(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, cancelled: %v", name, err)
+		}
+		cancel()
+	}
+	o.Link.Mend()
+	within(t, "it feels well when its server answers again", func() bool { return health(t, s) == nil })
+}
+
+func (o FaultOptions) wrongCredentials(t *testing.T) {
+	if o.WrongCredentials == nil {
+		t.Skip("SKIP: the server of this test asks for no password")
+	}
+	s, err := Open(t.Context(), o.Factory, o.WrongCredentials)
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("a store was made with a wrong password")
+	}
+	if strings.Contains(err.Error(), o.Secret) {
+		t.Errorf("the error shows the password: %v", err)
+	}
+	t.Logf("wrong password: %v", err)
+}
