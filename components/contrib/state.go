@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -78,10 +79,22 @@ func State(newStore func(logger.Logger) contribstate.Store, traits StateTraits) 
 			base.Properties = properties
 		}
 		if err := initState(ctx, backend, base); err != nil {
-			return nil, hideSecrets(err, base.Properties)
+			return nil, hideSecrets(located(err, base.Properties), base.Properties)
 		}
 		return adaptState(backend, traits, base.Properties), nil
 	}
+}
+
+// located says where the server should be, unless the error does.
+func located(err error, properties map[string]string) error {
+	for _, name := range []string{"hosts", "host", "servers", "server", "httpAddr", "endpoint", "address"} {
+		for key, where := range properties {
+			if strings.EqualFold(key, name) && where != "" && !strings.Contains(err.Error(), where) {
+				return fmt.Errorf("%s: %w", where, err)
+			}
+		}
+	}
+	return err
 }
 
 // initState makes the backend ready, or closes it.

@@ -45,7 +45,7 @@ func Postgres(t testing.TB) *Process {
 		t: t, name: "PostgreSQL",
 		command: func(port int) *exec.Cmd {
 			cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", dir,
-				"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "shared_buffers=16MB")
+				"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=16MB")
 			cmd.Dir, cmd.SysProcAttr = dir, clone(as)
 			return cmd
 		},
