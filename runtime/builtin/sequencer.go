@@ -4,6 +4,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/embedded"
+	"github.com/ottavo-runtime/ottavo/components/sequencer/etcd"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/memory"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/redis"
 )
@@ -14,5 +15,6 @@ func sequencers() []components.Row[sequencer.Sequencer] {
 		{Type: memory.Type, Doc: "in this process; begins anew when it ends", Metadata: preset[memory.Metadata](), New: memory.New},
 		{Type: embedded.Type, Doc: "a file of this process; survives a crash", Metadata: preset[embedded.Metadata](), New: embedded.New},
 		{Type: redis.Type, Doc: "Redis, one server or behind sentinels; Layotto's layout", Metadata: preset[redis.Metadata](), New: redis.New},
+		{Type: etcd.Type, Doc: "etcd 3; what a majority has counted is not lost; goes on where Layotto stopped", Metadata: preset[etcd.Metadata](), New: etcd.New},
 	}
 }
