@@ -196,6 +196,7 @@ func TestRunWithSidecar(t *testing.T) {
 			"http1":  {{"sidecar", "direct"}},
 			"http2":  {{"sidecar", "direct"}},
 			"grpc":   {{"sidecar", "direct"}},
+			"bolt":   {{"sidecar", "direct"}},
 			"tcp":    {{"sidecar", "direct"}},
 			"state":  {{"get_memory", "get_grpc"}, {"save_memory", "save_grpc"}},
 		}

@@ -6,5 +6,5 @@ import "context"
 // one. The proxy knows nothing of the messages.
 func runGRPC(ctx context.Context, b *bench) error {
 	b.printf("grpc: unary calls of %d bytes each way; service and client are grpc-go, all calls on one connection\n", b.body)
-	return b.compareProxied(ctx, "grpc", roleGRPCService, "Http2", "grpc")
+	return b.compareProxied(ctx, "grpc", roleGRPCService, "Http2", "grpc", anyPath)
 }

@@ -11,12 +11,15 @@ import (
 // runHTTP1 compares a request through an HTTP/1 listener with the direct one.
 func runHTTP1(ctx context.Context, b *bench) error {
 	b.printf("http1: %d bytes each way; service and client are fasthttp, a connection for each call in flight\n", b.body)
-	return b.compareProxied(ctx, "http1", roleHTTPService, "Http1", "http")
+	return b.compareProxied(ctx, "http1", roleHTTPService, "Http1", "http", anyPath)
 }
 
+// anyPath matches all requests that have a path.
+var anyPath = object{"prefix": "/"}
+
 // compareProxied compares calls through one listener, to one service that
-// speaks the same protocol, with the direct ones.
-func (b *bench) compareProxied(ctx context.Context, name, service, wire, client string) error {
+// speaks the same protocol, with the direct ones. match is that of its route.
+func (b *bench) compareProxied(ctx context.Context, name, service, wire, client string, match object) error {
 	services, err := startServices(ctx, b.folder, service)
 	if err != nil {
 		return err
@@ -28,7 +31,7 @@ func (b *bench) compareProxied(ctx context.Context, name, service, wire, client 
 	}
 	s := setup{
 		listeners: []object{proxyListener(name, addresses[0], wire)},
-		routers:   []object{routerTo(name, name, object{"prefix": "/"})},
+		routers:   []object{routerTo(name, name, match)},
 		clusters:  []object{clusterOf(name, services.address[service])},
 	}
 	return b.compare(ctx, name, 1, s, func(*sidecar) []way {

@@ -14,7 +14,7 @@ import (
 // runHTTP2 compares a request through an HTTP/2 listener with the direct one.
 func runHTTP2(ctx context.Context, b *bench) error {
 	b.printf("http2: %d bytes each way; service and client are net/http without TLS, all calls on one connection\n", b.body)
-	return b.compareProxied(ctx, "http2", roleHTTP2Service, "Http2", "http2")
+	return b.compareProxied(ctx, "http2", roleHTTP2Service, "Http2", "http2", anyPath)
 }
 
 // onlyHTTP2 is HTTP/2 without TLS, by prior knowledge.

@@ -16,6 +16,7 @@ const (
 	roleHTTPService  = "http-service"
 	roleHTTP2Service = "http2-service"
 	roleGRPCService  = "grpc-service"
+	roleBoltService  = "bolt-service"
 	roleTCPService   = "tcp-service"
 )
 
@@ -31,6 +32,8 @@ func service(role string) (serveFunc, bool) {
 		return http2Service(), true
 	case roleGRPCService:
 		return grpcService(), true
+	case roleBoltService:
+		return boltService(), true
 	case roleTCPService:
 		return tcpService(), true
 	}
@@ -118,6 +121,8 @@ func newClient(ctx context.Context, order clientOrder) (newCallFunc, func(), err
 		return httpClient(ctx, order)
 	case "http2":
 		return http2Client(ctx, order)
+	case "bolt":
+		return boltClient(ctx, order)
 	case "tcp":
 		return tcpClient(ctx, order)
 	case "state-get", "state-save":

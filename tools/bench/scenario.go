@@ -20,6 +20,7 @@ func scenarios() []scenario {
 		{"http1", "an HTTP/1 request through the proxy, against the direct one", runHTTP1},
 		{"http2", "an HTTP/2 request through the proxy, against the direct one", runHTTP2},
 		{"grpc", "a unary gRPC call through the proxy, against the direct one", runGRPC},
+		{"bolt", "a call over Bolt through the proxy, against the direct one", runBolt},
 		{"tcp", "bytes through tcp_proxy, against a direct connection", runTCP},
 		{"state", "GetState and SaveState on memory and Redis, against a plain gRPC call and go-redis", runState},
 		{"idle", "memory and CPU of connections that say nothing", runIdle},
