@@ -17,12 +17,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/dapr/dapr v1.18.1
-
 require (
 	cel.dev/cel-go v0.33.2 // indirect
 	cel.dev/expr v0.25.3 // indirect
-	cloud.google.com/go v0.121.0
+	cloud.google.com/go v0.120.0
 	cloud.google.com/go/auth v0.16.1
 	cloud.google.com/go/auth/oauth2adapt v0.2.8
 	cloud.google.com/go/compute/metadata v0.9.0
@@ -31,7 +29,7 @@ require (
 	cloud.google.com/go/monitoring v1.24.2
 	cloud.google.com/go/pubsub v1.49.0
 	cloud.google.com/go/secretmanager v1.14.7
-	cloud.google.com/go/storage v1.52.0
+	cloud.google.com/go/storage v1.50.0
 	contrib.go.opencensus.io/exporter/prometheus v0.4.2
 	dubbo.apache.org/dubbo-go/v3 v3.0.3-0.20230118042253-4f159a2b38f3
 	filippo.io/edwards25519 v1.2.0 // indirect
@@ -58,8 +56,8 @@ require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/DataDog/zstd v1.5.2
 	github.com/GoogleCloudPlatform/opentelemetry-operations-go/detectors/gcp v1.35.0
-	github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/metric v0.51.0
-	github.com/GoogleCloudPlatform/opentelemetry-operations-go/internal/resourcemapping v0.51.0
+	github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/metric v0.50.0
+	github.com/GoogleCloudPlatform/opentelemetry-operations-go/internal/resourcemapping v0.50.0
 	github.com/IBM/sarama v1.48.1
 	github.com/RoaringBitmap/roaring v1.1.0
 	github.com/RoaringBitmap/roaring/v2 v2.8.0
@@ -127,7 +125,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/internal/endpoint-discovery v1.10.17
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.9 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/s3shared v1.20.9 // indirect
-	github.com/aws/aws-sdk-go-v2/service/kinesis v1.43.5
+	github.com/aws/aws-sdk-go-v2/service/kinesis v1.42.10
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.7
 	github.com/aws/aws-sdk-go-v2/service/secretsmanager v1.35.8
 	github.com/aws/aws-sdk-go-v2/service/servicediscovery v1.39.21
@@ -167,7 +165,7 @@ require (
 	github.com/dapr/kit v0.18.3 // indirect
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc
 	github.com/deckarep/golang-set v1.7.1
-	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.4.0
+	github.com/decred/dcrd/dcrec/secp256k1/v4 v4.2.0
 	github.com/deepmap/oapi-codegen v1.11.0
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
 	github.com/dubbogo/gost v1.13.1 // indirect
@@ -203,7 +201,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1 // indirect
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/go-zookeeper/zk v1.0.4 // indirect
-	github.com/goccy/go-json v0.10.3
+	github.com/goccy/go-json v0.10.2
 	github.com/gocql/gocql v1.5.2
 	github.com/gofrs/flock v0.13.1
 	github.com/gofrs/uuid v4.4.0+incompatible
@@ -214,7 +212,7 @@ require (
 	github.com/golang-sql/civil v0.0.0-20220223132316-b832511892a9
 	github.com/golang-sql/sqlexp v0.1.0
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
-	github.com/golang/mock v1.7.0-rc.1
+	github.com/golang/mock v1.6.0
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/golang/snappy v1.0.0
 	github.com/google/flatbuffers v25.2.10+incompatible
@@ -281,11 +279,11 @@ require (
 	github.com/kylelemons/godebug v1.1.0
 	github.com/labd/commercetools-go-sdk v1.3.1
 	github.com/leodido/go-urn v1.2.1
-	github.com/lestrrat-go/blackmagic v1.0.3
+	github.com/lestrrat-go/blackmagic v1.0.2
 	github.com/lestrrat-go/httpcc v1.0.1
-	github.com/lestrrat-go/httprc v1.0.6
+	github.com/lestrrat-go/httprc v1.0.5
 	github.com/lestrrat-go/iter v1.0.2
-	github.com/lestrrat-go/jwx/v2 v2.1.6
+	github.com/lestrrat-go/jwx/v2 v2.0.21
 	github.com/lestrrat-go/option v1.0.1
 	github.com/linkedin/goavro/v2 v2.14.1
 	github.com/lufia/plan9stats v0.0.0-20251013123823-9fd1530e3ec3
