@@ -75,7 +75,7 @@ var (
 	unbuiltProtocols      = []string{"tr", "wasm"}
 	unbuiltNetworkFilters = []string{"tcpcopy", "connection_manager", "connectionmanager", "streamproxy", "tunnel"}
 	unbuiltStreamFilters  = []string{
-		"wasm_filter", "Layotto", "flowControlFilter", "grpc_metric", "fault_inject", "gzip",
+		"flowControlFilter", "grpc_metric", "fault_inject", "gzip",
 		"ip_access", "payload_limit", "proxywasm", "seata", "jwt_authn", "mixer", "stats",
 	}
 )

@@ -14,11 +14,13 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/dsl"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/dubbostream"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/fault"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/faulttolerance"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/headertometadata"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/transcoder"
+	"github.com/ottavo-runtime/ottavo/proxy/filter/unable"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/dubbo"
@@ -40,7 +42,10 @@ func Tables() runtime.Tables {
 			frame.New(dubbo.Codec{}, frame.Options{}), frame.New(dubbothrift.Codec{}, frame.Options{}),
 		},
 		Balancers: lb.Builtin(),
-		Filters:   []filter.Spec{{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(), transcoder.Spec(transcoder.Builtin()...)},
+		Filters: append([]filter.Spec{
+			{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
+			dubbostream.Spec(), transcoder.Spec(transcoder.Builtin()...),
+		}, unable.Specs()...),
 		Hellos: []components.Row[hello.Greeter]{
 			{Type: "helloworld", Doc: "greets with the text of `hello`", Metadata: &struct{}{}, New: greeting.New},
 		},

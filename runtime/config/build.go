@@ -142,19 +142,40 @@ func (b *builder) longForm() {
 	for i := range b.cfg.Proxy.Listeners {
 		l := &b.cfg.Proxy.Listeners[i]
 		for j := range l.FilterChains {
-			for k := range l.FilterChains[j].Filters {
-				if l.FilterChains[j].Filters[k].Type != GRPCFilterType {
-					continue
-				}
-				path := fmt.Sprintf("%s.filter_chains[%d].filters[%d].config", decode.At(b.paths.Listeners, i), j, k)
-				b.grpcFilter(l, path, l.FilterChains[j].Filters[k].Config)
-				// The core needs to know no more than this, and secrets are in
-				// one place only. The shape's own chains stay as they are.
-				l.FilterChains = cloneChains(l.FilterChains)
-				l.FilterChains[j].Filters[k] = grpcExtension()
+			filters := fmt.Sprintf("%s.filter_chains[%d].filters", decode.At(b.paths.Listeners, i), j)
+			k := slices.IndexFunc(l.FilterChains[j].Filters, func(f proxyconfig.Extension) bool { return f.Type == GRPCFilterType })
+			if k < 0 {
+				continue
 			}
+			b.grpcFilter(l, decode.Join(decode.At(filters, k), "config"), l.FilterChains[j].Filters[k].Config)
+			// The core needs to know no more than this, and secrets are in
+			// one place only. The shape's own chains stay as they are.
+			l.FilterChains = cloneChains(l.FilterChains)
+			l.FilterChains[j].Filters[k] = grpcExtension()
+			l.FilterChains[j].Filters = b.without(l.FilterChains[j].Filters, filters, sampling)
+			l.StreamFilters = b.without(l.StreamFilters, decode.Join(decode.At(b.paths.Listeners, i), "stream_filters"), watching)
 		}
 	}
+}
+
+// Filters that Layotto's files have around the API and that this version has no
+// code for. They watch or limit; calls are answered without them.
+var (
+	sampling = map[string]string{"tcpcopy": "no samples of the traffic are written"}
+	watching = map[string]string{"flowControlFilter": "calls of the API are not limited", "grpc_metric": "calls of the API are not counted"}
+)
+
+// without leaves out, with a warning each, the filters in none.
+func (b *builder) without(list []proxyconfig.Extension, path string, none map[string]string) []proxyconfig.Extension {
+	var out []proxyconfig.Extension
+	for i, f := range list {
+		if effect, ok := none[f.Type]; ok {
+			b.warn(decode.Join(decode.At(path, i), "type"), "remove the filter to silence this", "this version has no code behind the filter %q yet: %s", f.Type, effect)
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 func cloneChains(chains []proxyconfig.FilterChain) []proxyconfig.FilterChain {

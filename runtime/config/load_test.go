@@ -327,7 +327,7 @@ func TestProxyOnly(t *testing.T) {
 // FuzzParse: whatever the bytes, an answer and no panic; the same file gives the
 // same answer, and no error comes without the file's name.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/good/*", "testdata/bad/*", "../../configs/*.*", "../../configs/layotto/*"} {
+	for _, pattern := range []string{"testdata/good/*", "testdata/bad/*", "../../configs/*.*", "../../configs/layotto/*.*"} {
 		files, _ := filepath.Glob(pattern)
 		for _, file := range files {
 			data, err := os.ReadFile(file)

@@ -137,13 +137,13 @@ func (g *generator) field(owner reflect.Type, f decode.Field) object {
 	case reflect.TypeFor[proxyconfig.Listener]():
 		switch f.Key {
 		case "stream_filters":
-			s = object{"type": "array", "items": g.extension(g.opts.Known.StreamFilters, nil)}
+			s = object{"type": "array", "items": g.extension(also(g.opts.Known.StreamFilters, watching), nil)}
 		case "listener_filters":
 			s = object{"type": "array", "items": g.extension(g.opts.Known.ListenerFilters, nil)}
 		}
 	case reflect.TypeFor[proxyconfig.FilterChain]():
 		if f.Key == "filters" {
-			s = object{"type": "array", "items": g.extension(g.opts.Known.NetworkFilters, map[string]reflect.Type{
+			s = object{"type": "array", "items": g.extension(also(g.opts.Known.NetworkFilters, sampling), map[string]reflect.Type{
 				"proxy": reflect.TypeFor[proxyconfig.Proxy](), GRPCFilterType: reflect.TypeFor[GRPCFilter](),
 				"tcp_proxy": reflect.TypeFor[proxyconfig.TCPProxy](), "udp_proxy": reflect.TypeFor[proxyconfig.UDPProxy](),
 			})}
@@ -184,7 +184,12 @@ func (g *generator) protocols(s object, auto, list bool) object {
 		return s
 	}
 	var names, patterns []string
-	for _, p := range g.opts.Known.Protocols {
+	all := slices.AppendSeq(slices.Clone(g.opts.Known.Protocols), maps.Keys(g.opts.Known.ProtocolAliases))
+	if auto && len(g.opts.Known.RPC) > 0 {
+		all = append(all, proxyconfig.X)
+	}
+	slices.Sort(all)
+	for _, p := range all {
 		for _, form := range []string{p, strings.ToLower(p), strings.ToUpper(p), strings.ToUpper(p[:min(1, len(p))]) + p[min(1, len(p)):]} {
 			if !slices.Contains(names, form) {
 				names, patterns = append(names, form), append(patterns, regexp.QuoteMeta(form))
@@ -209,6 +214,14 @@ func oneOfNames(names []string) object {
 		list[i] = n
 	}
 	return anyOf(object{"enum": list}, ref("variable"))
+}
+
+// also adds the names of filters that Load passes over to those that are known.
+func also(names []string, passed map[string]string) []string {
+	if names == nil {
+		return nil
+	}
+	return slices.Concat(names, slices.Sorted(maps.Keys(passed)))
 }
 
 // extension is the schema of a filter, with the settings of those whose struct is known.

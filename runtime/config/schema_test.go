@@ -49,14 +49,22 @@ func validate(t *testing.T, schema *jsonschema.Schema, file string, data []byte)
 	return schema.Validate(tree)
 }
 
-// expected are the warnings of the files in configs: Layotto's samples carry
-// sections for a control plane.
+// expected are the warnings of the files in configs that are looked at here:
+// Layotto's samples carry sections for a control plane.
 var expected = map[string][]string{
-	"layotto/config_state.json": {"dynamic_resources", "static_resources"},
-	"layotto/rpc_http.json":     {"dynamic_resources", "static_resources"},
+	"default.yaml": nil, "proxy.yaml": nil,
+	"layotto/config_redis.json":  {"dynamic_resources", "static_resources"},
+	"layotto/demo_rpc_http.json": {"dynamic_resources", "static_resources"},
+	"layotto/config_uds.json":    nil,
+	"layotto/runtime_config.json": {
+		"servers[0].listeners[0].stream_filters[0].type", "servers[0].listeners[0].stream_filters[1].type",
+		"tracing", "metrics", "dynamic_resources", "static_resources",
+	},
+	"layotto/config_apollo.json": {"servers[0].listeners[0].filter_chains[0].filters[0].type", "dynamic_resources", "static_resources"},
 }
 
-// TestConfigs: every file in configs is one that Load takes and the schema allows.
+// TestConfigs: these files in configs are ones that Load takes and the schema
+// allows. runtime/builtin looks at all of them, with what is really built in.
 func TestConfigs(t *testing.T) {
 	schemas := map[string]*jsonschema.Schema{"full": compile(t, testOptions()), "without names": compile(t, Options{})}
 	const root = "../../configs"
@@ -65,8 +73,11 @@ func TestConfigs(t *testing.T) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		count++
 		name, _ := filepath.Rel(root, path)
+		if _, ok := expected[filepath.ToSlash(name)]; !ok {
+			return nil
+		}
+		count++
 		cfg, warnings, err := Load(path, testOptions())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -93,7 +104,7 @@ func TestConfigs(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || count < 3 {
+	if err != nil || count != len(expected) {
 		t.Fatalf("%d files, %v", count, err)
 	}
 }
