@@ -1,16 +1,21 @@
 package proxy_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
@@ -32,7 +37,6 @@ func (c counted) Write(p []byte) (int, error) {
 // boltHost answers frames of one size with answer, under their ids, all that
 // came in a read with one write. It allocates nothing for a call.
 func boltHost(size int, answer []byte) func(net.Conn) {
-	const id = 5 // where it is in frames of version 1
 	return func(c net.Conn) {
 		defer func() { _ = c.Close() }()
 		in, out := make([]byte, 0, 256<<10), make([]byte, 0, 256<<10)
@@ -46,7 +50,7 @@ func boltHost(size int, answer []byte) func(net.Conn) {
 			for ; len(in)-at >= size; at += size {
 				from := len(out)
 				out = append(out, answer...)
-				copy(out[from+id:], in[at+id:at+id+4])
+				copy(out[from+boltID:], in[at+boltID:at+boltID+4])
 			}
 			in = in[:copy(in, in[at:])]
 			if _, err := c.Write(out); err != nil {
@@ -66,16 +70,64 @@ func BenchmarkBolt(b *testing.B) {
 		inFlight int
 		direct   bool
 	}{{"direct/1", 1, true}, {"proxy/1", 1, false}, {"direct/100", 100, true}, {"proxy/100", 100, false}} {
-		b.Run(c.name, func(b *testing.B) { boltCalls(b, c.inFlight, c.direct) })
+		b.Run(c.name, func(b *testing.B) {
+			r := newBoltRig(b, boltHost(len(boltFrame(b, frame.Request)), boltFrame(b, frame.Response)))
+			caller := r.direct
+			if !c.direct {
+				caller = r.through
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			boltCalls(b, caller, c.inFlight, b.N)
+			b.StopTimer()
+			if !c.direct {
+				b.ReportMetric(float64(r.writes.Load())/float64(2*b.N), "writes/msg")
+			}
+		})
 	}
 }
 
-func boltCalls(b *testing.B, inFlight int, direct bool) {
-	ask, answer := boltFrames(b)
+// BenchmarkBoltAdded compares calls to a host that does with a frame what any
+// server does, as it is the engine's own, with the same calls through the core: in
+// turns, so that a busy moment of the machine hits both. A call through the core is
+// a request and an answer more, so the ratio of the calls per second cannot be 1;
+// where there are fewer CPUs than busy programs, all of them share it. added-µs is
+// what the caller waits longer for a call.
+func BenchmarkBoltAdded(b *testing.B) {
+	for _, inFlight := range []int{1, 100} {
+		b.Run(strconv.Itoa(inFlight), func(b *testing.B) {
+			r := newBoltRig(b, boltServer(b))
+			const turn = 2000
+			var direct, through time.Duration
+			b.ResetTimer()
+			for left := b.N; left > 0; left -= turn {
+				n := min(left, turn)
+				direct += boltCalls(b, r.direct, inFlight, n)
+				through += boltCalls(b, r.through, inFlight, n)
+			}
+			b.StopTimer()
+			calls := func(d time.Duration) float64 { return float64(b.N) / d.Seconds() }
+			b.ReportMetric(calls(direct), "direct-calls/s")
+			b.ReportMetric(calls(through), "proxy-calls/s")
+			b.ReportMetric(calls(through)/calls(direct), "ratio")
+			b.ReportMetric(float64((through-direct).Microseconds())/float64(b.N)*float64(inFlight), "added-µs")
+			b.ReportMetric(0, "ns/op") // of both together: nothing
+		})
+	}
+}
+
+// boltRig is a host for Bolt with two connections to it.
+type boltRig struct {
+	direct, through net.Conn
+	writes          *atomic.Int64 // of the core
+}
+
+// newBoltRig starts a host and a core in front of it, until the end of the
+// benchmark.
+func newBoltRig(b *testing.B, host func(net.Conn)) boltRig {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(b, err)
-	defer func() { _ = l.Close() }()
-	host := boltHost(len(ask), answer)
+	b.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -85,38 +137,42 @@ func boltCalls(b *testing.B, inFlight int, direct bool) {
 			go host(c)
 		}
 	}()
-	var writes atomic.Int64
-	caller, err := net.Dial("tcp", l.Addr().String())
-	if !direct {
-		_ = caller.Close()
-		in := Listener("in", "main")
-		in.FilterChains[0].Filters[0].Config["downstream_protocol"] = "bolt"
-		s := Start(b, nil, &config.Snapshot{
-			Listeners: []config.Listener{in},
-			Routers:   []config.Router{Router("main", toService("other", "other"), toService("echo", "c"))},
-			Clusters:  []config.Cluster{Cluster("c", l.Addr().String()), Cluster("other", "127.0.0.1:9")},
-		}, speaking(b), With(func(o *proxy.Options) {
-			o.Log = slog.New(slog.DiscardHandler)
-			o.Sinks = []telemetry.Sink{telemetry.SinkFunc(func(*telemetry.Record) {})}
-			o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-				c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-				return counted{c, &writes}, err
-			}
-		}))
-		var far net.Conn
-		caller, far = loopback(b)
-		must(b, s.Inject("in", counted{far, &writes}))
-	}
+	r := boltRig{writes: new(atomic.Int64)}
+	in := Listener("in", "main")
+	in.FilterChains[0].Filters[0].Config["downstream_protocol"] = "bolt"
+	s := Start(b, nil, &config.Snapshot{
+		Listeners: []config.Listener{in},
+		Routers:   []config.Router{Router("main", toService("other", "other"), toService("echo", "c"))},
+		Clusters:  []config.Cluster{Cluster("c", l.Addr().String()), Cluster("other", "127.0.0.1:9")},
+	}, speaking(b), With(func(o *proxy.Options) {
+		o.Log = slog.New(slog.DiscardHandler)
+		o.Sinks = []telemetry.Sink{telemetry.SinkFunc(func(*telemetry.Record) {})}
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+			return counted{c, r.writes}, err
+		}
+	}))
+	var far net.Conn
+	r.through, far = loopback(b)
+	must(b, s.Inject("in", counted{far, r.writes}))
+	r.direct, err = net.Dial("tcp", l.Addr().String())
 	must(b, err)
-	defer func() { _ = caller.Close() }()
-	b.ReportAllocs()
-	b.ResetTimer()
+	b.Cleanup(func() { _, _ = r.direct.Close(), r.through.Close() })
+	return r
+}
+
+// boltCalls makes n calls over a connection, so many at a time, and returns how
+// long they took. It writes all requests that there are answers to with one write.
+func boltCalls(b *testing.B, caller net.Conn, inFlight, n int) time.Duration {
+	ask, answer := boltFrame(b, frame.Request), boltFrame(b, frame.Response)
 	burst, buf := make([]byte, 0, inFlight*len(ask)), make([]byte, 256<<10)
-	left, under, got := b.N, 0, 0
-	for left > 0 || under > 0 {
+	start := time.Now()
+	for left, under, got, id := n, 0, 0, uint32(0); left > 0 || under > 0; {
 		burst = burst[:0]
 		for ; under < inFlight && left > 0; under, left = under+1, left-1 {
+			id++
 			burst = append(burst, ask...)
+			binary.BigEndian.PutUint32(burst[len(burst)-len(ask)+boltID:], id)
 		}
 		if len(burst) > 0 {
 			_, err := caller.Write(burst)
@@ -124,16 +180,32 @@ func boltCalls(b *testing.B, inFlight int, direct bool) {
 		}
 		n, err := caller.Read(buf)
 		must(b, err)
-		if got == 0 && binary.BigEndian.Uint16(buf[10:]) != bolt.Success {
+		if got == 0 && (buf[0] != answer[0] || buf[1] != answer[1] || binary.BigEndian.Uint16(buf[10:]) != bolt.Success) {
 			b.Fatalf("answered %x", buf[:n])
 		}
 		got += n
 		under -= got / len(answer)
 		got %= len(answer)
+		if under < 0 {
+			b.Fatal("more answers than requests")
+		}
 	}
-	b.StopTimer()
-	if !direct {
-		b.ReportMetric(float64(writes.Load())/float64(2*b.N), "writes/msg")
+	return time.Since(start)
+}
+
+// boltServer answers requests with the engine's server.
+func boltServer(b *testing.B) func(net.Conn) {
+	srv, err := bolt.New(bolt.V1(), frame.Options{}).NewServer(protocol.ServerOptions{Listener: "host"})
+	must(b, err)
+	answer := bytes.Repeat([]byte("x"), 1024)
+	h := stream.HandlerFunc(func(context.Context, *stream.Request) (*stream.Response, error) {
+		return &stream.Response{Status: 200, Body: io.NopCloser(bytes.NewReader(answer)), ContentLength: int64(len(answer))}, nil
+	})
+	return func(nc net.Conn) {
+		defer func() { _ = nc.Close() }()
+		c := conn.New(nc)
+		defer c.Free()
+		_ = srv.ServeConn(context.WithoutCancel(b.Context()), c, h)
 	}
 }
 
@@ -149,14 +221,18 @@ func loopback(b *testing.B) (near, far net.Conn) {
 	return near, far
 }
 
-// boltFrames returns a request and its answer, with 1 KiB each.
-func boltFrames(b *testing.B) (ask, answer []byte) {
-	h := new(stream.Header)
-	h.Add("service", "echo")
-	h.Add("sofa_head_method_name", "echo")
-	ask, err := bolt.V1().Append(nil, &frame.Message{Type: frame.Request, ID: 1, Timeout: 3 * time.Second, Header: h, Body: make([]byte, 1024)})
+// boltID is where the id is in frames of version 1.
+const boltID = 5
+
+// boltFrame returns a request or an answer, with 1 KiB.
+func boltFrame(b *testing.B, what frame.Type) []byte {
+	m := frame.Message{Type: what, ID: 1, Header: new(stream.Header), Body: bytes.Repeat([]byte("x"), 1024)}
+	if what == frame.Request {
+		m.Timeout = 3 * time.Second
+		m.Header.Add("service", "echo")
+		m.Header.Add("sofa_head_method_name", "echo")
+	}
+	f, err := bolt.V1().Append(nil, &m)
 	must(b, err)
-	answer, err = bolt.V1().Append(nil, &frame.Message{Type: frame.Response, ID: 1, Header: new(stream.Header), Body: make([]byte, 1024)})
-	must(b, err)
-	return ask, answer
+	return f
 }
