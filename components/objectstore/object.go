@@ -21,7 +21,7 @@ type Terms struct {
 // CustomerKey is for objects that are encrypted with a key which the client keeps.
 type CustomerKey struct {
 	Algorithm string // "AES256"
-	Key       string // the key, as raw bytes or as base64
+	Secret    string // the key, as raw bytes or as base64
 	KeyMD5    string // base64
 }
 

@@ -71,7 +71,7 @@ var built = []string{
 func (a *API) Register(r grpc.ServiceRegistrar) {
 	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{Config: a.cfg, fileChunks: newChunks(fileChunk)}, built)
 	register(r, &runtimev1.Lifecycle_ServiceDesc, &lifecycleServer{lifecycle: a.cfg.Lifecycle}, nil)
-	register(r, &s3v1.ObjectStorageService_ServiceDesc, nil, nil)
+	register(r, &s3v1.ObjectStorageService_ServiceDesc, &objectServer{objects: a.cfg.Objects, chunks: newChunks(objectChunk)}, objectMethods)
 	register(r, &cryptionv1.CryptionService_ServiceDesc, &cryptionServer{cryption: a.cfg.Cryption}, nil)
 	register(r, &delayqueuev1.DelayQueue_ServiceDesc, &delayQueueServer{pubsub: a.cfg.PubSub}, []string{"PublishDelayMessage"})
 	register(r, &emailv1.EmailService_ServiceDesc, &emailServer{email: a.cfg.Email}, nil)
