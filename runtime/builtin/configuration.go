@@ -1,21 +1,30 @@
 package builtin
 
 import (
+	contribpostgres "github.com/dapr/components-contrib/configuration/postgres"
+	contribredis "github.com/dapr/components-contrib/configuration/redis"
+
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 	"github.com/ottavo-runtime/ottavo/components/configuration/apollo"
 	"github.com/ottavo-runtime/ottavo/components/configuration/etcd"
 	"github.com/ottavo-runtime/ottavo/components/configuration/file"
 	"github.com/ottavo-runtime/ottavo/components/configuration/memory"
+	"github.com/ottavo-runtime/ottavo/components/contrib"
 )
 
 // configurations are the configuration stores.
 func configurations() []components.Row[configuration.Store] {
-	return []components.Row[configuration.Store]{
+	// Each subscription of Postgres holds a connection of its pool.
+	postgres := contrib.Configuration(contribpostgres.NewPostgresConfigurationStore, contrib.ConfigurationTraits{OneSubscription: true})
+	return append([]components.Row[configuration.Store]{
 		{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: &memory.Metadata{}, New: memory.New},
 		{Type: file.Type, Doc: "a YAML or JSON file, or a folder of files; changes are noticed", Metadata: ptr(file.Defaults()), New: file.New},
 		{Type: file.OtherType, Doc: "another name of local.file", Metadata: ptr(file.Defaults()), New: file.New},
 		{Type: etcd.Type, Doc: "etcd 3, with Layotto's layout", Metadata: &etcd.Metadata{}, New: etcd.New},
 		{Type: apollo.Type, Doc: "Apollo: configuration service and open API", Metadata: ptr(apollo.Defaults()), New: apollo.New},
-	}
+		{Type: "redis", Doc: "Redis with keyspace notifications, to read and watch", New: contrib.Configuration(contribredis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})},
+		{Type: "postgresql", Doc: "a table of PostgreSQL, to read and watch", New: postgres},
+		{Type: "postgres", Doc: "another name of postgresql", New: postgres},
+	}, configurationsOfFull()...)
 }
