@@ -11,7 +11,7 @@ import (
 	"github.com/dapr/components-contrib/state/azure/cosmosdb"
 	"github.com/dapr/components-contrib/state/azure/tablestorage"
 	"github.com/dapr/components-contrib/state/cassandra"
-	"github.com/dapr/components-contrib/state/cloudflare/workerskv"
+	workerskv "github.com/dapr/components-contrib/state/cloudflare/workerskv"
 	"github.com/dapr/components-contrib/state/cockroachdb"
 	"github.com/dapr/components-contrib/state/coherence"
 	"github.com/dapr/components-contrib/state/couchbase"
