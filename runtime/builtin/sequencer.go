@@ -7,6 +7,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/sequencer/etcd"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/memory"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/redis"
+	"github.com/ottavo-runtime/ottavo/components/sequencer/zookeeper"
 )
 
 // sequencers are the makers of ids.
@@ -16,5 +17,6 @@ func sequencers() []components.Row[sequencer.Sequencer] {
 		{Type: embedded.Type, Doc: "a file of this process; survives a crash", Metadata: preset[embedded.Metadata](), New: embedded.New},
 		{Type: redis.Type, Doc: "Redis, one server or behind sentinels; Layotto's layout", Metadata: preset[redis.Metadata](), New: redis.New},
 		{Type: etcd.Type, Doc: "etcd 3; what a majority has counted is not lost; goes on where Layotto stopped", Metadata: preset[etcd.Metadata](), New: etcd.New},
+		{Type: zookeeper.Type, Doc: "ZooKeeper; numbers of 64 bits that outlive sessions", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
 	}
 }
