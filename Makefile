@@ -27,7 +27,6 @@ run: build ## start it with CONFIG (default configs/default.yaml), which needs n
 test: ## install the servers that tests use (root on Debian only), then run every test with -race
 	@tools/test/apt.sh
 	@tools/test/npm.sh
-	@tools/test/maven.sh
 	@tools/test/jars.sh
 	@$(GO) build -o $(TOOLS)/test ./tools/test
 	@$(TOOLS)/test -race=try $(TESTFLAGS) -- $(PKG)

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Fetches the Java servers that tests start: for each internal/testserver/testdata/
-# jars/NAME/pom.xml what it depends on, into .cache/jars/NAME: only when they are
-# not there yet, bounded in time. It never fails: a test whose jars are not there
-# skips itself, and the test runner lists it with its reason. OTTAVO_NO_INSTALL=1
-# turns it off.
+# Fetches the Java programs that tests start or are compiled with: for each
+# NAME/pom.xml listed below what it depends on, into .cache/jars/NAME: only when
+# they are not there yet, bounded in time. It never fails: a test whose jars are not
+# there skips itself, and the test runner lists it with its reason.
+# OTTAVO_NO_INSTALL=1 turns it off.
 set -u
 
 say() { echo "make test: $*" >&2; }
 
 cd "$(dirname "$0")/../.." || exit 0
 missing=()
-for pom in internal/testserver/testdata/jars/*/pom.xml; do
+for pom in internal/testserver/testdata/jars/*/pom.xml proxy/interop/rpc/testdata/java/pom.xml; do
 	name=$(basename "$(dirname "$pom")")
-	cmp -s "$pom" ".cache/jars/$name/pom.xml" || missing+=("$name")
+	cmp -s "$pom" ".cache/jars/$name/pom.xml" || missing+=("$pom")
 done
 if ((${#missing[@]} == 0)); then exit 0; fi
 if [[ -n ${OTTAVO_NO_INSTALL-} ]]; then
@@ -20,14 +20,14 @@ if [[ -n ${OTTAVO_NO_INSTALL-} ]]; then
 	exit 0
 fi
 if ! command -v mvn >/dev/null 2>&1 || ! command -v java >/dev/null 2>&1; then
-	say "Maven and Java are not both there; tests with the servers ${missing[*]} will be skipped"
+	say "Maven and Java are not both there; tests with the programs of ${missing[*]} will be skipped"
 	exit 0
 fi
 
 mkdir -p .cache/jars && new=$(mktemp -d .cache/jars.XXXXXX) || exit 0
 trap 'rm -rf "$new"' EXIT
-for name in "${missing[@]}"; do
-	pom=internal/testserver/testdata/jars/$name/pom.xml
+for pom in "${missing[@]}"; do
+	name=$(basename "$(dirname "$pom")")
 	say "fetching the jars of $pom"
 	if timeout 180 mvn --batch-mode --quiet --strict-checksums --file "$pom" -Dmaven.repo.local="$PWD/$new/repo" \
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$new/$name" </dev/null >"$new/log" 2>&1; then

@@ -5,5 +5,5 @@
 // It holds tests only and never anything that ships. Where Node or the packages
 // in testdata/package.json are not there, or a JDK or the jars in
 // testdata/java/pom.xml, its tests skip and say so; tools/test/npm.sh and
-// tools/test/maven.sh get them.
+// tools/test/jars.sh get them.
 package rpc

@@ -21,7 +21,7 @@ import (
 )
 
 // jars is where the jars are that programs in testdata/java use.
-const jars = "../../../.cache/java-peers/jars"
+const jars = "../../../.cache/jars/java"
 
 // saidByJava is what testdata/java/peers/Calls.java prints when all is well; the
 // exceptions are those of the framework.
@@ -161,7 +161,7 @@ func newJava(t *testing.T) *java {
 		t.Skip("SKIPPED: javac is not installed, so nothing was tested with Java's RPC programs")
 	}
 	if _, err := os.Stat(jars); err != nil {
-		t.Skip("SKIPPED: the jars of proxy/interop/rpc/testdata/java are not there (tools/test/maven.sh fetches them), so nothing was tested with Java's RPC programs")
+		t.Skip("SKIPPED: the jars of proxy/interop/rpc/testdata/java are not there (tools/test/jars.sh fetches them), so nothing was tested with Java's RPC programs")
 	}
 	sources, err := filepath.Glob("testdata/java/peers/*.java")
 	if err != nil || len(sources) == 0 {
