@@ -5,8 +5,15 @@ package matrix
 
 import "testing"
 
-// Attribute is the name of the test's attribute; its value is "kind/type".
-const Attribute = "ottavo-backend"
+const (
+	// Attribute is the name of the attribute by which a test says which backend
+	// it puts to the suite; its value is "kind/type".
+	Attribute = "ottavo-backend"
+	// TypeAttribute is the name of the attribute by which the test of the page of
+	// all types says which there are. Its value is "kind/type", and, when there is no
+	// suite for the type, a blank and the reason.
+	TypeAttribute = "ottavo-type"
+)
 
 // Backend notes that the test t runs the suite of a kind ("state", "pubsub",
 // "lock", …, the folder's name below components) on the backend of that type
@@ -15,4 +22,15 @@ const Attribute = "ottavo-backend"
 func Backend(t testing.TB, kind, typ string) {
 	t.Helper()
 	t.Attr(Attribute, kind+"/"+typ)
+}
+
+// Type notes that there is a type; untested says why there is no suite for it, ""
+// when there is.
+func Type(t testing.TB, kind, typ, untested string) {
+	t.Helper()
+	value := kind + "/" + typ
+	if untested != "" {
+		value += " " + untested
+	}
+	t.Attr(TypeAttribute, value)
 }

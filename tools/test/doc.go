@@ -10,6 +10,9 @@
 // A package that does not build, and one that ends outside any test (a panic in
 // TestMain, a timeout, os.Exit), counts as one failure.
 //
+// Before that it prints the table of backends: which of them were put to the suite of
+// their kind (package internal/matrix), with what result, and why the others were not.
+//
 // The exit code is 0 only if `go test` said 0, nothing failed and at least one
 // test ran. It never hides output of a failure and never retries one. The one
 // thing it runs again is a package whose cached result has skipped tests: a

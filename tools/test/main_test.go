@@ -81,6 +81,18 @@ func TestRun(t *testing.T) {
 			want:    []string{"nowhere"},
 		},
 		{
+			fixture: "backends", code: 1,
+			closing: "3 passed, 1 failed, 3 skipped",
+			want: []string{
+				"BACKENDS, each put to the suite of its kind (2 ok, 1 failed, 3 not run):\n" +
+					"  lock\n    good                         ok\n    x/2                          not run: only in a cloud\n" +
+					"  state\n    bad                          FAILED\n    gone                         not run: no server\n" +
+					"    limited                      ok (1 tests left out)\n    unknown                      no suite was run\n",
+				"TestGone: no server\n",
+			},
+			not: []string{"=== ATTR"},
+		},
+		{
 			fixture: "passes", args: []string{"--", "-run=One", "."},
 			closing: "1 passed, 0 failed, 0 skipped",
 		},

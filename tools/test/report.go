@@ -20,6 +20,7 @@ type event struct {
 	Elapsed     float64 // seconds
 	Output      string
 	FailedBuild string // on the fail of a package: whose build failed
+	Key, Value  string // of attr
 }
 
 // A verdict is what became of a test or a package.
@@ -37,6 +38,10 @@ type testRun struct {
 	verdict verdict
 	elapsed time.Duration
 	output  []string
+	// What it said about backends, see package matrix: "kind/type" of those that it
+	// tests; and of all types, with the reason why they are not tested.
+	backends []string
+	types    [][2]string
 }
 
 type packageRun struct {
@@ -108,6 +113,8 @@ func (r *report) event(e event) {
 		if !isFrame(e.Output) {
 			t.output = append(t.output, e.Output)
 		}
+	case "attr":
+		t.attribute(e.Key, e.Value)
 	case "pass", "fail", "skip":
 		t.verdict = verdict(e.Action)
 		t.elapsed = seconds(e.Elapsed)
@@ -137,7 +144,7 @@ func (r *report) packageEvent(p *packageRun, e event) {
 // those that the test wrote.
 func isFrame(line string) bool {
 	line = strings.TrimLeft(line, " ")
-	for _, prefix := range []string{"=== RUN ", "=== PAUSE ", "=== CONT ", "=== NAME ", "--- PASS: ", "--- FAIL: ", "--- SKIP: "} {
+	for _, prefix := range []string{"=== RUN ", "=== PAUSE ", "=== CONT ", "=== NAME ", "=== ATTR ", "--- PASS: ", "--- FAIL: ", "--- SKIP: "} {
 		if strings.HasPrefix(line, prefix) {
 			return true
 		}
@@ -310,6 +317,7 @@ func (r *report) summary(w io.Writer, took time.Duration, extra int) {
 		slices.SortFunc(slow, func(a, b string) int { return strings.Compare(b, a) })
 		_, _ = fmt.Fprintf(w, "slow (5 s or more):\n%s\n", strings.Join(slow[:min(len(slow), 10)], "\n"))
 	}
+	r.writeBackends(w)
 	if sum.skipped > 0 {
 		_, _ = fmt.Fprintf(w, "SKIPPED (%d):\n", sum.skipped)
 		r.each(func(p *packageRun, t *testRun) {

@@ -1,0 +1,3 @@
+module example.test/backends
+
+go 1.26
