@@ -27,7 +27,7 @@ var servers = []struct {
 	text  string
 	start func(t *testing.T) string
 }{
-	{"localhost:6380", redisServer}, {"127.0.0.1:6379", redisWithPassword}, {"redis.default.svc.cluster.local:6379", redisServer}, {"redis:6379", redisServer},
+	{"localhost:6380", redisServer}, {"127.0.0.1:6380", redisWithPassword}, {"redis.default.svc.cluster.local:6379", redisServer}, {"redis:6379", redisServer},
 	{"http://etcd:2379", etcdServer}, {"etcd:2379", etcdServer}, {"localhost:2379", etcdServer}, {"127.0.0.1:2379", etcdServer},
 	{"127.0.0.1:2181", zookeeper}, {"localhost:2181", zookeeper}, {"localhost:27017", mongo}, {"127.0.0.1:3306", mariaDB},
 	{"http://localhost:8088", webServer},

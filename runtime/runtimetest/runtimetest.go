@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -101,7 +102,8 @@ func (r *Runtime) Stop() error {
 	return r.err
 }
 
-// Addr returns where the named listener listens: "host:port".
+// Addr returns where the named listener listens: "host:port", or the path of a
+// socket.
 func (r *Runtime) Addr(t testing.TB, name string) string {
 	t.Helper()
 	for _, l := range r.Status().Listeners {
@@ -116,7 +118,11 @@ func (r *Runtime) Addr(t testing.TB, name string) string {
 // Client returns a connection to the API, closed when the test ends.
 func (r *Runtime) Client(t testing.TB) *grpc.ClientConn {
 	t.Helper()
-	cc, err := grpc.NewClient("passthrough:///"+r.Addr(t, r.Config.Runtime.Listener), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	target := "passthrough:///" + r.Addr(t, r.Config.Runtime.Listener)
+	if strings.HasPrefix(target, "passthrough:////") { // the path of a socket
+		target = "unix://" + strings.TrimPrefix(target, "passthrough:///")
+	}
+	cc, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
