@@ -14,6 +14,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/binding"
+	"github.com/ottavo-runtime/ottavo/components/internal/settings"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -70,7 +71,7 @@ func directions(cfg components.Config) (input, output bool, err error) {
 	value := ""
 	for k, v := range cfg.Metadata {
 		if strings.EqualFold(k, directionKey) {
-			value, _ = text(v)
+			value, _ = settings.Text(v)
 		}
 	}
 	if value == "" {

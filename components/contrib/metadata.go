@@ -1,7 +1,6 @@
 package contrib
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/dapr/components-contrib/metadata"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/settings"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -16,34 +16,7 @@ import (
 // value is a text. A list becomes its texts with commas between them, an object
 // JSON. Settings with null are left out.
 func Base(cfg components.Config) metadata.Base {
-	properties := make(map[string]string, len(cfg.Metadata))
-	for key, value := range cfg.Metadata {
-		if text, ok := text(value); ok {
-			properties[key] = text
-		}
-	}
-	return metadata.Base{Name: cfg.Name, Properties: properties}
-}
-
-func text(value any) (string, bool) {
-	switch v := value.(type) {
-	case nil:
-		return "", false
-	case string:
-		return v, true
-	case []any:
-		parts := make([]string, 0, len(v))
-		for _, e := range v {
-			if part, ok := text(e); ok {
-				parts = append(parts, part)
-			}
-		}
-		return strings.Join(parts, ","), true
-	case map[string]any:
-		out, err := json.Marshal(v)
-		return string(out), err == nil
-	}
-	return fmt.Sprint(value), true
+	return metadata.Base{Name: cfg.Name, Properties: settings.Texts(cfg.Metadata)}
 }
 
 // WarnUnknown warns of settings that the backend does not have, by what it tells
