@@ -22,6 +22,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/statetest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestMain(m *testing.M) {
@@ -74,6 +75,7 @@ func get(tb testing.TB, s *Store, key string) *state.Item {
 }
 
 func TestConformance(t *testing.T) {
+	matrix.Backend(t, "state", "embedded")
 	statetest.Run(t, statetest.Options{
 		New:      func(t *testing.T) state.Store { return tempStore(t) },
 		FakeTime: true,

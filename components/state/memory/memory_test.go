@@ -12,6 +12,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/statetest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,6 +38,7 @@ func newStore(tb testing.TB) *Store {
 }
 
 func TestConformance(t *testing.T) {
+	matrix.Backend(t, "state", "in-memory")
 	statetest.Run(t, statetest.Options{
 		New:      func(t *testing.T) state.Store { return newStore(t) },
 		FakeTime: true,

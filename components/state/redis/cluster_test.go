@@ -9,12 +9,14 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/statetest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // TestConformanceCluster runs the suite against a cluster of two nodes; the
 // keys of the suite's transactions carry tags.
 func TestConformanceCluster(t *testing.T) {
+	matrix.Backend(t, "state", "redis")
 	nodes := testserver.RedisCluster(t, 2)
 	statetest.Run(t, statetest.Options{New: func(t *testing.T) state.Store {
 		s, err := tryNew(t.Context(), metadata(nodes[0], "redisType", "cluster"))

@@ -15,6 +15,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/statetest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
@@ -80,6 +81,7 @@ func get(tb testing.TB, s *Store, key string) *state.Item {
 }
 
 func TestConformance(t *testing.T) {
+	matrix.Backend(t, "state", "redis")
 	server := testserver.Redis(t)
 	statetest.Run(t, statetest.Options{New: func(t *testing.T) state.Store {
 		s, err := tryNew(t.Context(), metadata(server))
@@ -91,6 +93,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceOneConnection(t *testing.T) {
+	matrix.Backend(t, "state", "redis")
 	server := testserver.Redis(t, testserver.RedisPassword("p w"))
 	statetest.Run(t, statetest.Options{New: func(t *testing.T) state.Store {
 		s, err := tryNew(t.Context(), metadata(server, "redisPassword", "p w", "poolSize", "1", "redisDB", "3"))
