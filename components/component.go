@@ -42,11 +42,28 @@ type Config struct {
 	// Rest holds the component's other keys, for kinds that have more than
 	// `type` and `metadata` (hellos: `hello`); nil when there are none.
 	Rest map[string]any
+	// Refs are the references that the configuration has; for components that do
+	// more with them than take Metadata and Env as they are.
+	Refs Refs
 	// Warn takes what is odd but no error; may be nil.
 	Warn func(decode.Problem)
 	// Checked says that Metadata was decoded once already, by the loader, and
 	// its warnings were given.
 	Checked bool
+}
+
+// Refs are a component's references to stores.
+type Refs struct {
+	// Secrets are the settings that came from secret stores.
+	Secrets []SecretRef
+	// SecretStore and ConfigStore name the stores that the component may use; "": none.
+	SecretStore, ConfigStore string
+}
+
+// SecretRef says where a setting came from.
+type SecretRef struct {
+	// StoreName, Key and SubKey name the secret; InjectAs is the setting, SubKey if "".
+	StoreName, Key, SubKey, InjectAs string
 }
 
 // Decode fills dst, a pointer to a struct that holds the defaults, from

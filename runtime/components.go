@@ -159,8 +159,12 @@ func (r *Runtime) surroundings(kind string, c config.Component) (components.Env,
 	if s, ok := r.configurations[c.ComponentRef.ConfigStore]; ok {
 		env.Configuration = s
 	}
+	refs := components.Refs{SecretStore: c.ComponentRef.SecretStore, ConfigStore: c.ComponentRef.ConfigStore}
+	for _, ref := range c.SecretRefs {
+		refs.Secrets = append(refs.Secrets, components.SecretRef(ref))
+	}
 	return env, components.Config{
-		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest,
+		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest, Refs: refs,
 		Warn: func(p decode.Problem) { log.Warn("a mistake in the configuration", "problem", p.String()) }, Checked: true,
 	}
 }
