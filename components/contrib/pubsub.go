@@ -1,0 +1,328 @@
+package contrib
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dapr/components-contrib/health"
+	"github.com/dapr/components-contrib/metadata"
+	contribpubsub "github.com/dapr/components-contrib/pubsub"
+	"github.com/dapr/kit/logger"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/pubsub"
+)
+
+// PubSubTraits is what has to be known of one of contrib's brokers beyond what it
+// tells. The zero value takes it at its word.
+type PubSubTraits struct {
+	// Volatile: a published message may be gone when the server ends.
+	Volatile bool
+	// Ordered tells by the settings whether messages come in the order of
+	// publishing; nil: they do not.
+	Ordered func(properties map[string]string) bool
+	// Hold is how long a message whose handler fails is kept and handed over again,
+	// with growing pauses, before the broker is told: for brokers that deliver again
+	// at once, late, or, with Forever, never.
+	Hold time.Duration
+	// Alone: each subscription gets a client of its own, closed when it ends: for
+	// brokers that give messages back only with the end of a connection. Client, if
+	// not nil, changes the settings of such a client for a topic.
+	Alone  bool
+	Client func(properties map[string]string, topic string)
+	// Prepare, if not nil, completes the settings before the broker is made.
+	Prepare func(properties map[string]string)
+	// Delay, if not nil, returns the key and value of a message's metadata with
+	// which the broker delivers it later.
+	Delay func(delay time.Duration) (key, value string)
+	// Addresses, if not nil, returns where the servers are, as host:port; the
+	// component counts as well while one of them accepts connections. A broker that
+	// can be pinged needs none.
+	Addresses func(properties map[string]string) []string
+}
+
+// Forever is for PubSubTraits.Hold.
+const Forever = time.Duration(1<<63 - 1)
+
+const (
+	// firstHold is the pause before a failed handler is called again; it doubles
+	// up to lastHold.
+	firstHold = 100 * time.Millisecond
+	lastHold  = 5 * time.Second
+	// settleTime is left to a backend to acknowledge what its handlers have done.
+	settleTime = 50 * time.Millisecond
+)
+
+// PubSub makes a constructor of pubsub.Broker of one of contrib's.
+func PubSub(newBroker func(logger.Logger) contribpubsub.PubSub, traits PubSubTraits) components.Factory[pubsub.Broker] {
+	return func(ctx context.Context, env components.Env, cfg components.Config) (pubsub.Broker, error) {
+		base := Base(cfg)
+		setMissing(base.Properties, pubsub.ConsumerKey, env.AppID, cfg.Name)
+		if traits.Prepare != nil {
+			traits.Prepare(base.Properties)
+		}
+		p := &pubSub{base: base, traits: traits, log: env.Log, open: func() contribpubsub.PubSub { return newBroker(NewLogger(env.Log)) }}
+		if p.log == nil {
+			p.log = slog.New(slog.DiscardHandler)
+		}
+		p.backend = p.open()
+		WarnUnknown(cfg, p.backend, pubsub.ConsumerKey)
+		p.features = pubsub.Features{
+			TTL:     contribpubsub.FeatureMessageTTL.IsPresent(p.backend.Features()),
+			Durable: !traits.Volatile, Ordered: traits.Ordered != nil && traits.Ordered(base.Properties),
+		}
+		if err := p.init(ctx, p.backend, base.Properties); err != nil {
+			return nil, err
+		}
+		p.gone, p.end = context.WithCancel(context.WithoutCancel(ctx))
+		if traits.Delay != nil {
+			return &delayingPubSub{p}, nil
+		}
+		return p, nil
+	}
+}
+
+// setMissing sets a setting that is not there, or blank, to the first value that
+// is not.
+func setMissing(properties map[string]string, key string, values ...string) {
+	for k, v := range properties {
+		if strings.EqualFold(k, key) {
+			if strings.TrimSpace(v) != "" {
+				return
+			}
+			delete(properties, k)
+		}
+	}
+	for _, v := range values {
+		if v != "" {
+			properties[key] = v
+			return
+		}
+	}
+}
+
+// pubSub is one of contrib's brokers. It implements pubsub.Broker and
+// components.Checker.
+type pubSub struct {
+	base     metadata.Base
+	traits   PubSubTraits
+	features pubsub.Features
+	log      *slog.Logger
+	open     func() contribpubsub.PubSub
+	backend  contribpubsub.PubSub
+	gate     gate
+
+	mu      sync.Mutex
+	closed  bool
+	gone    context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+	closing sync.Once
+}
+
+// delayingPubSub is one that implements pubsub.Delayer, too.
+type delayingPubSub struct {
+	*pubSub
+}
+
+// init makes a backend ready, or closes it. One that does not heed ctx is closed
+// when it is done at last.
+func (p *pubSub) init(ctx context.Context, backend contribpubsub.PubSub, properties map[string]string) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := protect(ctx, func(ctx context.Context) (struct{}, error) {
+			own := metadata.Base{Name: p.base.Name, Properties: maps.Clone(properties)} // some backends change it
+			return struct{}{}, backend.Init(ctx, contribpubsub.Metadata{Base: own})
+		}).unpack()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return hideSecrets(errors.Join(err, closeQuietly(backend)), p.base.Properties)
+		}
+		return nil
+	case <-ctx.Done():
+		go func() { // it ends when Init does, which nobody waits for any more
+			<-done
+			_ = closeQuietly(backend)
+		}()
+		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
+	}
+}
+
+// Features implements pubsub.Broker.
+func (p *pubSub) Features() pubsub.Features { return p.features }
+
+// Publish implements pubsub.Broker.
+func (p *pubSub) Publish(ctx context.Context, m *pubsub.Message) error {
+	return p.publish(ctx, m, nil)
+}
+
+// PublishDelayed implements pubsub.Delayer. Brokers do not tell an id.
+func (p *delayingPubSub) PublishDelayed(ctx context.Context, m *pubsub.Message, delay time.Duration) (string, error) {
+	if delay <= 0 {
+		return "", p.Publish(ctx, m)
+	}
+	key, value := p.traits.Delay(delay)
+	return "", p.publish(ctx, m, map[string]string{key: value})
+}
+
+func (p *pubSub) publish(ctx context.Context, m *pubsub.Message, more map[string]string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := m.Check(); err != nil {
+		return err
+	}
+	// A backend that does not heed ctx may still read when we have returned.
+	req := &contribpubsub.PublishRequest{Data: bytes.Clone(m.Data), PubsubName: p.base.Name, Topic: m.Topic, Metadata: maps.Clone(m.Metadata)}
+	if req.Metadata == nil {
+		req.Metadata = map[string]string{}
+	}
+	maps.Copy(req.Metadata, more)
+	if m.ContentType != "" {
+		req.ContentType = &m.ContentType
+	}
+	err := p.call(ctx, func(ctx context.Context) error { return p.backend.Publish(ctx, req) })
+	// Some backends take the end of ctx for success.
+	if ended := ctx.Err(); ended != nil {
+		return ended
+	}
+	return hideSecrets(err, p.base.Properties)
+}
+
+// Subscribe implements pubsub.Broker.
+func (p *pubSub) Subscribe(ctx context.Context, s pubsub.Subscription, handle pubsub.Handler) (<-chan struct{}, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, pubsub.ErrClosed
+	}
+	p.running.Add(1)
+	p.mu.Unlock()
+	sub, err := p.begin(ctx, s, handle)
+	if err != nil {
+		p.running.Done()
+		if p.gone.Err() != nil {
+			return nil, pubsub.ErrClosed
+		}
+		return nil, hideSecrets(err, p.base.Properties)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer p.running.Done()
+		defer close(done)
+		sub.drain(s.Grace)
+	}()
+	return done, nil
+}
+
+// begin subscribes at the backend.
+func (p *pubSub) begin(ctx context.Context, s pubsub.Subscription, handle pubsub.Handler) (*pubSubSubscription, error) {
+	sub := &pubSubSubscription{p: p, handle: handle, backend: p.backend}
+	if p.traits.Alone {
+		properties := maps.Clone(p.base.Properties)
+		if p.traits.Client != nil {
+			p.traits.Client(properties, s.Topic)
+		}
+		sub.backend, sub.own = p.open(), true
+		if err := p.init(ctx, sub.backend, properties); err != nil {
+			return nil, err
+		}
+	}
+	var stopTaking context.CancelFunc
+	sub.taking, stopTaking = context.WithCancel(ctx)
+	sub.stopWatching = context.AfterFunc(p.gone, stopTaking)
+	sub.life, sub.kill = context.WithCancel(context.WithoutCancel(ctx))
+	err := run(ctx, func(context.Context) error {
+		return sub.backend.Subscribe(sub.life, contribpubsub.SubscribeRequest{Topic: s.Topic, Metadata: maps.Clone(s.Metadata)}, sub.take)
+	})
+	if err != nil {
+		stopTaking()
+		sub.finish()
+		return nil, err
+	}
+	return sub, nil
+}
+
+// Close implements pubsub.Broker.
+func (p *pubSub) Close() (err error) {
+	p.closing.Do(func() {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		p.end()
+		p.gate.shut()
+		late := !within(drainTimeout, p.running.Wait)
+		err = closeWithin(drainTimeout, p.backend)
+		if late {
+			err = errors.Join(err, fmt.Errorf("a subscription did not end within %s", drainTimeout))
+		}
+	})
+	return err
+}
+
+// within calls f and waits for it; false when it takes longer than d.
+func within(d time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// closeWithin closes a backend; one that takes longer than d is left alone.
+func closeWithin(d time.Duration, backend contribpubsub.PubSub) error {
+	result := make(chan error, 1)
+	if !within(d, func() { result <- closeQuietly(backend) }) {
+		return fmt.Errorf("the backend did not close within %s", d)
+	}
+	return <-result
+}
+
+// call calls the backend while the broker is open.
+func (p *pubSub) call(ctx context.Context, call func(context.Context) error) error {
+	return run(ctx, func(ctx context.Context) error {
+		if !p.gate.enter() {
+			return pubsub.ErrClosed
+		}
+		defer p.gate.leave()
+		return call(ctx)
+	})
+}
+
+// Check implements components.Checker.
+func (p *pubSub) Check(ctx context.Context) error {
+	if pinger, ok := p.backend.(health.Pinger); ok {
+		return hideSecrets(p.call(ctx, pinger.Ping), p.base.Properties)
+	}
+	if p.gone.Err() != nil {
+		return pubsub.ErrClosed
+	}
+	if p.traits.Addresses == nil {
+		return nil
+	}
+	return reach(ctx, p.traits.Addresses(p.base.Properties))
+}

@@ -1,0 +1,51 @@
+//go:build full
+
+package builtin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/dapr/components-contrib/pubsub/aws/snssqs"
+	"github.com/dapr/components-contrib/pubsub/azure/eventhubs"
+	"github.com/dapr/components-contrib/pubsub/azure/servicebus/queues"
+	"github.com/dapr/components-contrib/pubsub/azure/servicebus/topics"
+	gcppubsub "github.com/dapr/components-contrib/pubsub/gcp/pubsub"
+	"github.com/dapr/components-contrib/pubsub/kubemq"
+	"github.com/dapr/components-contrib/pubsub/pulsar"
+	contribredis "github.com/dapr/components-contrib/pubsub/redis"
+	"github.com/dapr/components-contrib/pubsub/rocketmq"
+	"github.com/dapr/components-contrib/pubsub/solace/amqp"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/contrib"
+	"github.com/ottavo-runtime/ottavo/components/pubsub"
+)
+
+func brokersOfFull() []components.Row[pubsub.Broker] {
+	held := contrib.PubSubTraits{Hold: holdTime}
+	scheduled := contrib.PubSubTraits{Hold: holdTime, Delay: func(d time.Duration) (string, string) {
+		return "ScheduledEnqueueTimeUtc", time.Now().Add(d).UTC().Format(http.TimeFormat)
+	}}
+	sqs := contrib.PubSub(snssqs.NewSnsSqs, held)
+	serviceBus := contrib.PubSub(topics.NewAzureServiceBusTopics, scheduled)
+	return []components.Row[pubsub.Broker]{
+		{Type: "pulsar", Doc: "Pulsar; messages for later with deliverAfter", New: contrib.PubSub(pulsar.NewPulsar, contrib.PubSubTraits{
+			Hold: holdTime, Delay: func(d time.Duration) (string, string) { return "deliverAfter", d.String() },
+		})},
+		// It acknowledges a message whose handler has failed, so it never hears of that.
+		{Type: "redis.cluster", Doc: "streams of a Redis cluster; the layout of redis", New: contrib.PubSub(contribredis.NewRedisStreams, contrib.PubSubTraits{
+			Hold: contrib.Forever, Prepare: func(properties map[string]string) { missing(properties, "redisType", "cluster") },
+		})},
+		{Type: "aws.snssqs", Doc: "see Dapr's broker of this name", New: sqs},
+		{Type: "snssqs", Doc: "Layotto's name of aws.snssqs", New: sqs},
+		{Type: "azure.eventhubs", Doc: "see Dapr's broker of this name", New: contrib.PubSub(eventhubs.NewAzureEventHubs, held)},
+		{Type: "azure.servicebus.topics", Doc: "see Dapr's broker of this name; messages for later", New: serviceBus},
+		{Type: "azure.servicebus", Doc: "Layotto's name of azure.servicebus.topics", New: serviceBus},
+		{Type: "azure.servicebus.queues", Doc: "see Dapr's broker of this name; messages for later", New: contrib.PubSub(queues.NewAzureServiceBusQueues, scheduled)},
+		{Type: "gcp.pubsub", Doc: "see Dapr's broker of this name", New: contrib.PubSub(gcppubsub.NewGCPPubSub, held)},
+		{Type: "kubemq", Doc: "see Dapr's broker of this name", New: contrib.PubSub(kubemq.NewKubeMQ, held)},
+		{Type: "rocketmq", Doc: "see Dapr's broker of this name", New: contrib.PubSub(rocketmq.NewRocketMQ, held)},
+		{Type: "solace.amqp", Doc: "see Dapr's broker of this name", New: contrib.PubSub(amqp.NewAMQPPubsub, held)},
+	}
+}
