@@ -1,6 +1,7 @@
 # Every command a developer needs. `make` alone prints this list.
 # All targets work on a clean clone; the only things ever fetched are Go modules
-# and, for `make test` as root on Debian, the packages named in tools/test/apt.sh.
+# and, for `make test`, the npm packages and jars that tests name (tools/test/npm.sh,
+# jars.sh) and, as root on Debian, the packages named in tools/test/apt.sh.
 
 export GO ?= go
 BIN      := bin/ottavo

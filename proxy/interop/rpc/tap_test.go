@@ -36,6 +36,7 @@ func newTap(t testing.TB, to string) *tap {
 			}
 			far, err := net.Dial("tcp", to)
 			if err != nil {
+				t.Errorf("on the way to %s: %v", to, err)
 				_ = near.Close()
 				continue
 			}
