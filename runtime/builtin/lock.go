@@ -5,6 +5,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/etcd"
 	"github.com/ottavo-runtime/ottavo/components/lock/memory"
+	"github.com/ottavo-runtime/ottavo/components/lock/mongo"
 	"github.com/ottavo-runtime/ottavo/components/lock/redis"
 	"github.com/ottavo-runtime/ottavo/components/lock/zookeeper"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -17,6 +18,7 @@ func locks() []components.Row[lock.Locker] {
 		{Type: redis.Type, Doc: "Redis 5 and later, one server or behind sentinels; the layout of Dapr and Layotto", Metadata: preset[redis.Metadata](), New: redis.New},
 		{Type: etcd.Type, Doc: "etcd 3; what a majority has granted is not lost; Layotto's layout", Metadata: preset[etcd.Metadata](), New: etcd.New},
 		{Type: zookeeper.Type, Doc: "ZooKeeper; locks outlive sessions; what a majority has granted is not lost", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
+		{Type: mongo.Type, Doc: "MongoDB, with or without a replica set", Metadata: preset[mongo.Metadata](), New: mongo.New},
 	}
 }
 

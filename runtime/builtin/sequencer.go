@@ -6,6 +6,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/sequencer/embedded"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/etcd"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/memory"
+	"github.com/ottavo-runtime/ottavo/components/sequencer/mongo"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/redis"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/zookeeper"
 )
@@ -18,5 +19,6 @@ func sequencers() []components.Row[sequencer.Sequencer] {
 		{Type: redis.Type, Doc: "Redis, one server or behind sentinels; Layotto's layout", Metadata: preset[redis.Metadata](), New: redis.New},
 		{Type: etcd.Type, Doc: "etcd 3; what a majority has counted is not lost; goes on where Layotto stopped", Metadata: preset[etcd.Metadata](), New: etcd.New},
 		{Type: zookeeper.Type, Doc: "ZooKeeper; numbers of 64 bits that outlive sessions", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
+		{Type: mongo.Type, Doc: "MongoDB; Layotto's layout", Metadata: preset[mongo.Metadata](), New: mongo.New},
 	}
 }
