@@ -1,7 +1,6 @@
 package contrib
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,14 +30,9 @@ func (*adapted) SetOutputLevel(logger.LogLevel)     {}
 func (*adapted) SetOutput(io.Writer)                {}
 func (a *adapted) WithLogType(string) logger.Logger { return a }
 
-func (a *adapted) IsOutputLevelEnabled(level logger.LogLevel) bool {
-	levels := map[logger.LogLevel]slog.Level{
-		logger.DebugLevel: slog.LevelDebug, logger.InfoLevel: slog.LevelInfo, logger.WarnLevel: slog.LevelWarn,
-		logger.ErrorLevel: slog.LevelError, logger.FatalLevel: slog.LevelError,
-	}
-	l, known := levels[level]
-	return known && a.enabled(l)
-}
+// IsOutputLevelEnabled says yes: what is not wanted is dropped before it is
+// formatted, or costs little.
+func (*adapted) IsOutputLevelEnabled(logger.LogLevel) bool { return true }
 
 func (a *adapted) WithFields(fields map[string]any) logger.Logger {
 	args := make([]any, 0, 2*len(fields))
@@ -48,30 +42,34 @@ func (a *adapted) WithFields(fields map[string]any) logger.Logger {
 	return &adapted{log: a.log.With(args...)}
 }
 
-func (a *adapted) enabled(level slog.Level) bool {
-	return a.log.Enabled(context.TODO(), level) // contrib's logger has no context
+// detail is a text that is made only if it is wanted.
+type detail struct {
+	format string // "" is as Sprint
+	args   []any
 }
 
-// say writes a record, making its text only when it is wanted.
-func (a *adapted) say(level slog.Level, args []any) {
-	if a.enabled(level) {
-		a.log.Log(context.TODO(), level, fmt.Sprint(args...)) //nolint:sloglint // the text is the backend's
+// LogValue implements slog.LogValuer.
+func (d detail) LogValue() slog.Value {
+	if d.format == "" {
+		return slog.StringValue(fmt.Sprint(d.args...))
 	}
+	return slog.StringValue(fmt.Sprintf(d.format, d.args...))
 }
 
-func (a *adapted) sayf(level slog.Level, format string, args []any) {
-	if a.enabled(level) {
-		a.log.Log(context.TODO(), level, fmt.Sprintf(format, args...)) //nolint:sloglint // the text is the backend's
-	}
-}
+// The texts of the other levels are the backend's own.
 
-func (a *adapted) Debug(args ...any)                 { a.say(slog.LevelDebug, args) }
-func (a *adapted) Debugf(format string, args ...any) { a.sayf(slog.LevelDebug, format, args) }
-func (a *adapted) Info(args ...any)                  { a.say(slog.LevelInfo, args) }
-func (a *adapted) Infof(format string, args ...any)  { a.sayf(slog.LevelInfo, format, args) }
-func (a *adapted) Warn(args ...any)                  { a.say(slog.LevelWarn, args) }
-func (a *adapted) Warnf(format string, args ...any)  { a.sayf(slog.LevelWarn, format, args) }
-func (a *adapted) Error(args ...any)                 { a.say(slog.LevelError, args) }
-func (a *adapted) Errorf(format string, args ...any) { a.sayf(slog.LevelError, format, args) }
-func (a *adapted) Fatal(args ...any)                 { a.say(slog.LevelError, args) }
-func (a *adapted) Fatalf(format string, args ...any) { a.sayf(slog.LevelError, format, args) }
+//nolint:sloglint // see above
+func (a *adapted) Debug(args ...any) { a.log.Debug("detail", "text", detail{args: args}) }
+
+//nolint:sloglint // see above
+func (a *adapted) Debugf(format string, args ...any) {
+	a.log.Debug("detail", "text", detail{format, args})
+}
+func (a *adapted) Info(args ...any)                  { a.log.Info(fmt.Sprint(args...)) }           //nolint:sloglint // see above
+func (a *adapted) Infof(format string, args ...any)  { a.log.Info(fmt.Sprintf(format, args...)) }  //nolint:sloglint // see above
+func (a *adapted) Warn(args ...any)                  { a.log.Warn(fmt.Sprint(args...)) }           //nolint:sloglint // see above
+func (a *adapted) Warnf(format string, args ...any)  { a.log.Warn(fmt.Sprintf(format, args...)) }  //nolint:sloglint // see above
+func (a *adapted) Error(args ...any)                 { a.log.Error(fmt.Sprint(args...)) }          //nolint:sloglint // see above
+func (a *adapted) Errorf(format string, args ...any) { a.log.Error(fmt.Sprintf(format, args...)) } //nolint:sloglint // see above
+func (a *adapted) Fatal(args ...any)                 { a.Error(args...) }
+func (a *adapted) Fatalf(format string, args ...any) { a.Errorf(format, args...) }
