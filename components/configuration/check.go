@@ -65,6 +65,15 @@ func Select(scope Scope, keys []string) Selection {
 	return s
 }
 
+// Keys returns the keys that are asked for, sorted, each once; none are all of
+// them.
+func Keys(keys []string) []string {
+	if slices.Contains(keys, Any) {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(keys)))
+}
+
 // Has says whether the item there is selected.
 func (s Selection) Has(id ID) bool {
 	return id.AppID == s.scope.AppID &&

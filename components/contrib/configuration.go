@@ -171,14 +171,6 @@ func plain(scope configuration.Scope) (configuration.Scope, error) {
 	return configuration.Scope{Metadata: scope.Metadata}, nil
 }
 
-// named returns the keys to ask for; none are all of them.
-func named(keys []string) []string {
-	if slices.Contains(keys, configuration.Any) {
-		return nil
-	}
-	return slices.Compact(slices.Sorted(slices.Values(keys)))
-}
-
 // Get implements configuration.Store.
 func (s *configurationStore) Get(ctx context.Context, scope configuration.Scope, keys []string) ([]configuration.Item, error) {
 	scope, err := plain(scope)
@@ -188,7 +180,7 @@ func (s *configurationStore) Get(ctx context.Context, scope configuration.Scope,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	found, err := s.read(ctx, named(keys), scope.Metadata)
+	found, err := s.read(ctx, configuration.Keys(keys), scope.Metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +234,7 @@ func (s *configurationStore) Watch(ctx context.Context, scope configuration.Scop
 	if err != nil {
 		return err
 	}
-	release, err := s.feeds.Use(ctx, s.feedOf(named(keys)))
+	release, err := s.feeds.Use(ctx, s.feedOf(configuration.Keys(keys)))
 	if err != nil {
 		return err
 	}

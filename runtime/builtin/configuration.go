@@ -10,6 +10,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/configuration/etcd"
 	"github.com/ottavo-runtime/ottavo/components/configuration/file"
 	"github.com/ottavo-runtime/ottavo/components/configuration/memory"
+	"github.com/ottavo-runtime/ottavo/components/configuration/nacos"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 )
 
@@ -23,6 +24,7 @@ func configurations() []components.Row[configuration.Store] {
 		{Type: file.OtherType, Doc: "another name of local.file", Metadata: ptr(file.Defaults()), New: file.New},
 		{Type: etcd.Type, Doc: "etcd 3, with Layotto's layout", Metadata: &etcd.Metadata{}, New: etcd.New},
 		{Type: apollo.Type, Doc: "Apollo: configuration service and open API", Metadata: ptr(apollo.Defaults()), New: apollo.New},
+		{Type: nacos.Type, Doc: "Nacos 1 and 2, over HTTP", Metadata: ptr(nacos.Defaults()), New: nacos.New},
 		{Type: "redis", Doc: "Redis with keyspace notifications, to read and watch", New: contrib.Configuration(contribredis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})},
 		{Type: "postgresql", Doc: "a table of PostgreSQL, to read and watch", New: postgres},
 		{Type: "postgres", Doc: "another name of postgresql", New: postgres},

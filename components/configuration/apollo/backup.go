@@ -3,7 +3,6 @@ package apollo
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/url"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/apolloconfig/agollo/v4/env/config"
+
+	"github.com/ottavo-runtime/ottavo/components/internal/atomicfile"
 )
 
 // backups keep what was read last, a file for each namespace.
@@ -54,18 +55,7 @@ func (b *backups) write(c *config.ApolloConfig) error {
 	if err := os.MkdirAll(b.dir, 0o750); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(b.dir, ".ottavo-*") // readable by this user only
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), b.path(c.NamespaceName))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
+	return atomicfile.Write(b.path(c.NamespaceName), data, 0o600)
 }
 
 // load returns what was kept of a namespace.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/internal/webapi"
 )
 
 // portal writes through the open API.
@@ -25,13 +26,20 @@ func (c *client) portal(ctx context.Context, method, where string, query url.Val
 			return err
 		}
 	}
-	where = c.OpenAPIAddress + "/openapi/v1/" + where
+	where = "/openapi/v1/" + where
 	if len(query) > 0 {
 		where += "?" + query.Encode()
 	}
-	header := http.Header{"Authorization": {c.OpenAPIToken}, "Content-Type": {"application/json;charset=UTF-8"}}
-	_, err := c.send(ctx, method, where, header, data, c.timeout)
-	return err
+	answer, err := c.writer.Do(ctx, webapi.Request{Method: method, Path: where, Body: data, Limit: c.timeout, Header: func(string) http.Header {
+		return http.Header{"Authorization": {c.OpenAPIToken}, "Content-Type": {"application/json;charset=UTF-8"}}
+	}})
+	switch {
+	case err != nil || answer.OK():
+		return err
+	case answer.Status == http.StatusNotFound:
+		return fmt.Errorf("%w: %s", errNotFound, answer.Refusal())
+	}
+	return errors.New(answer.Refusal())
 }
 
 // namespacePath is where a namespace is in the open API.

@@ -1,13 +1,11 @@
 package apollo
 
 import (
-	"fmt"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/internal/webapi"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -75,7 +73,7 @@ func check(cfg components.Config) (*settings, error) {
 		problems = append(problems, decode.Problem{Path: path, Message: message, Remedy: remedy})
 	}
 	for i, a := range s.services {
-		if s.services[i], err = base(a); err != nil {
+		if s.services[i], err = webapi.Base(a); err != nil {
 			wrong(decode.At(decode.Join(cfg.Path, "address"), i), err.Error(), `for example "http://127.0.0.1:8080"`)
 		}
 	}
@@ -83,7 +81,7 @@ func check(cfg components.Config) (*settings, error) {
 		wrong(cfg.SettingsPath()+".app_id", "is missing", "the application's id in Apollo")
 	}
 	if s.OpenAPIAddress != "" {
-		if s.OpenAPIAddress, err = base(s.OpenAPIAddress); err != nil {
+		if s.OpenAPIAddress, err = webapi.Base(s.OpenAPIAddress); err != nil {
 			wrong(cfg.SettingsPath()+".open_api_address", err.Error(), `for example "http://127.0.0.1:8070"`)
 		}
 		if s.OpenAPIToken == "" {
@@ -97,16 +95,4 @@ func check(cfg components.Config) (*settings, error) {
 		s.Namespaces = []string{defaultGroup}
 	}
 	return s, problems.Err()
-}
-
-// base brings an address into the form http://host:port.
-func base(address string) (string, error) {
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	u, err := url.Parse(strings.TrimRight(address, "/"))
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
-		return "", fmt.Errorf("%q is no address", address)
-	}
-	return u.String(), nil
 }

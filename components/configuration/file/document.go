@@ -16,10 +16,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/internal/atomicfile"
 )
 
 // maxFile is how large a file may be, in bytes.
 const maxFile = 16 << 20
+
+// newMode is the mode of files that are made.
+const newMode = 0o640
 
 // itemsKey is the key of the list in a file's long form.
 const itemsKey = "items"
@@ -230,7 +234,7 @@ func (d *document) write(all map[configuration.ID]configuration.Item, _ []config
 	if len(out) > maxFile {
 		return fmt.Errorf("%w: %s would have %d bytes, more than %d: use another file", configuration.ErrInvalid, d.path, len(out), maxFile)
 	}
-	if err := replace(d.path, out); err != nil {
+	if err := atomicfile.Write(d.path, out, newMode); err != nil {
 		return err
 	}
 	d.long, d.known = long, true
@@ -255,30 +259,4 @@ func (d *document) records(all map[configuration.ID]configuration.Item) []record
 		records[i] = r
 	}
 	return records
-}
-
-// replace writes a file so that it has either the old or the new text, whatever
-// happens.
-func replace(path string, text []byte) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // the link stays one
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".ottavo-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
-		}
-	}()
-	mode := fs.FileMode(0o640)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	_, err = temp.Write(text)
-	if err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
 }

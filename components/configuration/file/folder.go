@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/internal/atomicfile"
 )
 
 // folder is a folder with a file for each item.
@@ -180,7 +181,7 @@ func (f folder) write(all map[configuration.ID]configuration.Item, changed []con
 				err = os.MkdirAll(filepath.Dir(path), 0o750)
 			}
 			if err == nil {
-				err = replace(path, []byte(item.Content))
+				err = atomicfile.Write(path, []byte(item.Content), newMode)
 			}
 		}
 		if err != nil {

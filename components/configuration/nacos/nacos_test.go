@@ -1,0 +1,333 @@
+package nacos
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/configuration/configurationtest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
+	t.Helper()
+	metadata := map[string]any{"list_interval": "50ms"}
+	maps.Copy(metadata, changes)
+	rest := map[string]any{"timeout": "1"}
+	if addr != "" {
+		rest["address"] = []string{strings.TrimPrefix(addr, "http://")}
+	}
+	s, err := New(t.Context(), components.Env{Log: slog.New(slog.DiscardHandler)}, components.Config{
+		Name: "test", Type: Type, Path: "config_store.test", Metadata: metadata, Rest: rest,
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.(*Store), nil
+}
+
+func mustOpen(t *testing.T, addr string, changes map[string]any) *Store {
+	t.Helper()
+	s, err := open(t, addr, changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	matrix.Backend(t, "configuration", Type)
+	for name, settings := range map[string]map[string]any{
+		"public":    nil,
+		"namespace": {"namespace_id": "ns-1", "username": "nacos", "password": "right"},
+		"signed":    {"namespace_id": "ns-1", "access_key": "ak", "secret_key": "sk"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			configurationtest.Run(t, configurationtest.Options{
+				OneApp: true, NoTags: true, NoEmpty: true, Labels: []string{""},
+				New: func(t *testing.T) configuration.Store {
+					f := newFake(t)
+					switch name {
+					case "namespace":
+						f.tenant, f.password = "ns-1", "right"
+					case "signed":
+						f.tenant, f.secret = "ns-1", "sk"
+					}
+					return mustOpen(t, f.URL, settings)
+				},
+			})
+		})
+	}
+}
+
+func TestPagesAndApplications(t *testing.T) {
+	f := newFake(t)
+	s := mustOpen(t, f.URL, nil)
+	items := make([]configuration.Item, 0, 450)
+	for i := range 450 {
+		items = append(items, configuration.Item{Key: "k" + strconv.Itoa(1000+i), Content: "v"})
+	}
+	if err := s.Save(t.Context(), "shop", items, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Get(t.Context(), configuration.Scope{}, nil); err != nil || len(got) != 450 {
+		t.Errorf("%d items, %v", len(got), err)
+	}
+	if app := f.apps[place{"default", "k1000"}]; app != "shop" {
+		t.Errorf("written for application %q", app)
+	}
+	page := func(number, size string) ([]configuration.Item, error) {
+		return s.Get(t.Context(), configuration.Scope{Metadata: map[string]string{"PageNo": number, "PageSize": size}}, nil)
+	}
+	if got, err := page("3", "20"); err != nil || len(got) != 20 || got[0].Key != "k1040" {
+		t.Errorf("page 3: %v %v", got, err)
+	}
+	if _, err := page("0", ""); !errors.Is(err, configuration.ErrInvalid) {
+		t.Errorf("page 0: %v", err)
+	}
+	for _, bad := range []configuration.Item{{Key: "k"}, {Key: "a\x01b", Content: "v"}} {
+		if err := s.Save(t.Context(), "", []configuration.Item{bad}, nil); !errors.Is(err, configuration.ErrInvalid) {
+			t.Errorf("Save of %q: %v", bad.Key, err)
+		}
+	}
+}
+
+func TestEndPoint(t *testing.T) {
+	f := newFake(t)
+	f.set("default", "k", "v")
+	s := mustOpen(t, "", map[string]any{"end_point": strings.TrimPrefix(f.URL, "http://")})
+	if got, err := s.Get(t.Context(), configuration.Scope{}, []string{"k"}); err != nil || len(got) != 1 {
+		t.Errorf("%v %v", got, err)
+	}
+	if _, err := open(t, "", map[string]any{"end_point": "127.0.0.1:1"}); !errors.Is(err, configuration.ErrUnavailable) {
+		t.Errorf("a list that is not there: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for want, changes := range map[string]map[string]any{
+		"config_store.test.address: is missing":                 nil,
+		"config_store.test.metadata.password: is missing":       {"end_point": "h", "username": "u"},
+		"config_store.test.metadata.access_key: is missing":     {"end_point": "h", "secret_key": "s"},
+		`config_store.test.metadata.end_point: "ftp://x" is no`: {"end_point": "ftp://x"},
+	} {
+		if _, err := open(t, "", changes); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	f := newFake(t)
+	f.password = "right"
+	for name, changes := range map[string]map[string]any{
+		"none":  nil,
+		"wrong": {"username": "nacos", "password": "wrong-pw"},
+	} {
+		if _, err := open(t, f.URL, changes); !errors.Is(err, configuration.ErrDenied) || strings.Contains(err.Error(), "wrong-pw") {
+			t.Errorf("%s: %v, want ErrDenied without the password", name, err)
+		}
+	}
+	s := mustOpen(t, f.URL, map[string]any{"username": "nacos", "password": "right"})
+	f.mu.Lock()
+	f.tokens += 10 // the server forgot the tokens it gave
+	f.mu.Unlock()
+	if err := s.Save(t.Context(), "", []configuration.Item{{Key: "k", Content: "v"}}, nil); err != nil {
+		t.Errorf("with a token that expired: %v", err)
+	}
+	f.mu.Lock()
+	f.password, f.secret = "", "sk"
+	f.mu.Unlock()
+	if _, err := open(t, f.URL, map[string]any{"access_key": "ak", "secret_key": "wrong-sk"}); !errors.Is(err, configuration.ErrDenied) || strings.Contains(err.Error(), "wrong-sk") {
+		t.Errorf("a wrong signature: %v", err)
+	}
+}
+
+// follow watches and returns what it is told.
+func follow(t *testing.T, s *Store, keys ...string) <-chan string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	told, ended := make(chan string, 100), make(chan error, 1)
+	go func() {
+		ended <- s.Watch(ctx, configuration.Scope{}, keys, func(c configuration.Change) error {
+			for _, i := range c.Items {
+				content := i.Content
+				if i.Deleted {
+					content = "(deleted)"
+				}
+				told <- i.Key + "=" + content
+			}
+			if c.Initial {
+				told <- "stands"
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return told
+}
+
+// wantTold fails unless the watcher is told exactly this, in any order.
+func wantTold(t *testing.T, told <-chan string, want ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	left := map[string]bool{}
+	for _, w := range want {
+		left[w] = true
+	}
+	for len(left) > 0 {
+		select {
+		case got := <-told:
+			if !left[got] {
+				t.Fatalf("told %q, want %v", got, left)
+			}
+			delete(left, got)
+		case <-ctx.Done():
+			t.Fatalf("not told %v", left)
+		}
+	}
+}
+
+// A connection that breaks, and polls that end without anything, lose no change.
+func TestNoChangeIsMissed(t *testing.T) {
+	for name, keys := range map[string][]string{"by keys": {"a", "b", "new2", "new3"}, "all": nil} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hold = 50 * time.Millisecond
+			f.set("default", "a", "1")
+			f.set("default", "b", "1")
+			link := testserver.NewLink(t, strings.TrimPrefix(f.URL, "http://"))
+			s := mustOpen(t, link.Addr, nil)
+			told := follow(t, s, keys...)
+			wantTold(t, told, "a=1", "b=1", "stands")
+			for _, round := range []string{"2", "3"} {
+				link.Cut()
+				f.set("default", "a", "lost")
+				f.set("default", "a", round)
+				f.set("default", "b", "")
+				f.set("default", "new"+round, "1")
+				if err := s.Check(t.Context()); !errors.Is(err, configuration.ErrUnavailable) {
+					t.Errorf("Check while Nacos is down: %v", err)
+				}
+				link.Mend()
+				wantTold(t, told, "a="+round, "b=(deleted)", "new"+round+"=1")
+				f.set("default", "b", "1")
+				wantTold(t, told, "b=1")
+			}
+		})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	f := newFake(t)
+	link := testserver.NewLink(t, strings.TrimPrefix(f.URL, "http://"))
+	unavailable := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, configuration.ErrUnavailable) || !strings.Contains(err.Error(), link.Addr) {
+			t.Errorf("%s: %v, want ErrUnavailable with the address", what, err)
+		}
+	}
+	link.Cut()
+	_, err := open(t, link.Addr, nil)
+	unavailable("down at the start", err)
+	link.Mend()
+	s := mustOpen(t, link.Addr, nil)
+	failing := func() { f.mu.Lock(); f.fail = 500; f.mu.Unlock() }
+	for name, fault := range map[string]func(){"cut": link.Cut, "hanging": link.Hold, "failing": failing} {
+		fault()
+		_, err := s.Get(t.Context(), configuration.Scope{}, []string{"k"})
+		unavailable(name+": Get", err)
+		_, err = s.Get(t.Context(), configuration.Scope{}, nil)
+		unavailable(name+": Get of all", err)
+		unavailable(name+": Save", s.Save(t.Context(), "", []configuration.Item{{Key: "k", Content: "v"}}, nil))
+		unavailable(name+": Delete", s.Delete(t.Context(), configuration.Scope{}, []string{"k"}))
+		unavailable(name+": Watch", s.Watch(t.Context(), configuration.Scope{}, nil, func(configuration.Change) error { return nil }))
+		unavailable(name+": Check", s.Check(t.Context()))
+		link.Mend()
+		f.mu.Lock()
+		f.fail = 0
+		f.mu.Unlock()
+		if err := s.Check(t.Context()); err != nil {
+			t.Errorf("%s: afterwards: %v", name, err)
+		}
+	}
+}
+
+// What was read is there while Nacos is not.
+func TestCache(t *testing.T) {
+	f := newFake(t)
+	f.set("default", "a", "1")
+	f.set("default", "b", "1")
+	link := testserver.NewLink(t, strings.TrimPrefix(f.URL, "http://"))
+	s := mustOpen(t, link.Addr, map[string]any{"cache_dir": t.TempDir()})
+	get := func() string {
+		t.Helper()
+		items, err := s.Get(t.Context(), configuration.Scope{}, []string{"a", "b"})
+		if err != nil {
+			return err.Error()
+		}
+		text := ""
+		for _, i := range items {
+			text += i.Key + "=" + i.Content + ";"
+		}
+		return text
+	}
+	if got := get(); got != "a=1;b=1;" {
+		t.Fatal(got)
+	}
+	f.set("default", "a", "2")
+	link.Cut()
+	if got := get(); got != "a=1;b=1;" {
+		t.Errorf("from the cache: %s", got)
+	}
+	link.Mend()
+	f.set("default", "b", "")
+	if got := get(); got != "a=2;" {
+		t.Errorf("afterwards: %s", got)
+	}
+	link.Cut()
+	if got := get(); !strings.Contains(got, "unavailable") {
+		t.Errorf("what was deleted comes back from the cache: %s", got)
+	}
+}
+
+func FuzzChangedIn(f *testing.F) {
+	f.Add("a%02g%01")
+	f.Add("a%02g%02t%01b%02g%01\n")
+	f.Add("%zz")
+	f.Add("\x01\x02")
+	f.Fuzz(func(t *testing.T, body string) {
+		changed, err := changedIn(body)
+		if err != nil && len(changed) > 0 {
+			t.Errorf("%v beside %v", changed, err)
+		}
+		for _, p := range changed {
+			if p.key == "" {
+				t.Errorf("an item without a key: %v", changed)
+			}
+		}
+	})
+}
