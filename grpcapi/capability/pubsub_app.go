@@ -49,6 +49,9 @@ func (p *PubSub) Run(ctx context.Context) {
 		}
 	}
 	<-ctx.Done()
+	if len(p.brokers) > 0 {
+		p.log.Info("subscriptions end; deliveries that run may finish", "grace", p.grace)
+	}
 	p.Stop()
 }
 
