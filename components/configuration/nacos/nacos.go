@@ -42,10 +42,7 @@ func New(ctx context.Context, env components.Env, cfg components.Config) (config
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{settings: settings, client: newClient(settings), log: env.Log, board: configuration.NewBoard()}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{settings: settings, client: newClient(settings), log: logger(env.Log, settings.LogLevel), board: configuration.NewBoard()}
 	s.feeds = configuration.NewFeeds(ctx, s.follow)
 	if err = s.client.findServers(ctx); err == nil {
 		err = s.Check(ctx)
@@ -55,6 +52,34 @@ func New(ctx context.Context, env components.Env, cfg components.Config) (config
 	}
 	return s, nil
 }
+
+// logger returns a log that takes records of that level and above.
+func logger(log *slog.Logger, level string) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	var least slog.Level
+	if level == "" || least.UnmarshalText([]byte(level)) != nil {
+		return log
+	}
+	return slog.New(filter{log.Handler(), least})
+}
+
+// filter passes on records of a level and above.
+type filter struct {
+	slog.Handler
+	least slog.Level
+}
+
+func (f filter) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= f.least && f.Handler.Enabled(ctx, level)
+}
+
+func (f filter) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return filter{f.Handler.WithAttrs(attrs), f.least}
+}
+
+func (f filter) WithGroup(name string) slog.Handler { return filter{f.Handler.WithGroup(name), f.least} }
 
 // Check implements components.Checker: Nacos answers a read.
 func (s *Store) Check(ctx context.Context) error {

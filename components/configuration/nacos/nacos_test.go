@@ -134,6 +134,18 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+func TestLogLevel(t *testing.T) {
+	var out strings.Builder
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger(log, "error").With("a", 1).WithGroup("g").Warn("unwanted")
+	logger(log, "error").With("a", 1).WithGroup("g").Error("wanted")
+	logger(log, "").Debug("all")
+	logger(nil, "debug").Error("nowhere")
+	if got := out.String(); strings.Contains(got, "unwanted") || !strings.Contains(got, "wanted") || !strings.Contains(got, "all") {
+		t.Error(got)
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	f := newFake(t)
 	f.password = "right"

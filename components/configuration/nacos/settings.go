@@ -39,9 +39,12 @@ type Metadata struct {
 	// ListInterval is how often a watch without keys reads the list.
 	ListInterval time.Duration `json:"list_interval" unit:"s" min:"10ms"`
 
+	// LogLevel is what the store writes into the log, at least; "" is everything
+	// that the log takes.
+	LogLevel string `json:"log_level" enum:"|debug|info|warn|error"`
+
 	RegionID string `json:"region_id" unbuilt:"warn: contents that Alibaba Cloud's key service encrypted are not decrypted"`
 	LogDir   string `json:"log_dir" unbuilt:"warn: the store writes into the log of this process"`
-	LogLevel string `json:"log_level" unbuilt:"warn: the store writes into the log of this process"`
 }
 
 // Defaults returns the settings that count where none are given.
