@@ -21,6 +21,7 @@ const DefaultAddress = "127.0.0.1:34904"
 // enough, as calls share its connection.
 type Client struct {
 	api   runtimev1.RuntimeClient
+	conn  grpc.ClientConnInterface
 	owned *grpc.ClientConn // closed by Close; nil after New
 }
 
@@ -44,7 +45,7 @@ func Dial(address string, opts ...grpc.DialOption) (*Client, error) {
 	if err != nil {
 		return nil, badAddress(address, err)
 	}
-	return &Client{api: runtimev1.NewRuntimeClient(conn), owned: conn}, nil
+	return &Client{api: runtimev1.NewRuntimeClient(conn), conn: conn, owned: conn}, nil
 }
 
 func badAddress(address string, err error) error {
@@ -54,12 +55,16 @@ func badAddress(address string, err error) error {
 // New makes a client over a connection of the caller, who closes it; Close of
 // this client does nothing.
 func New(conn grpc.ClientConnInterface) *Client {
-	return &Client{api: runtimev1.NewRuntimeClient(conn)}
+	return &Client{api: runtimev1.NewRuntimeClient(conn), conn: conn}
 }
 
-// API returns the generated client on the same connection, for calls that this
-// package does not have yet. Its errors are gRPC's.
+// API returns the generated client on the same connection, for fields that this
+// package does not show. Its errors are gRPC's.
 func (c *Client) API() runtimev1.RuntimeClient { return c.api }
+
+// Conn returns the connection, for the generated clients of other services. It
+// belongs to the client.
+func (c *Client) Conn() grpc.ClientConnInterface { return c.conn }
 
 // Close closes the connection that Dial made; calls that run fail with code
 // Canceled. It is safe twice, and no call may follow.

@@ -15,8 +15,31 @@
 // A call that fails returns an *Error, with the gRPC code and, where the runtime
 // gave one, a reason for programs; what could not be sent at all is another error.
 //
-// The package needs nothing but spec/proto and gRPC. It keeps nothing between
-// calls, repeats none and starts no goroutines besides gRPC's own. Each
-// capability is a file; a call that is not here yet can be made with the
-// generated client (API).
+// Each capability is a file:
+//
+//	client.State("orders")              items: get, save, delete, transact
+//	client.Invoke(...)                  calls of services
+//	client.Configuration("settings")    items that change, and Watch
+//	client.Lock("locks")                TryLock, and Hold, which renews
+//	client.Sequencer("numbers")         ids
+//	client.PubSub("events")             Publish, PublishLater, Subscribe; see also Callbacks
+//	client.Files("files")               files, as streams
+//	client.Bucket("objects", "photos")  objects, as streams
+//	client.Binding("printer")           operations of other systems
+//	client.Secrets("vault")             secrets
+//	client.Cipher("keys")               Encrypt, Decrypt
+//	client.SendMail, SendSMS, CallPhone messages to people
+//	client.ApplyConfiguration(...)      new settings for a component
+//
+// It keeps nothing between calls, and repeats none unless RetryReads says so; only
+// Watch, Subscribe and Hold, which go on, look for a lost runtime again. They
+// have no goroutine left when they have returned, or were released.
+//
+// # What it brings along
+//
+// Importing the package compiles spec/proto, gRPC and protobuf and what those two need, and
+// nothing of the server; TestLight holds it to that. The server is in the same module, and
+// its dependencies are in that module's go.mod, but the go command downloads only
+// modules whose packages are imported: a program that uses the package has seven
+// modules in its go.sum besides this one.
 package ottavo

@@ -16,7 +16,12 @@ import (
 // read the item again and decide anew.
 var ErrConflict = errors.New("ottavo: the item was changed by another writer")
 
-// Error is a call that failed. errors.Is knows it as ErrConflict,
+// ErrNotFound is what errors.Is finds in the error of a call about something that
+// is not there: a file, an object, a binding's record. An item of a state store
+// that is not there is no error.
+var ErrNotFound = errors.New("ottavo: there is no such thing")
+
+// Error is a call that failed. errors.Is knows it as ErrConflict, ErrNotFound,
 // context.DeadlineExceeded or context.Canceled where it is one; the functions
 // Code and FromError of gRPC's package status work on it, too.
 type Error struct {
@@ -53,6 +58,8 @@ func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrConflict:
 		return e.Code == codes.Aborted || e.Reason == "ETAG_MISMATCH"
+	case ErrNotFound:
+		return e.Code == codes.NotFound
 	case context.DeadlineExceeded:
 		return e.Code == codes.DeadlineExceeded
 	case context.Canceled:

@@ -2,6 +2,8 @@ package ottavo_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -31,6 +33,9 @@ type fake struct {
 	err    error
 	send   metadata.MD // header metadata of the answer
 	hang   bool        // answer when the call has ended
+
+	events   []string      // what SubscribeTopicEvents delivers
+	answered chan struct{} // closed when all of them were answered
 }
 
 // serve starts a fake and a client of it; both end with the test. The fields of
@@ -41,7 +46,7 @@ func serve(t *testing.T) (*fake, *ottavo.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{}
+	f := &fake{answered: make(chan struct{})}
 	server := grpc.NewServer()
 	runtimev1.RegisterRuntimeServer(server, f)
 	ended := make(chan error, 1)
@@ -141,4 +146,34 @@ func detailed(t *testing.T, code codes.Code, text, reason string, facts map[stri
 		t.Fatal(err)
 	}
 	return s.Err()
+}
+
+// SubscribeTopicEvents sends the fake's events and waits for as many answers.
+func (f *fake) SubscribeTopicEvents(stream runtimev1.Runtime_SubscribeTopicEventsServer) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	if err := stream.Send(&runtimev1.SubscribeTopicEventsResponse{
+		SubscribeTopicEventsResponseType: &runtimev1.SubscribeTopicEventsResponse_InitialResponse{InitialResponse: &runtimev1.SubscribeTopicEventsResponseInitial{}},
+	}); err != nil {
+		return err
+	}
+	for _, data := range f.events {
+		if err := stream.Send(&runtimev1.SubscribeTopicEventsResponse{
+			SubscribeTopicEventsResponseType: &runtimev1.SubscribeTopicEventsResponse_EventMessage{EventMessage: &runtimev1.TopicEventRequest{Id: data, Data: []byte(data)}},
+		}); err != nil {
+			return err
+		}
+	}
+	for range f.events {
+		if _, err := stream.Recv(); err != nil {
+			return err
+		}
+	}
+	close(f.answered)
+	_, err := stream.Recv() // the client's end
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }

@@ -36,13 +36,20 @@ func ReadFile(t testing.TB, name string) string {
 	return string(text)
 }
 
+// NoCallbacks is what DefaultConfig has where the runtime looks for an application;
+// a test whose application serves callbacks replaces it.
+const NoCallbacks = "grpc_callback_port: 0"
+
 // DefaultConfig returns configs/default.yaml with its ports taken out (0: a free
-// one) and with further replacements, in pairs. Each text must be there, so that
+// one), files in a folder of the test's, no application, and with further replacements, in pairs. Each text must be there, so that
 // a test does not go on with a file that has changed.
 func DefaultConfig(t testing.TB, oldnew ...string) string {
 	t.Helper()
 	file := ReadFile(t, "configs/default.yaml")
-	oldnew = append([]string{"127.0.0.1:34904", "127.0.0.1:0", "127.0.0.1:34999", "127.0.0.1:0", "127.0.0.1:12221", "127.0.0.1:0"}, oldnew...)
+	oldnew = append([]string{
+		"127.0.0.1:34904", "127.0.0.1:0", "127.0.0.1:34999", "127.0.0.1:0", "127.0.0.1:12221", "127.0.0.1:0",
+		" .data/", " " + t.TempDir() + "/", "grpc_callback_port: 9999", NoCallbacks,
+	}, oldnew...)
 	for i := 0; i < len(oldnew); i += 2 {
 		if !strings.Contains(file, oldnew[i]) {
 			t.Fatalf("configs/default.yaml does not hold %q: change the test with it", oldnew[i])
