@@ -54,7 +54,7 @@ func mustOpen(t *testing.T, addr string, changes map[string]any) *Store {
 }
 
 func TestConformance(t *testing.T) {
-	matrix.Backend(t, "configuration", Type)
+	matrix.Backend(t, "configuration", "apollo")
 	for name, old := range map[string]bool{"new version": false, "old version": true} {
 		t.Run(name, func(t *testing.T) {
 			configurationtest.Run(t, configurationtest.Options{

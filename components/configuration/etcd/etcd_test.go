@@ -75,7 +75,7 @@ func save(t *testing.T, s *Store, items ...configuration.Item) {
 }
 
 func TestConformance(t *testing.T) {
-	matrix.Backend(t, "configuration", Type)
+	matrix.Backend(t, "configuration", "etcd")
 	server := etcd.Start(t)
 	raw := client(t, server)
 	configurationtest.Run(t, configurationtest.Options{App: "app", New: func(t *testing.T) configuration.Store {

@@ -50,7 +50,7 @@ func mustOpen(t *testing.T, path string, settings ...string) *Store {
 }
 
 func TestConformance(t *testing.T) {
-	matrix.Backend(t, "configuration", Type)
+	matrix.Backend(t, "configuration", "local.file")
 	for _, name := range []string{"items.yaml", "items.json"} {
 		t.Run(name, func(t *testing.T) {
 			configurationtest.Run(t, configurationtest.Options{New: func(t *testing.T) configuration.Store {
@@ -59,6 +59,7 @@ func TestConformance(t *testing.T) {
 		})
 	}
 	t.Run("folder", func(t *testing.T) {
+		matrix.Backend(t, "configuration", "file") // the other name
 		configurationtest.Run(t, configurationtest.Options{
 			OneApp: true, NoTags: true,
 			New: func(t *testing.T) configuration.Store { return mustOpen(t, t.TempDir()) },

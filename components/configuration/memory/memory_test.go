@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
-	matrix.Backend(t, "configuration", Type)
+	matrix.Backend(t, "configuration", "in-memory")
 	configurationtest.Run(t, configurationtest.Options{New: func(t *testing.T) configuration.Store {
 		s, err := New(t.Context(), components.Env{}, components.Config{Name: "test", Type: Type, Path: "config_store.test"})
 		if err != nil {

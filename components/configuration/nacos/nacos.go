@@ -79,7 +79,9 @@ func (f filter) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return filter{f.Handler.WithAttrs(attrs), f.least}
 }
 
-func (f filter) WithGroup(name string) slog.Handler { return filter{f.Handler.WithGroup(name), f.least} }
+func (f filter) WithGroup(name string) slog.Handler {
+	return filter{f.Handler.WithGroup(name), f.least}
+}
 
 // Check implements components.Checker: Nacos answers a read.
 func (s *Store) Check(ctx context.Context) error {

@@ -53,7 +53,7 @@ func mustOpen(t *testing.T, addr string, changes map[string]any) *Store {
 }
 
 func TestConformance(t *testing.T) {
-	matrix.Backend(t, "configuration", Type)
+	matrix.Backend(t, "configuration", "nacos")
 	for name, settings := range map[string]map[string]any{
 		"public":    nil,
 		"namespace": {"namespace_id": "ns-1", "username": "nacos", "password": "right"},
