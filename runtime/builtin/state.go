@@ -12,7 +12,6 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/state/mysql"
 	"github.com/ottavo-runtime/ottavo/components/state/postgresql"
 	"github.com/ottavo-runtime/ottavo/components/state/redis"
-	"github.com/ottavo-runtime/ottavo/components/state/sqlite"
 	"github.com/ottavo-runtime/ottavo/components/state/zookeeper"
 )
 
@@ -26,8 +25,6 @@ func states() []components.Row[state.Store] {
 		{Type: "postgres", Doc: "another name of `postgresql`", New: postgresql.V1()},
 		{Type: "postgresql/v2", Doc: "PostgreSQL, the second layout of Dapr: faster; does not read the first one's data", New: postgresql.V2()},
 		{Type: "mysql", Doc: "MySQL and MariaDB; the layout of Dapr and Layotto", New: mysql.New()},
-		{Type: "sqlite", Doc: "a file of SQLite; the layout of Dapr", New: sqlite.New()},
-		{Type: "sqlite3", Doc: "another name of `sqlite`", New: sqlite.New()},
 		{Type: "etcd", Doc: "etcd; the first layout of Dapr", Metadata: &etcd.Metadata{}, New: etcd.V1},
 		{Type: "etcd/v2", Doc: "etcd; the second layout of Dapr, which holds the end of an item", Metadata: &etcd.Metadata{}, New: etcd.V2},
 		{Type: "zookeeper", Doc: "ZooKeeper; no times to live", Metadata: &zookeeper.Metadata{}, New: zookeeper.New},

@@ -28,6 +28,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/components/state/sqlite"
 )
 
 // statesOfFull are those of contrib's stores that only the full build has: their
@@ -54,6 +55,8 @@ func statesOfFull() []components.Row[state.Store] {
 		{Type: "oracledatabase", Doc: "Oracle Database", New: contrib.State(oracledatabase.NewOracleDatabaseStateStore, word)},
 		{Type: "ravendb", Doc: "RavenDB", New: contrib.State(ravendb.NewRavenDB, word)},
 		{Type: "rethinkdb", Doc: "RethinkDB", New: contrib.State(rethinkdb.NewRethinkDBStateStore, word)},
+		{Type: "sqlite", Doc: "a file of SQLite; the layout of Dapr", New: sqlite.New()},
+		{Type: "sqlite3", Doc: "another name of `sqlite`", New: sqlite.New()},
 		{Type: "sqlserver", Doc: "Microsoft SQL Server, the first layout", New: contrib.State(sqlserver.New, word)},
 		{Type: "sqlserver/v2", Doc: "Microsoft SQL Server, the second layout", New: contrib.State(sqlserverv2.New, word)},
 	}
