@@ -10,11 +10,11 @@ import (
 
 	"github.com/dapr/components-contrib/pubsub/jetstream"
 	"github.com/dapr/components-contrib/pubsub/kafka"
-	mqtt3 "github.com/dapr/components-contrib/pubsub/mqtt3"
 	"github.com/dapr/components-contrib/pubsub/rabbitmq"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
+	"github.com/ottavo-runtime/ottavo/components/contrib/mqtt"
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
 	"github.com/ottavo-runtime/ottavo/components/pubsub/memory"
 	"github.com/ottavo-runtime/ottavo/components/pubsub/redis"
@@ -26,7 +26,7 @@ const holdTime = 10 * time.Second
 
 // brokers are the message brokers.
 func brokers() []components.Row[pubsub.Broker] {
-	mqtt := contrib.PubSub(mqtt3.NewMQTTPubSub, contrib.PubSubTraits{
+	mqtt3 := contrib.PubSub(mqtt.New, contrib.PubSubTraits{
 		Hold: contrib.Forever, Alone: true, Client: mqttClient, Addresses: urlAddresses("1883", "url"),
 	})
 	return append([]components.Row[pubsub.Broker]{
@@ -38,8 +38,8 @@ func brokers() []components.Row[pubsub.Broker] {
 		{Type: "rabbitmq", Doc: "RabbitMQ; messages are confirmed and persistent unless the settings say otherwise", New: contrib.PubSub(rabbitmq.NewRabbitMQ, contrib.PubSubTraits{
 			Ordered: oneByOne(false), Hold: holdTime, Alone: true, Prepare: prepareRabbitMQ, Addresses: urlAddresses("5672", "connectionString", "host", "hostname"),
 		})},
-		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", New: mqtt},
-		{Type: "mqtt", Doc: "Layotto's name of mqtt3", New: mqtt},
+		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", New: mqtt3},
+		{Type: "mqtt", Doc: "Layotto's name of mqtt3", New: mqtt3},
 		{Type: "jetstream", Doc: "NATS JetStream; the stream must exist", New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
 			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Addresses: urlAddresses("4222", "natsURL"),
 		})},
@@ -91,6 +91,7 @@ func prepareRabbitMQ(properties map[string]string) {
 // another one comes by the same name.
 func mqttClient(properties map[string]string, topic string) {
 	properties[pubsub.ConsumerKey] = fmt.Sprintf("%s-%x", properties[pubsub.ConsumerKey], hash(topic))
+	properties[mqtt.SubscriberKey] = "true"
 }
 
 // jetStreamClient makes the consumers of a group one durable consumer, which keeps

@@ -1,0 +1,144 @@
+package builtin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/pubsub"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
+	"github.com/ottavo-runtime/ottavo/internal/testserver/kafka"
+	"github.com/ottavo-runtime/ottavo/internal/testserver/mqtt"
+	"github.com/ottavo-runtime/ottavo/internal/testserver/nats"
+)
+
+// server is one that a test stops and starts.
+type server interface {
+	Start()
+	Stop()
+}
+
+// TestPubSubServerRestarts: while the server is away, publishing fails and Check
+// says so; when it is back, both work again, and so do subscriptions.
+func TestPubSubServerRestarts(t *testing.T) {
+	for _, tt := range []struct {
+		typ   string
+		start func(t *testing.T) (s server, metadata map[string]any)
+	}{
+		{"redis", func(t *testing.T) (server, map[string]any) {
+			s := testserver.Redis(t)
+			return s, map[string]any{"redisHost": s.Addr}
+		}},
+		{"rabbitmq", func(t *testing.T) (server, map[string]any) {
+			s := testserver.RabbitMQ(t)
+			return s, map[string]any{"connectionString": "amqp://guest:guest@" + s.Addr, "deletedWhenUnused": "false", "reconnectWaitSeconds": "1"}
+		}},
+		{"mqtt3", func(t *testing.T) (server, map[string]any) {
+			s := mqtt.Start(t, "")
+			return s, map[string]any{"url": "tcp://" + s.Addr}
+		}},
+		{"kafka", func(t *testing.T) (server, map[string]any) {
+			s := kafka.Start(t)
+			return s, map[string]any{"brokers": s.Addr, "authType": "none", "initialOffset": "oldest", "version": "2.8.0"}
+		}},
+		{"jetstream", func(t *testing.T) (server, map[string]any) {
+			s := nats.Start(t, "")
+			nc, err := natsgo.Connect("nats://" + s.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			js, err := nc.JetStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := js.AddStream(&natsgo.StreamConfig{Name: "topic", Subjects: []string{"topic"}}); err != nil {
+				t.Fatal(err)
+			}
+			return s, map[string]any{"natsURL": "nats://" + s.Addr, "ackWait": "2s"}
+		}},
+	} {
+		t.Run(tt.typ, func(t *testing.T) {
+			t.Parallel()
+			s, metadata := tt.start(t)
+			b := newBroker(t, tt.typ, "group", metadata)
+			defer b.Close() //nolint:errcheck // checked by the suite
+			restart(t, s, b)
+		})
+	}
+}
+
+func restart(t *testing.T, s server, b pubsub.Broker) {
+	t.Helper()
+	var mu sync.Mutex
+	got := map[string]int{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "topic"}, func(_ context.Context, m *pubsub.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got[string(m.Data)]++
+		return nil
+	})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	defer func() { cancel(); <-done }()
+	check := b.(components.Checker)
+	try := func(limit time.Duration, what string, f func(ctx context.Context) error) {
+		t.Helper()
+		deadline := time.Now().Add(limit)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			err := f(ctx)
+			cancel()
+			if err == nil {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: not after %s: %v", what, limit, err)
+			}
+			<-tick.C
+		}
+	}
+	publish := func(data string) func(ctx context.Context) error {
+		return func(ctx context.Context) error {
+			return b.Publish(ctx, &pubsub.Message{Topic: "topic", Data: []byte(data)})
+		}
+	}
+	arrived := func(data string) func(context.Context) error {
+		return func(context.Context) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if got[data] == 0 {
+				return fmt.Errorf("%q has not arrived: %v", data, got)
+			}
+			return nil
+		}
+	}
+	try(10*time.Second, "publishing", publish("before"))
+	try(20*time.Second, "the first message", arrived("before"))
+	try(5*time.Second, "health", check.Check)
+	s.Stop()
+	short, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	if err := publish("lost")(short); err == nil {
+		t.Error("publishing without a server: no error")
+	}
+	stop()
+	short, stop = context.WithTimeout(t.Context(), 2*time.Second)
+	if err := check.Check(short); err == nil {
+		t.Error("Check without a server: no error")
+	}
+	stop()
+	s.Start()
+	try(30*time.Second, "health after the restart", check.Check)
+	try(40*time.Second, "publishing after the restart", publish("after"))
+	try(40*time.Second, "a message after the restart", arrived("after"))
+}
