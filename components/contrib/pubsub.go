@@ -9,6 +9,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dapr/components-contrib/health"
@@ -42,6 +43,9 @@ type PubSubTraits struct {
 	// Delay, if not nil, returns the key and value of a message's metadata with
 	// which the broker delivers it later.
 	Delay func(delay time.Duration) (key, value string)
+	// Unsaid is part of what the broker logs, as an error, when a publish has failed
+	// that it then calls a success. Publishes are one at a time then; "": it is honest.
+	Unsaid string
 	// Addresses, if not nil, returns where the servers are, as host:port; the
 	// component counts as well while one of them accepts connections. A broker that
 	// can be pinged needs none.
@@ -68,11 +72,15 @@ func PubSub(newBroker func(logger.Logger) contribpubsub.PubSub, traits PubSubTra
 		if traits.Prepare != nil {
 			traits.Prepare(base.Properties)
 		}
-		p := &pubSub{base: base, traits: traits, log: env.Log, open: func() contribpubsub.PubSub { return newBroker(NewLogger(env.Log)) }}
+		p := &pubSub{base: base, traits: traits, log: env.Log, turn: make(chan struct{}, 1)}
+		p.open = func() contribpubsub.PubSub { return newBroker(NewLogger(env.Log)) }
 		if p.log == nil {
 			p.log = slog.New(slog.DiscardHandler)
 		}
-		p.backend = p.open()
+		if p.backend = p.open(); traits.Unsaid != "" {
+			p.listener = &listener{Logger: NewLogger(env.Log), text: traits.Unsaid}
+			p.backend = newBroker(p.listener)
+		}
 		WarnUnknown(cfg, p.backend, pubsub.ConsumerKey)
 		p.features = pubsub.Features{
 			TTL:     contribpubsub.FeatureMessageTTL.IsPresent(p.backend.Features()),
@@ -118,6 +126,9 @@ type pubSub struct {
 	open     func() contribpubsub.PubSub
 	backend  contribpubsub.PubSub
 	gate     gate
+	// listener hears what the backend does not say; turn is held while it publishes.
+	listener *listener
+	turn     chan struct{}
 
 	mu      sync.Mutex
 	closed  bool
@@ -191,7 +202,7 @@ func (p *pubSub) publish(ctx context.Context, m *pubsub.Message, more map[string
 	if m.ContentType != "" {
 		req.ContentType = &m.ContentType
 	}
-	err := p.call(ctx, func(ctx context.Context) error { return p.backend.Publish(ctx, req) })
+	err := p.call(ctx, func(ctx context.Context) error { return p.send(ctx, req) })
 	// Some backends take the end of ctx for success.
 	if ended := ctx.Err(); ended != nil {
 		return ended
@@ -300,6 +311,40 @@ func closeWithin(d time.Duration, backend contribpubsub.PubSub) error {
 		return fmt.Errorf("the backend did not close within %s", d)
 	}
 	return <-result
+}
+
+// send publishes, and finds out whether it is true.
+func (p *pubSub) send(ctx context.Context, req *contribpubsub.PublishRequest) error {
+	if p.listener == nil {
+		return p.backend.Publish(ctx, req)
+	}
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	before := p.listener.heard.Load()
+	err := p.backend.Publish(ctx, req)
+	if err == nil && p.listener.heard.Load() != before {
+		return errors.New("the server did not confirm the message: " + p.traits.Unsaid)
+	}
+	return err
+}
+
+// listener is a log that counts the errors with a text.
+type listener struct {
+	logger.Logger
+	text  string
+	heard atomic.Int64
+}
+
+// Errorf implements logger.Logger.
+func (l *listener) Errorf(format string, args ...any) {
+	if strings.Contains(fmt.Sprintf(format, args...), l.text) {
+		l.heard.Add(1)
+	}
+	l.Logger.Errorf(format, args...)
 }
 
 // call calls the backend while the broker is open.

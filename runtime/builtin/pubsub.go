@@ -36,7 +36,7 @@ func brokers() []components.Row[pubsub.Broker] {
 			Ordered: always, Hold: holdTime, Alone: true, Addresses: listAddresses("brokers"),
 		})},
 		{Type: "rabbitmq", Doc: "RabbitMQ; messages are confirmed and persistent unless the settings say otherwise", New: contrib.PubSub(rabbitmq.NewRabbitMQ, contrib.PubSubTraits{
-			Ordered: oneByOne(false), Hold: holdTime, Alone: true, Prepare: prepareRabbitMQ, Addresses: urlAddresses("5672", "connectionString", "host", "hostname"),
+			Ordered: oneByOne(false), Hold: holdTime, Alone: true, Prepare: prepareRabbitMQ, Unsaid: "did not receive confirmation", Addresses: urlAddresses("5672", "connectionString", "host", "hostname"),
 		})},
 		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", New: mqtt3},
 		{Type: "mqtt", Doc: "Layotto's name of mqtt3", New: mqtt3},

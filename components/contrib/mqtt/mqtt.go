@@ -103,7 +103,7 @@ func (c *client) options(name string, clean bool) (*paho.ClientOptions, error) {
 	case "mqtts", "tcps", "tls":
 		scheme = "ssl"
 	}
-	opts := paho.NewClientOptions().AddBroker(scheme+"://"+u.Host).SetClientID(name).SetCleanSession(clean).
+	opts := paho.NewClientOptions().AddBroker(scheme + "://" + u.Host).SetClientID(name).SetCleanSession(clean).
 		SetOrderMatters(false).SetAutoAckDisabled(true).SetAutoReconnect(true).SetMaxReconnectInterval(reconnectTime).
 		SetConnectTimeout(answerTime).SetWriteTimeout(answerTime)
 	opts.SetUsername(u.User.Username())
