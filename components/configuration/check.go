@@ -2,6 +2,8 @@ package configuration
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,6 +101,15 @@ func Sort(items []Item) {
 	slices.SortFunc(items, func(a, b Item) int {
 		return ID{Group: a.Group, Label: a.Label, Key: a.Key}.Compare(ID{Group: b.Group, Label: b.Label, Key: b.Key})
 	})
+}
+
+// Silence returns err, but when ctx's time is up an error of ErrUnavailable which
+// says that who did not answer in it: what a component tells of its health.
+func Silence(ctx context.Context, err error, who string) error {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %s does not answer in time", ErrUnavailable, who)
+	}
+	return err
 }
 
 // Addresses returns a store's `address`, the servers; there must be one.

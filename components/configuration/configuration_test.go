@@ -1,8 +1,10 @@
 package configuration_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +47,24 @@ func TestTimeout(t *testing.T) {
 	if got, err := configuration.Timeout(components.Config{}, time.Second); got != time.Second || err != nil {
 		t.Errorf("none: %s %v", got, err)
 	}
+}
+
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		odd := errors.New("odd")
+		if err := configuration.Silence(ctx, odd, "x"); !errors.Is(err, odd) {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := configuration.Silence(ctx, ctx.Err(), "the server"); !errors.Is(err, configuration.ErrUnavailable) || !strings.Contains(err.Error(), "the server does not answer") {
+			t.Error(err)
+		}
+		if err := configuration.Silence(ctx, nil, "x"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // state brings the items of a change into a form that can be compared.

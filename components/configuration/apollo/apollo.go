@@ -64,7 +64,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return configuration.ErrClosed
 	}
 	_, err := s.client.fetch(ctx, s.Namespaces[0], "", "")
-	return err
+	return configuration.Silence(ctx, err, "Apollo at "+strings.Join(s.services, ","))
 }
 
 // read returns the texts of a namespace, from the backup when Apollo cannot be

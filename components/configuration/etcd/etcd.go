@@ -139,7 +139,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if errors.Is(err, rpctypes.ErrPermissionDenied) {
 		return nil // it answers, and knows us
 	}
-	return err
+	return configuration.Silence(ctx, err, "etcd at "+s.where)
 }
 
 // do makes one call of etcd, in the store's time.

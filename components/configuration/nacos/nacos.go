@@ -89,7 +89,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return configuration.ErrClosed
 	}
 	_, _, err := s.client.get(ctx, defaultGroup, "ottavo-health")
-	return s.ended(err)
+	return s.ended(configuration.Silence(ctx, err, "Nacos at "+strings.Join(s.servers, ",")))
 }
 
 // ended returns err, or ErrClosed when the store was closed meanwhile.
