@@ -13,14 +13,18 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 TOOLS    := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz lint proto demo bench
+.PHONY: help build build-full run test race fuzz lint proto demo bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile bin/ottavo
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/ottavo
+
+build-full: ## compile bin/ottavo-full, with every backend there is: minutes from nothing, 200 MB
+	@mkdir -p bin
+	$(GO) build -tags full -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)-full ./cmd/ottavo
 
 run: build ## start it with CONFIG (default configs/default.yaml), which needs no server
 	@exec $(BIN) start -c $(CONFIG)

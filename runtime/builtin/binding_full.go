@@ -16,7 +16,7 @@ import (
 	"github.com/dapr/components-contrib/bindings/aws/sqs"
 	"github.com/dapr/components-contrib/bindings/azure/blobstorage"
 	"github.com/dapr/components-contrib/bindings/azure/cosmosdb"
-	"github.com/dapr/components-contrib/bindings/azure/cosmosdb/gremlinapi"
+	gremlinapi "github.com/dapr/components-contrib/bindings/azure/cosmosdb/gremlinapi"
 	"github.com/dapr/components-contrib/bindings/azure/eventgrid"
 	"github.com/dapr/components-contrib/bindings/azure/eventhubs"
 	"github.com/dapr/components-contrib/bindings/azure/openai"
