@@ -7,6 +7,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/lock/memory"
 	"github.com/ottavo-runtime/ottavo/components/lock/mongo"
 	"github.com/ottavo-runtime/ottavo/components/lock/redis"
+	"github.com/ottavo-runtime/ottavo/components/lock/rediscluster"
 	"github.com/ottavo-runtime/ottavo/components/lock/zookeeper"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -19,6 +20,7 @@ func locks() []components.Row[lock.Locker] {
 		{Type: etcd.Type, Doc: "etcd 3; what a majority has granted is not lost; Layotto's layout", Metadata: preset[etcd.Metadata](), New: etcd.New},
 		{Type: zookeeper.Type, Doc: "ZooKeeper; locks outlive sessions; what a majority has granted is not lost", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
 		{Type: mongo.Type, Doc: "MongoDB, with or without a replica set", Metadata: preset[mongo.Metadata](), New: mongo.New},
+		{Type: rediscluster.Type, Doc: "several independent Redis servers, of which a majority must agree (Redlock)", Metadata: preset[rediscluster.Metadata](), New: rediscluster.New},
 	}
 }
 

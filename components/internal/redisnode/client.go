@@ -136,7 +136,7 @@ func (c *Client) Check(ctx context.Context) error {
 // Close closes all connections; calls under way fail. It is safe twice.
 func (c *Client) Close() error {
 	c.end()
-	if err := c.redis.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) {
+	if err := c.redis.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

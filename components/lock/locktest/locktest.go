@@ -34,6 +34,8 @@ type Options struct {
 	// TextOnly says that owners and resources are texts in UTF-8, as those of the
 	// API are.
 	TextOnly bool
+	// Spurious is for History: see HistoryOptions.
+	Spurious bool
 	// NoToken says that grants have no token.
 	NoToken bool
 }

@@ -1,0 +1,262 @@
+package rediscluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/go-redis/redis/v8"
+	"go.uber.org/goleak"
+
+	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/lock"
+	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func tryNew(ctx context.Context, hosts string, more map[string]any) (*Locker, error) {
+	metadata := map[string]any{"redisHosts": hosts}
+	for k, v := range more {
+		metadata[k] = v
+	}
+	l, err := New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
+	if err != nil {
+		return nil, err
+	}
+	return l.(*Locker), nil
+}
+
+func newLocker(t *testing.T, hosts string) *Locker {
+	t.Helper()
+	l, err := tryNew(t.Context(), hosts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func servers(t *testing.T, n int) (all []*testserver.RedisServer, hosts string) {
+	t.Helper()
+	var addrs []string
+	for range n {
+		s := testserver.Redis(t)
+		all, addrs = append(all, s), append(addrs, s.Addr)
+	}
+	return all, strings.Join(addrs, ",")
+}
+
+func TestConformance(t *testing.T) {
+	matrix.Backend(t, "lock", Type)
+	_, hosts := servers(t, 3)
+	locktest.Run(t, locktest.Options{Spurious: true, Expire: time.Second, Late: 500 * time.Millisecond, New: func(t *testing.T) lock.Locker {
+		l, err := tryNew(t.Context(), hosts, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}})
+}
+
+// With one of three servers away, whichever, everything works, and what a client is
+// told is what is so.
+func TestMinorityAway(t *testing.T) {
+	all, hosts := servers(t, 3)
+	l := newLocker(t, hosts)
+	ctx := t.Context()
+	for i, s := range all {
+		for how, fault := range map[string][2]func(){"down": {s.Stop, s.Start}, "hanging": {s.Pause, s.Resume}} {
+			// What a server that hung does once it is back may be in the way for a while.
+			r := fmt.Sprint(i, how)
+			fault[0]()
+			began := time.Now()
+			if g, err := l.TryLock(ctx, r, "a", 10*time.Second); err != nil || g == nil || g.Token == 0 {
+				t.Errorf("server %d %s: TryLock: %v, %v", i, how, g, err)
+			}
+			if g, err := l.TryLock(ctx, r, "b", 10*time.Second); err != nil || g != nil {
+				t.Errorf("server %d %s: TryLock by another: %v, %v", i, how, g, err)
+			}
+			if status, err := l.Unlock(ctx, r, "b"); err != nil || status != lock.NotTheOwner {
+				t.Errorf("server %d %s: Unlock by another: %v, %v", i, how, status, err)
+			}
+			if status, err := l.Renew(ctx, r, "a", 10*time.Second); err != nil || status != lock.Done {
+				t.Errorf("server %d %s: Renew: %v, %v", i, how, status, err)
+			}
+			if err := l.Check(ctx); err != nil {
+				t.Errorf("server %d %s: Check: %v", i, how, err)
+			}
+			if status, err := l.Unlock(ctx, r, "a"); err != nil || status != lock.Done {
+				t.Errorf("server %d %s: Unlock: %v, %v", i, how, status, err)
+			}
+			if d := time.Since(began); d > 15*time.Second {
+				t.Errorf("server %d %s: it took %s", i, how, d)
+			}
+			fault[1]()
+			eventually(t, func() error { return l.nodes[i].Check(t.Context()) })
+		}
+	}
+}
+
+func TestMajorityAway(t *testing.T) {
+	all, hosts := servers(t, 3)
+	l := newLocker(t, hosts)
+	ctx := t.Context()
+	all[0].Stop()
+	all[2].Stop()
+	for range 2 {
+		g, err := l.TryLock(ctx, "r", "a", time.Second)
+		if g != nil || err == nil || !strings.Contains(err.Error(), "1 of 3 servers answered, and 2 are needed") || !strings.Contains(err.Error(), all[0].Addr) {
+			t.Errorf("TryLock: %v, %v", g, err)
+		}
+	}
+	if _, err := l.Unlock(ctx, "r", "a"); err == nil {
+		t.Error("Unlock: no error")
+	}
+	if err := l.Check(ctx); err == nil {
+		t.Error("Check: no error")
+	}
+	if got := all[1].Command("EXISTS", "r"); got != ":0" {
+		t.Errorf("what was taken in vain was not given back: %s", got)
+	}
+	if _, err := tryNew(ctx, hosts, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
+		t.Errorf("at the start: %v", err)
+	}
+	all[0].Start()
+	eventually(t, func() error {
+		g, err := l.TryLock(ctx, "r", "a", time.Second)
+		if err == nil && g == nil {
+			err = errors.New("refused")
+		}
+		return err
+	})
+}
+
+// Tokens grow whichever servers make up the majority.
+func TestTokensOverMajorities(t *testing.T) {
+	all, hosts := servers(t, 3)
+	l := newLocker(t, hosts)
+	last := uint64(0)
+	for i := range 9 {
+		s := all[i%3]
+		s.Pause()
+		g, err := l.TryLock(t.Context(), "r", "a", 3*time.Second)
+		if err != nil || g == nil || g.Token <= last {
+			t.Fatalf("%v, %v, after %d", g, err, last)
+		}
+		last = g.Token
+		if status, err := l.Unlock(t.Context(), "r", "a"); err != nil || status != lock.Done {
+			t.Fatal(status, err)
+		}
+		s.Resume()
+		eventually(t, func() error { return l.nodes[i%3].Check(t.Context()) })
+		// What the server had held back it may have done just now.
+		if err := l.nodes[i%3].Do(t.Context(), true, func(ctx context.Context, r *goredis.Client) error { return r.Del(ctx, "r").Err() }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestHistoryWithFaults(t *testing.T) {
+	all, hosts := servers(t, 3)
+	link := testserver.NewLink(t, all[2].Addr)
+	lockers := []lock.Locker{newLocker(t, hosts), newLocker(t, strings.Join([]string{all[0].Addr, all[1].Addr, link.Addr}, ","))}
+	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
+		Expire: 200 * time.Millisecond, Timeout: 400 * time.Millisecond, Calls: 40, Spurious: true,
+		Faults: func(done <-chan struct{}) {
+			for {
+				for _, step := range []func(){all[0].Pause, all[0].Resume, all[1].Pause, all[1].Resume, link.Hold, link.Mend, link.Cut, link.Mend} {
+					step()
+					select {
+					case <-done:
+						all[0].Resume()
+						all[1].Resume()
+						return
+					case <-time.After(60 * time.Millisecond):
+					}
+				}
+			}
+		},
+	})
+}
+
+func TestConcurrencyAndDeadline(t *testing.T) {
+	all, hosts := servers(t, 3)
+	l, err := tryNew(t.Context(), hosts, map[string]any{"concurrency": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if g, err := l.TryLock(t.Context(), "r", "a", 10*time.Second); err != nil || g == nil {
+		t.Errorf("%v, %v", g, err)
+	}
+	all[0].Pause()
+	all[1].Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.TryLock(ctx, "q", "a", 10*time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with a deadline: %v", err)
+	}
+	all[0].Resume()
+	all[1].Resume()
+	if _, err := tryNew(t.Context(), " , ", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.redisHosts") {
+		t.Errorf("without hosts: %v", err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	yes, none := reply{code: done}, reply{code: free}
+	b, c, down := reply{code: others, text: "b"}, reply{code: others, text: "c"}, reply{err: errors.New("down")}
+	l := &Locker{quorum: 2}
+	for _, tt := range []struct {
+		replies []reply
+		want    lock.Status
+		unknown bool
+	}{
+		{[]reply{yes, yes, none}, lock.Done, false},
+		{[]reply{yes, yes, down}, lock.Done, false},
+		{[]reply{yes, none, none}, lock.NotLocked, false}, // what is left of a try that failed
+		{[]reply{b, b, down}, lock.NotTheOwner, false},
+		{[]reply{b, c, yes}, lock.NotLocked, false}, // nobody has a majority
+		{[]reply{none, none, down}, lock.NotLocked, false},
+		{[]reply{yes, none, down}, 0, true},
+		{[]reply{b, none, down}, 0, true},
+		{[]reply{b, yes, down}, 0, true},
+		{[]reply{yes, down, down}, 0, true},
+	} {
+		status, err := l.status(t.Context(), tt.replies)
+		if (err != nil) != tt.unknown || err == nil && status != tt.want {
+			t.Errorf("%v: %v, %v, want %v", tt.replies, status, err, tt.want)
+		}
+	}
+}
+
+func eventually(t *testing.T, f func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatal(err)
+		}
+	}
+}
