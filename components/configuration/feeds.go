@@ -41,7 +41,7 @@ func NewFeeds[K comparable](ctx context.Context, run func(ctx context.Context, k
 // release, which is safe twice. An error is that of run, ctx's, or ErrClosed.
 func (f *Feeds[K]) Use(ctx context.Context, key K) (release func(), err error) {
 	for {
-		current, err := f.join(key)
+		current, err := f.join(key) //nolint:contextcheck // the goroutine outlives this caller
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package apollo
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -159,57 +158,6 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-// follow watches everything and returns what it is told.
-func follow(t *testing.T, s *Store) <-chan string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	told, ended := make(chan string, 100), make(chan error, 1)
-	go func() {
-		ended <- s.Watch(ctx, anyScope, nil, func(c configuration.Change) error {
-			for _, i := range c.Items {
-				content := i.Content
-				if i.Deleted {
-					content = "(deleted)"
-				}
-				told <- i.Group + "/" + i.Key + "=" + content
-			}
-			if c.Initial {
-				told <- "stands"
-			}
-			return nil
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return told
-}
-
-// wantTold fails unless the watcher is told exactly this, in any order.
-func wantTold(t *testing.T, told <-chan string, want ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	left := map[string]bool{}
-	for _, w := range want {
-		left[w] = true
-	}
-	for len(left) > 0 {
-		select {
-		case got := <-told:
-			if !left[got] {
-				t.Fatalf("told %q, want %v", got, left)
-			}
-			delete(left, got)
-		case <-ctx.Done():
-			t.Fatalf("not told %v", left)
-		}
-	}
-}
-
 // A connection that breaks, and polls that end without anything, lose no change.
 func TestNoChangeIsMissed(t *testing.T) {
 	f := newFake(t, "application", "other", "third.ns")
@@ -217,10 +165,10 @@ func TestNoChangeIsMissed(t *testing.T) {
 	f.publish("application", map[string]any{"a": "1", "b": "1"})
 	link := testserver.NewLink(t, strings.TrimPrefix(f.URL, "http://"))
 	s := mustOpen(t, link.Addr, nil)
-	told := follow(t, s)
-	wantTold(t, told, "application/a=1", "application/b=1", "stands")
+	told := configurationtest.Follow(t, s, anyScope)
+	told.Want("application//a=1", "application//b=1", configurationtest.Stands)
 	f.publish("other", map[string]any{"x": "1"}) // the first release there
-	wantTold(t, told, "other/x=1")
+	told.Want("other//x=1")
 	for _, round := range []string{"2", "3"} {
 		link.Cut()
 		f.publish("application", map[string]any{"a": "lost", "c" + round: "1"})
@@ -229,12 +177,12 @@ func TestNoChangeIsMissed(t *testing.T) {
 			t.Errorf("Check while Apollo is down: %v", err)
 		}
 		link.Mend()
-		wantTold(t, told, "application/a="+round, "application/b=(deleted)", "application/c"+round+"=1")
+		told.Want("application//a="+round, "application//b=(deleted)", "application//c"+round+"=1")
 		f.publish("application", map[string]any{"b": "1"})
-		wantTold(t, told, "application/b=1")
+		told.Want("application//b=1")
 	}
 	f.publish(tagsNamespace, map[string]any{"application@$a": `{"env":"prod"}`})
-	wantTold(t, told, "application/a=3") // its tags changed
+	told.Want("application//a=3") // its tags changed
 }
 
 func TestFaults(t *testing.T) {
@@ -286,11 +234,11 @@ func TestBackup(t *testing.T) {
 		}
 		s = mustOpen(t, link.Addr, settings)
 	}
-	told := follow(t, s)
-	wantTold(t, told, "application/a=1", "stands")
+	told := configurationtest.Follow(t, s, anyScope)
+	told.Want("application//a=1", configurationtest.Stands)
 	f.publish("application", map[string]any{"a": "2"})
 	link.Mend()
-	wantTold(t, told, "application/a=2")
+	told.Want("application//a=2")
 }
 
 // With several services the next one answers for one that is down.

@@ -186,8 +186,10 @@ func testInvalidRequests(s *suite) {
 		scope configuration.Scope
 		key   string
 	}{
-		{s.scope(0, 0), ""}, {s.scope(0, 0), all},
-		{configuration.Scope{AppID: s.App, Group: all}, "k"}, {configuration.Scope{AppID: s.App, Label: all}, "k"},
+		{s.scope(0, 0), ""},
+		{s.scope(0, 0), all},
+		{configuration.Scope{AppID: s.App, Group: all}, "k"},
+		{configuration.Scope{AppID: s.App, Label: all}, "k"},
 	} {
 		if err := s.store.Delete(s.ctx, bad.scope, []string{bad.key}); !errors.Is(err, configuration.ErrInvalid) {
 			s.Errorf("Delete of %q in %+v: %v, want ErrInvalid", bad.key, bad.scope, err)

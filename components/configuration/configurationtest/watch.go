@@ -18,7 +18,6 @@ type watch struct {
 	ended  chan error // its result
 
 	mu      sync.Mutex
-	initial int
 	latest  map[string]string // key → content, as texts shows it
 	tags    map[string]map[string]string
 	told    int

@@ -167,57 +167,6 @@ func TestManyItems(t *testing.T) {
 	}
 }
 
-// follow watches everything of the application and returns what it is told last.
-func follow(t *testing.T, s *Store) <-chan map[string]string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	told, ended := make(chan map[string]string, 100), make(chan error, 1)
-	go func() {
-		ended <- s.Watch(ctx, app, nil, func(c configuration.Change) error {
-			news := map[string]string{}
-			for _, i := range c.Items {
-				if news[i.Key] = i.Content; i.Deleted {
-					news[i.Key] = "(deleted)"
-				}
-			}
-			told <- news
-			return nil
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return told
-}
-
-// wantTold reads what the watcher is told until all of it came.
-func wantTold(t *testing.T, told <-chan map[string]string, want map[string]string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	got := map[string]string{}
-	for {
-		missing := false
-		for key, content := range want {
-			missing = missing || got[key] != content
-		}
-		if !missing {
-			return
-		}
-		select {
-		case news := <-told:
-			for key, content := range news {
-				got[key] = content
-			}
-		case <-ctx.Done():
-			t.Fatalf("told %v, want %v", got, want)
-		}
-	}
-}
-
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -240,8 +189,9 @@ func TestNoChangeIsMissed(t *testing.T) {
 	link, raw := testserver.NewLink(t, server.Addr), client(t, server)
 	s := mustOpen(t, link.Addr, "5s")
 	save(t, s, configuration.Item{Key: "a", Content: "1"}, configuration.Item{Key: "b", Content: "1"}, configuration.Item{Key: "c", Content: "1"})
-	told := follow(t, s)
-	wantTold(t, told, map[string]string{"a": "1", "b": "1", "c": "1"})
+	told := configurationtest.Follow(t, s, app)
+	in := func(text string) string { return "default/default/" + text }
+	told.Want(in("a=1"), in("b=1"), in("c=1"), configurationtest.Stands)
 
 	put := func(key, value string) int64 {
 		t.Helper()
@@ -265,15 +215,15 @@ func TestNoChangeIsMissed(t *testing.T) {
 			}
 		}
 		link.Mend()
-		wantTold(t, told, map[string]string{"a": mark, "b": "(deleted)", "c": mark, "new" + mark: mark})
+		told.Want(in("a="+mark), in("b=(deleted)"), in("c="+mark), in("new"+mark+"="+mark))
 		put("b", "back")
-		wantTold(t, told, map[string]string{"b": "back"})
+		told.Want(in("b=back"))
 	}
 	// The server is gone for a while.
 	server.Stop()
 	server.Start()
 	put("a", "after")
-	wantTold(t, told, map[string]string{"a": "after"})
+	told.Want(in("a=after"))
 }
 
 func TestFaults(t *testing.T) {
@@ -286,10 +236,10 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	link.Cut()
-	_, err := open(t, link.Addr, "0.3", nil)
+	_, err := open(t, link.Addr, "0.15", nil)
 	unavailable("down at the start", err)
 	link.Mend()
-	s := mustOpen(t, link.Addr, "300ms")
+	s := mustOpen(t, link.Addr, "150ms")
 	for name, fault := range map[string]func(){"cut": link.Cut, "hanging": link.Hold} {
 		fault()
 		_, err := s.Get(t.Context(), app, []string{"k"})

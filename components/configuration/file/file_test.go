@@ -182,40 +182,6 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// follow watches everything and returns what it is told, as texts.
-func follow(t *testing.T, s *Store) <-chan string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	told, ended := make(chan string, 100), make(chan error, 1)
-	go func() {
-		ended <- s.Watch(ctx, configuration.Scope{AppID: "app", Group: configuration.Any, Label: configuration.Any}, nil, func(c configuration.Change) error {
-			told <- text(c.Items)
-			return nil
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return told
-}
-
-func wantTold(t *testing.T, told <-chan string, want string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	select {
-	case got := <-told:
-		if got != want {
-			t.Errorf("told %q, want %q", got, want)
-		}
-	case <-ctx.Done():
-		t.Fatalf("not told %q", want)
-	}
-}
-
 // eventually waits until the store says so of its health.
 func eventually(t *testing.T, s *Store, ok func(error) bool) {
 	t.Helper()
@@ -232,20 +198,20 @@ func eventually(t *testing.T, s *Store, ok func(error) bool) {
 	}
 }
 
+var everything = configuration.Scope{AppID: "app", Group: configuration.Any, Label: configuration.Any}
+
 func TestOthersChangeTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.yaml")
 	write(t, path, "a: 1\nb: 1\n")
 	s := mustOpen(t, path)
-	told := follow(t, s)
-	wantTold(t, told, "default/default/a=1;default/default/b=1;")
+	told := configurationtest.Follow(t, s, everything)
+	told.Want("default/default/a=1", "default/default/b=1", configurationtest.Stands)
 	write(t, path, "a: 2\nc: 1\n")
 	// Overwriting is not atomic, so an empty file may be seen in between.
 	seen := map[string]string{}
 	for seen["a"] != "a=2" || seen["b"] != "b=(deleted)" || seen["c"] != "c=1" {
-		for part := range strings.SplitSeq(strings.TrimSuffix(<-told, ";"), ";") {
-			part = strings.TrimPrefix(part, "default/default/")
-			seen[part[:1]] = part
-		}
+		news := strings.TrimPrefix(told.Next(), "default/default/")
+		seen[news[:1]] = news
 	}
 	// A damaged file changes nothing for watchers; it is told by Check and Get.
 	broken := filepath.Join(t.TempDir(), "b")
@@ -269,7 +235,7 @@ func TestOthersChangeTheFile(t *testing.T) {
 	if err := os.Rename(fixed, path); err != nil {
 		t.Fatal(err)
 	}
-	wantTold(t, told, "default/default/a=3;")
+	told.Want("default/default/a=3")
 	eventually(t, s, func(err error) bool { return err == nil })
 }
 
@@ -289,10 +255,10 @@ func TestConfigMapMount(t *testing.T) {
 	if err := os.Symlink(filepath.Join("..data", "greeting"), filepath.Join(dir, "greeting")); err != nil {
 		t.Fatal(err)
 	}
-	told := follow(t, mustOpen(t, dir))
-	wantTold(t, told, "default/default/greeting=hello;")
+	told := configurationtest.Follow(t, mustOpen(t, dir), everything)
+	told.Want("default/default/greeting=hello", configurationtest.Stands)
 	link("..v2")
-	wantTold(t, told, "default/default/greeting=goodbye;")
+	told.Want("default/default/greeting=goodbye")
 }
 
 func TestFolder(t *testing.T) {

@@ -72,7 +72,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	case fail != 0:
 		http.Error(w, "it fails", fail)
 	case r.URL.Path == "/nacos/serverlist":
-		fmt.Fprintln(w, strings.TrimPrefix(f.URL, "http://"))
+		_, _ = fmt.Fprintln(w, strings.TrimPrefix(f.URL, "http://"))
 	case r.URL.Path == "/nacos/v1/auth/login":
 		f.login(w, r)
 	case !allowed:
@@ -130,16 +130,16 @@ func (f *fake) configs(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && !there:
 		http.Error(w, "config data not exist", http.StatusNotFound)
 	case r.Method == http.MethodGet:
-		fmt.Fprint(w, content)
+		_, _ = fmt.Fprint(w, content)
 	case r.Method == http.MethodPost && r.Form.Get("content") == "":
 		http.Error(w, "caused: Param 'content' is required.;", http.StatusBadRequest)
 	case r.Method == http.MethodPost:
 		f.apps[p] = r.Form.Get("appName")
 		f.change(p, r.Form.Get("content"))
-		fmt.Fprint(w, "true")
+		_, _ = fmt.Fprint(w, "true")
 	case r.Method == http.MethodDelete:
 		f.change(p, "")
-		fmt.Fprint(w, "true")
+		_, _ = fmt.Fprint(w, "true")
 	default:
 		http.Error(w, "method", http.StatusMethodNotAllowed)
 	}
@@ -192,7 +192,7 @@ func (f *fake) listen(w http.ResponseWriter, r *http.Request) {
 		changed := f.changed
 		f.mu.Unlock()
 		if out.Len() > 0 {
-			fmt.Fprintln(w, url.QueryEscape(out.String()))
+			_, _ = fmt.Fprintln(w, url.QueryEscape(out.String()))
 			return
 		}
 		select {

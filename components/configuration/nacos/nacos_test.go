@@ -1,7 +1,6 @@
 package nacos
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -172,57 +171,6 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// follow watches and returns what it is told.
-func follow(t *testing.T, s *Store, keys ...string) <-chan string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	told, ended := make(chan string, 100), make(chan error, 1)
-	go func() {
-		ended <- s.Watch(ctx, configuration.Scope{}, keys, func(c configuration.Change) error {
-			for _, i := range c.Items {
-				content := i.Content
-				if i.Deleted {
-					content = "(deleted)"
-				}
-				told <- i.Key + "=" + content
-			}
-			if c.Initial {
-				told <- "stands"
-			}
-			return nil
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return told
-}
-
-// wantTold fails unless the watcher is told exactly this, in any order.
-func wantTold(t *testing.T, told <-chan string, want ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	left := map[string]bool{}
-	for _, w := range want {
-		left[w] = true
-	}
-	for len(left) > 0 {
-		select {
-		case got := <-told:
-			if !left[got] {
-				t.Fatalf("told %q, want %v", got, left)
-			}
-			delete(left, got)
-		case <-ctx.Done():
-			t.Fatalf("not told %v", left)
-		}
-	}
-}
-
 // A connection that breaks, and polls that end without anything, lose no change.
 func TestNoChangeIsMissed(t *testing.T) {
 	for name, keys := range map[string][]string{"by keys": {"a", "b", "new2", "new3"}, "all": nil} {
@@ -233,8 +181,8 @@ func TestNoChangeIsMissed(t *testing.T) {
 			f.set("default", "b", "1")
 			link := testserver.NewLink(t, strings.TrimPrefix(f.URL, "http://"))
 			s := mustOpen(t, link.Addr, nil)
-			told := follow(t, s, keys...)
-			wantTold(t, told, "a=1", "b=1", "stands")
+			told := configurationtest.Follow(t, s, configuration.Scope{}, keys...)
+			told.Want("default//a=1", "default//b=1", configurationtest.Stands)
 			for _, round := range []string{"2", "3"} {
 				link.Cut()
 				f.set("default", "a", "lost")
@@ -245,9 +193,9 @@ func TestNoChangeIsMissed(t *testing.T) {
 					t.Errorf("Check while Nacos is down: %v", err)
 				}
 				link.Mend()
-				wantTold(t, told, "a="+round, "b=(deleted)", "new"+round+"=1")
+				told.Want("default//a="+round, "default//b=(deleted)", "default//new"+round+"=1")
 				f.set("default", "b", "1")
-				wantTold(t, told, "b=1")
+				told.Want("default//b=1")
 			}
 		})
 	}
