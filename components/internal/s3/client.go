@@ -225,8 +225,8 @@ func (c *Client) explain(ctx context.Context, err error) error {
 
 func (c *Client) once(ctx context.Context, req *Request) (*Response, error) {
 	// Waits for more of the content are bounded, too.
-	ctx, cancel := context.WithCancel(ctx)
-	hreq, err := c.build(ctx, req)
+	inner, cancel := context.WithCancel(ctx)
+	hreq, err := c.build(inner, req)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -241,7 +241,7 @@ func (c *Client) once(ctx context.Context, req *Request) (*Response, error) {
 		return nil, failure(hresp)
 	}
 	resp := &Response{Status: hresp.StatusCode, Reported: hresp.Header, Header: c.o.Dialect.toAmazon(hresp.Header), Length: hresp.ContentLength}
-	resp.Body = newIdleBody(hresp.Body, c.o.IdleTimeout, cancel)
+	resp.Body = newIdleBody(ctx, hresp.Body, c.o.IdleTimeout, cancel)
 	return resp, nil
 }
 
@@ -353,6 +353,7 @@ func (c *Client) Presign(method, bucket, key string, good time.Duration) (string
 // idleBody is the content of an answer; a wait for more of it ends after a while.
 type idleBody struct {
 	io.ReadCloser
+	ctx     context.Context
 	timeout time.Duration
 	timer   *time.Timer
 	cancel  context.CancelFunc
@@ -361,8 +362,8 @@ type idleBody struct {
 	mu      sync.Mutex
 }
 
-func newIdleBody(body io.ReadCloser, timeout time.Duration, cancel context.CancelFunc) *idleBody {
-	b := &idleBody{ReadCloser: body, timeout: timeout, cancel: cancel}
+func newIdleBody(ctx context.Context, body io.ReadCloser, timeout time.Duration, cancel context.CancelFunc) *idleBody {
+	b := &idleBody{ReadCloser: body, ctx: ctx, timeout: timeout, cancel: cancel}
 	b.timer = time.AfterFunc(timeout, b.expire)
 	b.timer.Stop()
 	return b
@@ -376,6 +377,9 @@ func (b *idleBody) expire() {
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err // although some of it may have arrived
+	}
 	b.timer.Reset(b.timeout)
 	n, err := b.ReadCloser.Read(p)
 	b.timer.Stop()

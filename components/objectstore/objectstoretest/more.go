@@ -119,6 +119,10 @@ func testListPages(s *suite) {
 		folders = append(folders, fmt.Sprintf("f%d", i), fmt.Sprintf("f%d/", i))
 	}
 	for _, delimiter := range []string{"", "/"} {
+		if why := s.opts.Lacks["pages with a delimiter"]; why != "" && delimiter != "" {
+			s.Logf("not tested: pages with a delimiter: %s", why)
+			continue
+		}
 		for _, size := range []int{1, 2, 4, 100} {
 			var got []string
 			req := &objectstore.ListRequest{Bucket: s.opts.Bucket, Prefix: s.prefix, Delimiter: delimiter, MaxKeys: size}
@@ -190,14 +194,12 @@ func testTags(s *suite) {
 	s.wantErr("GetTags", err, objectstore.ErrNotFound)
 	_, err = tagger.PutTags(s.ctx, s.ref("no"), tags)
 	s.wantErr("PutTags", err, objectstore.ErrNotFound)
-	if s.opts.Lacks["tags of a put"] == "" {
-		r := s.ref("g")
-		if _, err := s.store.Put(s.ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key, Tags: tags}, strings.NewReader("x")); err != nil {
-			s.Fatal(err)
-		}
-		if out, err = tagger.GetTags(s.ctx, r, objectstore.Terms{}); err != nil || !maps.Equal(out.Tags, tags) {
-			s.Errorf("tags given to Put: %+v, %v", out, err)
-		}
+	r := s.ref("g")
+	if _, err := s.store.Put(s.ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key, Tags: tags}, strings.NewReader("x")); err != nil {
+		s.Fatal(err)
+	}
+	if out, err = tagger.GetTags(s.ctx, r, objectstore.Terms{}); err != nil || !maps.Equal(out.Tags, tags) {
+		s.Errorf("tags given to Put: %+v, %v", out, err)
 	}
 }
 

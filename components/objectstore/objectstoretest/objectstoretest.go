@@ -25,9 +25,9 @@ type Options struct {
 	MinPart int
 	// BigSize is the size in bytes of the big object; 0 is 12 MiB.
 	BigSize int64
-	// Lacks says why the server that is tested against lacks something that the
-	// backend has: "tags", "rules", "copy part", "append", "conditions",
-	// "tags of a put", "headers of a copy", "versions".
+	// Lacks says what the server that is tested against lacks although the backend
+	// has it, and why: "versions", "conditions", "cache control", "pages with a
+	// delimiter", "pages of parts", or one of the abilities by the name it has in need.
 	Lacks map[string]string
 }
 

@@ -147,17 +147,21 @@ func testUploadLists(s *suite) {
 	}
 	var sizes []int64
 	parts := &objectstore.ListPartsRequest{Bucket: r.Bucket, Key: r.Key, UploadID: id, MaxParts: 2}
+	if why := s.opts.Lacks["pages of parts"]; why != "" {
+		s.Logf("not tested: pages of parts: %s", why)
+		parts.MaxParts = 0
+	}
 	for range 5 {
 		out, err := m.ListParts(s.ctx, parts)
 		if err != nil {
 			s.Fatal(err)
 		}
-		if len(out.Parts) > 2 || out.UploadID != id || out.Key != r.Key {
+		if parts.MaxParts > 0 && len(out.Parts) > parts.MaxParts || out.UploadID != id || out.Key != r.Key {
 			s.Errorf("ListParts: %+v", out)
 		}
 		for _, p := range out.Parts {
 			sizes = append(sizes, p.Size)
-			if p.ETag == "" || p.LastModified.IsZero() || int64(p.PartNumber) != p.Size*2-1 {
+			if p.ETag == "" || p.LastModified.IsZero() || parts.MaxParts > 0 && int64(p.PartNumber) != p.Size*2-1 {
 				s.Errorf("a part of the list: %+v", p)
 			}
 		}
@@ -216,6 +220,7 @@ func testCopyPart(s *suite) {
 
 func testVersions(s *suite) {
 	v := need[objectstore.Versioner](s, "versions")
+	s.lacks("versions")
 	if !s.opts.Versioned {
 		s.put("f", []byte("1"))
 		s.put("f", []byte("2"))
