@@ -29,6 +29,7 @@ func (r *Runtime) capabilities(ctx context.Context) (layotto.Config, error) {
 	api.Secret = capability.NewSecret(r.secrets)
 	r.configurations = makeAll(ctx, b, config.ConfigStores, "configuration", t.Configurations)
 	api.Configuration = capability.NewConfiguration(rc.AppID, r.configurations)
+	r.background = append(r.background, api.Configuration.Run)
 	r.customs(ctx, b)
 	api.Hello = capability.NewHello(makeAll(ctx, b, config.Hellos, "hello", t.Hellos))
 	api.State = b.state(ctx, t)

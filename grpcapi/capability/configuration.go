@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"sync"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 )
@@ -28,12 +29,51 @@ const InitialKey = "initial"
 type Configuration struct {
 	appID  string
 	stores map[string]configuration.Store
+
+	mu      sync.Mutex
+	stopped bool
+	watches map[*context.CancelCauseFunc]struct{} // what ends each of them
 }
 
 // NewConfiguration takes the stores by their names, and the id that stands for
 // an application's id that a caller leaves out. The map is copied.
 func NewConfiguration(appID string, stores map[string]configuration.Store) *Configuration {
-	return &Configuration{appID: appID, stores: maps.Clone(stores)}
+	return &Configuration{appID: appID, stores: maps.Clone(stores), watches: make(map[*context.CancelCauseFunc]struct{})}
+}
+
+// errStopping is why watches end when this process is about to.
+var errStopping = errors.New("the runtime is stopping: subscribe again, at another one or when it is back")
+
+// Run waits for the end of ctx and then ends all watches, with an Error that is
+// Unavailable: they would go on for ever, and keep this process from ending.
+func (c *Configuration) Run(ctx context.Context) {
+	if c == nil {
+		return
+	}
+	<-ctx.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for end := range c.watches {
+		(*end)(errStopping)
+	}
+}
+
+// begin returns a context that also ends when all watches do; end gives it up.
+func (c *Configuration) begin(ctx context.Context) (watch context.Context, end func()) {
+	watch, cancel := context.WithCancelCause(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped {
+		cancel(errStopping)
+	}
+	c.watches[&cancel] = struct{}{}
+	return watch, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.watches, &cancel)
+		cancel(nil)
+	}
 }
 
 func (c *Configuration) find(op Op, name string) (configuration.Store, error) {
@@ -140,7 +180,9 @@ func (c *Configuration) Watch(
 	scope = c.complete(s, scope)
 	changesOnly := strings.EqualFold(scope.Metadata[InitialKey], "false")
 	var failed error
-	err = s.Watch(ctx, scope, keys, func(change configuration.Change) error {
+	watch, end := c.begin(ctx)
+	defer end()
+	err = s.Watch(watch, scope, keys, func(change configuration.Change) error {
 		if len(change.Items) > 0 && !(change.Initial && changesOnly) {
 			failed = on(scope.AppID, change.Items)
 		}
@@ -152,7 +194,11 @@ func (c *Configuration) Watch(
 	switch {
 	case failed != nil:
 		return failed
-	case err == nil || ctx.Err() != nil:
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(context.Cause(watch), errStopping):
+		return &Error{Kind: Unavailable, Capability: ConfigurationName, Op: ConfigurationWatch, Component: store, Msg: errStopping.Error()}
+	case err == nil:
 		return nil
 	}
 	return configurationError(ctx, ConfigurationWatch, store, err)

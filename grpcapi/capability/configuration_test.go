@@ -165,5 +165,20 @@ func TestConfigurationWatch(t *testing.T) {
 				t.Errorf("a watch that its caller ends: %v", err)
 			}
 		}
+
+		// When the process is about to end, watches end, and say why.
+		ctx, cancel = context.WithCancel(t.Context())
+		defer cancel()
+		go watch(configuration.Scope{}, &told)
+		running, stop := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() { c.Run(running); close(stopped) }()
+		synctest.Wait()
+		stop()
+		<-stopped
+		wantError(t, <-ended, capability.Unavailable)
+		wantError(t, c.Watch(ctx, "m", configuration.Scope{}, nil, nil, func(string, []configuration.Item) error { return nil }), capability.Unavailable)
+		var nobody *capability.Configuration
+		nobody.Run(running)
 	})
 }

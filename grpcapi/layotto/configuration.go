@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -30,6 +31,10 @@ const (
 	// maxPart is how many bytes of items are put into one message, unless one item
 	// alone has more: most clients take no message above 4 MiB.
 	maxPart = 1 << 20
+
+	// sendGrace is how long a message may take that is being sent when the stream
+	// ends.
+	sendGrace = time.Second
 )
 
 // GetConfiguration reads items. subscribe_update is not looked at, as in Layotto:
@@ -142,11 +147,23 @@ func (s *subscriptions) add(ctx context.Context, req *runtimev1.SubscribeConfigu
 	})
 }
 
-// wait returns when no subscription runs and none will begin, after the end.
+// wait returns when no subscription runs and none will begin, after the end. One
+// that waits for its client to read is left after sendGrace: it ends with the
+// stream, which is when the method returns.
 func (s *subscriptions) wait() {
 	s.adding.Lock()
 	defer s.adding.Unlock()
-	s.running.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(sendGrace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
 }
 
 // stands tells the client that its first subscription stands.

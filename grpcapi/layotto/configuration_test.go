@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
@@ -347,4 +348,36 @@ func TestSubscribeConfigurationStoreCloses(t *testing.T) {
 	}
 	_, err := stream.Recv()
 	wantStatus(t, err, codes.Unknown, "configuration store is closed", "UNAVAILABLE")
+}
+
+// When the process stops, streams end at once, also to clients that do not read.
+func TestSubscribeConfigurationStops(t *testing.T) {
+	cfg := configurations(map[string]configuration.Store{"c": newConfigurationStore(t)})
+	client, _ := serve(t, cfg)
+	ctx := timeout(t)
+	req := &runtimev1.SubscribeConfigurationRequest{StoreName: "c", AppId: "app"}
+	reading, deaf := subscribe(t, ctx, client, req), subscribe(t, ctx, client, req)
+	for _, s := range []subscription{reading, deaf} {
+		if _, err := s.Header(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := strings.Repeat("x", 900<<10)
+	for i := range 4 { // more than the window of a stream
+		saveConfiguration(t, ctx, client, "c", configItem("k"+strconv.Itoa(i), large))
+	}
+	for n := 0; n < 4; {
+		n += len(receive(t, reading).GetItems())
+	}
+	running, stop := context.WithCancel(ctx)
+	stop()
+	cfg.Configuration.Run(running)
+	_, err := reading.Recv()
+	wantStatus(t, err, codes.Unavailable, "the runtime is stopping: subscribe again, at another one or when it is back", "UNAVAILABLE")
+	for err = nil; err == nil; { // what was on its way, and then the end
+		_, err = deaf.Recv()
+	}
+	if s := status.Code(err); s != codes.Unavailable {
+		t.Errorf("a client that did not read: %v", err)
+	}
 }

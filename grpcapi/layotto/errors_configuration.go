@@ -14,6 +14,10 @@ func configurationCode(e *capability.Error) codes.Code {
 	switch e.Kind {
 	case capability.InvalidArgument, capability.NotSupported, capability.TooLarge:
 		return commonCode(e)
+	case capability.Unavailable:
+		if e.Err == nil { // this process, not a store: clients try another one
+			return codes.Unavailable
+		}
 	}
 	return codes.Unknown
 }

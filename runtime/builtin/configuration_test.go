@@ -125,4 +125,13 @@ runtime:
 	link.Mend()
 	healthOf(t, r, "central", actuator.Up)
 	told("central", "k", "saved by another sidecar")
+
+	// A subscription does not keep the process from ending.
+	began := time.Now()
+	if err := r.Stop(); err != nil || time.Since(began) > 10*time.Second {
+		t.Errorf("stopping with a subscription took %s: %v", time.Since(began), err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the subscription ended with %v", err)
+	}
 }
