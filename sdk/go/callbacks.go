@@ -86,7 +86,9 @@ func (c *Callbacks) Serve(ctx context.Context, l net.Listener, opts ...grpc.Serv
 	timer := time.AfterFunc(timeout, server.Stop) // ends the handlers' contexts
 	server.GracefulStop()
 	timer.Stop()
-	<-served
+	if err := <-served; err != nil {
+		return fmt.Errorf("ottavo: callbacks: %w", err)
+	}
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,8 +20,6 @@ import (
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // fake is a runtime on a real socket that shows what came over the wire and
 // answers what the test says.
 type fake struct {
@@ -33,6 +30,8 @@ type fake struct {
 	err    error
 	send   metadata.MD // header metadata of the answer
 	hang   bool        // answer when the call has ended
+	fail   int         // how many calls more are answered with Unavailable
+	calls  int
 
 	events   []string      // what SubscribeTopicEvents delivers
 	answered chan struct{} // closed when all of them were answered
@@ -40,7 +39,7 @@ type fake struct {
 
 // serve starts a fake and a client of it; both end with the test. The fields of
 // the fake may be read and changed between calls.
-func serve(t *testing.T) (*fake, *ottavo.Client) {
+func serve(t *testing.T, opts ...grpc.DialOption) (*fake, *ottavo.Client) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +50,7 @@ func serve(t *testing.T) (*fake, *ottavo.Client) {
 	runtimev1.RegisterRuntimeServer(server, f)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
-	client, err := ottavo.Dial(l.Addr().String())
+	client, err := ottavo.Dial(l.Addr().String(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +68,11 @@ func serve(t *testing.T) (*fake, *ottavo.Client) {
 
 func (f *fake) call(ctx context.Context, req proto.Message) (proto.Message, error) {
 	f.got = req
+	f.calls++
+	if f.fail > 0 {
+		f.fail--
+		return nil, status.Error(codes.Unavailable, "not now")
+	}
 	f.header, _ = metadata.FromIncomingContext(ctx)
 	if f.hang {
 		<-ctx.Done()

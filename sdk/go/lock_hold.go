@@ -43,7 +43,7 @@ func (l *Lock) Hold(ctx context.Context, resource, owner string, expire time.Dur
 	}
 	h := &Held{Token: grant.Token, lock: l, resource: resource, owner: owner, ended: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(ctx)
-	go h.keep(expire, until)
+	go h.keep(h.ctx, expire, until)
 	return h, nil
 }
 
@@ -78,27 +78,27 @@ func (h *Held) Release() error {
 const releaseTime = 5 * time.Second
 
 // keep renews the lock until its context ends, and gives it back.
-func (h *Held) keep(expire time.Duration, until time.Time) {
+func (h *Held) keep(ctx context.Context, expire time.Duration, until time.Time) {
 	defer close(h.ended)
 	pause := time.NewTimer(expire / 3)
 	defer pause.Stop()
 	for {
 		select {
 		case <-pause.C:
-		case <-h.ctx.Done():
-			h.giveBack()
+		case <-ctx.Done():
+			h.giveBack(ctx)
 			return
 		}
 		now := time.Now()
-		ctx, cancel := context.WithDeadline(h.ctx, until)
-		err := h.lock.Renew(ctx, h.resource, h.owner, expire)
+		call, cancel := context.WithDeadline(ctx, until)
+		err := h.lock.Renew(call, h.resource, h.owner, expire)
 		cancel()
 		switch {
 		case err == nil:
 			until = now.Add(expire)
 			pause.Reset(expire / 3)
-		case h.ctx.Err() != nil:
-			h.giveBack()
+		case ctx.Err() != nil:
+			h.giveBack(ctx)
 			return
 		case errors.Is(err, ErrNotLocked), errors.Is(err, ErrNotOwner), !time.Now().Before(until):
 			h.err = fmt.Errorf("%w: resource %q: %w", ErrLockLost, h.resource, err)
@@ -110,8 +110,8 @@ func (h *Held) keep(expire time.Duration, until time.Time) {
 	}
 }
 
-func (h *Held) giveBack() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.ctx), releaseTime)
+func (h *Held) giveBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	h.err = h.lock.Unlock(ctx, h.resource, h.owner)
 }

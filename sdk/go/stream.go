@@ -16,7 +16,7 @@ func send(r io.Reader, message func(piece []byte) error) (readErr error) {
 	buf := make([]byte, pieceSize)
 	for begun := false; ; begun = true {
 		n, err := io.ReadFull(r, buf)
-		over := err == io.EOF || err == io.ErrUnexpectedEOF //nolint:errorlint // ReadFull's own
+		over := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !over {
 			return err
 		}

@@ -150,8 +150,8 @@ func (s *subscriber) run(ctx context.Context) error {
 	for {
 		select {
 		case <-events: // it comes again
-		case <-broken:
-			return ctx.Err()
+		case err = <-broken:
+			return err
 		}
 	}
 }

@@ -1,10 +1,9 @@
-package ottavo_test
+package sdktest_test
 
 import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -318,32 +317,5 @@ func TestCallbacksWithoutAPort(t *testing.T) {
 	var callbacks ottavo.Callbacks
 	if err := callbacks.ListenAndServe(timeout(t), l.Addr().String()); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("%v, want the address in an error", err)
-	}
-}
-
-// Two events are handled at the same time if the broker delivers them so.
-func TestConcurrency(t *testing.T) {
-	f, client := serve(t)
-	f.events = []string{"a", "b"}
-	both := make(chan struct{})
-	var names []string
-	got := make(chan string, 2)
-	c := func(_ context.Context, e *ottavo.Event) error {
-		got <- string(e.Data)
-		<-both
-		return nil
-	}
-	end := subscribe(t, client.PubSub("p"), "t", c, ottavo.Subscription{Concurrency: 2})
-	for range 2 {
-		names = append(names, <-got)
-	}
-	close(both)
-	<-f.answered
-	slices.Sort(names)
-	if !slices.Equal(names, []string{"a", "b"}) {
-		t.Errorf("%q", names)
-	}
-	if err := end(); err != nil {
-		t.Error(err)
 	}
 }

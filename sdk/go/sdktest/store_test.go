@@ -1,4 +1,4 @@
-package ottavo_test
+package sdktest_test
 
 import (
 	"bytes"
@@ -143,7 +143,10 @@ func TestListPages(t *testing.T) {
 	if got := names(t, files.List(ctx, ""), func(f ottavo.FileInfo) string { return f.Name }); len(got) != n || !slices.IsSorted(got) || slices.Compact(got)[n-1] != "f1004" {
 		t.Errorf("%d names", len(got))
 	}
-	for range files.List(ctx, "") {
+	for _, err := range files.List(ctx, "") {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }

@@ -1,15 +1,28 @@
-package ottavo_test
+package sdktest_test
 
 import (
+	"context"
 	"fmt"
-	"net"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
 	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// timeout bounds the calls of a test.
+func timeout(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
 
 // everything is a runtime's configuration with one component of each kind, at an
 // address and with its files in a folder.
@@ -61,13 +74,3 @@ func startReal(t *testing.T, callbacks int) (*real, *ottavo.Client) {
 }
 
 func (r *real) path(name string) string { return filepath.Join(r.dir, name) }
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // nothing hangs on it
-	return l.Addr().(*net.TCPAddr).Port
-}

@@ -1,4 +1,4 @@
-package ottavo_test
+package sdktest_test
 
 import (
 	"context"
