@@ -8,6 +8,8 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/sequencer/memory"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/mongo"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/redis"
+	"github.com/ottavo-runtime/ottavo/components/sequencer/snowflake"
+	"github.com/ottavo-runtime/ottavo/components/sequencer/sql"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/zookeeper"
 )
 
@@ -20,5 +22,8 @@ func sequencers() []components.Row[sequencer.Sequencer] {
 		{Type: etcd.Type, Doc: "etcd 3; what a majority has counted is not lost; goes on where Layotto stopped", Metadata: preset[etcd.Metadata](), New: etcd.New},
 		{Type: zookeeper.Type, Doc: "ZooKeeper; numbers of 64 bits that outlive sessions", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
 		{Type: mongo.Type, Doc: "MongoDB; Layotto's layout", Metadata: preset[mongo.Metadata](), New: mongo.New},
+		{Type: sql.MySQLType, Doc: "a table in MySQL or MariaDB", Metadata: preset[sql.MySQLMetadata](), New: sql.NewMySQL},
+		{Type: sql.PostgresType, Doc: "a table in PostgreSQL", Metadata: preset[sql.PostgresMetadata](), New: sql.NewPostgres},
+		{Type: snowflake.Type, Doc: "time, worker and count, made without asking anybody; workers' numbers from MySQL or MariaDB", Metadata: preset[snowflake.Metadata](), New: snowflake.New},
 	}
 }
