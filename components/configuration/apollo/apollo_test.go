@@ -77,11 +77,11 @@ func TestLayout(t *testing.T) {
 	f.publish("application", map[string]any{"a": "1", "a@$prod": "2"})
 	f.publish(tagsNamespace, map[string]any{"application@$a@$prod": `{"env":"prod"}`, "application@$a": "not json"})
 	f.publish("third.ns", nil)
-	f.publish("doc.yaml", map[string]any{"content": "server:\n  port: 80\n  name: x\n"})
+	f.publish("doc.yaml", map[string]any{"content": "server:\n  port: 80\n  Name: x\nlist: [1, a]\nnone: {}\n"})
 	s := mustOpen(t, f.URL, map[string]any{"namespace_name": "application,doc.yaml"})
 	items, err := s.Get(t.Context(), anyScope, nil)
-	if err != nil || len(items) != 4 || items[0].Key != "a" || items[0].Label != "" || items[0].Tags != nil ||
-		items[1].Label != "prod" || items[1].Tags["env"] != "prod" || items[2].Key != "server.name" || items[3].Content != "80" {
+	if err != nil || len(items) != 6 || items[0].Key != "a" || items[0].Label != "" || items[0].Tags != nil ||
+		items[1].Label != "prod" || items[1].Tags["env"] != "prod" || items[2].Content != `[1,"a"]` || items[3].Content != "{}" || items[4].Key != "server.Name" || items[5].Content != "80" {
 		t.Errorf("items %+v %v", items, err)
 	}
 	err = s.Save(t.Context(), "ignored", []configuration.Item{

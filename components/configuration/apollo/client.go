@@ -12,8 +12,7 @@ import (
 
 	"github.com/apolloconfig/agollo/v4/env/config"
 	"github.com/apolloconfig/agollo/v4/protocol/auth/sign"
-	"github.com/apolloconfig/agollo/v4/utils/parse"
-	"github.com/apolloconfig/agollo/v4/utils/parse/yaml"
+	"gopkg.in/yaml.v3"
 
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 	"github.com/ottavo-runtime/ottavo/components/internal/webapi"
@@ -74,13 +73,24 @@ func flatten(c *config.ApolloConfig) error {
 	if ext := path.Ext(c.NamespaceName); !ok || ext != ".yaml" && ext != ".yml" {
 		return nil
 	}
-	var parser parse.ContentParser = &yaml.Parser{}
-	flat, err := parser.Parse(content)
-	if err != nil {
+	var top map[string]any
+	if err := yaml.Unmarshal([]byte(content), &top); err != nil {
 		return fmt.Errorf("the namespace %s is no valid YAML: %w", c.NamespaceName, err)
 	}
-	c.Configurations = flat
+	c.Configurations = make(map[string]any)
+	join(c.Configurations, "", top)
 	return nil
+}
+
+// join adds what is in a section to all, under keys with points between them.
+func join(all map[string]any, prefix string, section map[string]any) {
+	for key, value := range section {
+		if deeper, ok := value.(map[string]any); ok && len(deeper) > 0 {
+			join(all, prefix+key+".", deeper)
+			continue
+		}
+		all[prefix+key] = value
+	}
 }
 
 // notification is one that a poll brings, or what it is asked for.

@@ -18,8 +18,9 @@
 // the start of a watch are answered while Apollo cannot be reached; Check tells
 // that it cannot.
 //
-// Signatures, messages and the parser of YAML are agollo's. Its client as a whole is
-// not used, because it cannot be closed (a goroutine for each client stays, and a
-// long poll for up to ten minutes), keeps its settings in variables of the
-// process, accepts any certificate, and writes what fails into its log only.
+// Signatures and messages are agollo's. Its client as a whole is not used, because it
+// cannot be closed (a goroutine for each client stays, and a long poll for up to ten
+// minutes), keeps its settings in variables of the process, accepts any
+// certificate, and writes what fails into its log only; its parser of YAML makes
+// all keys lower case, and brings parsers of six other formats with it.
 package apollo
