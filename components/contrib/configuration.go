@@ -66,7 +66,7 @@ func Configuration(make func(logger.Logger) backends.Store, traits Configuration
 			return backend.Init(ctx, backends.Metadata{Base: base})
 		})
 		if err != nil {
-			return nil, errors.Join(hideSecrets(err, base.Properties), closeQuietly(backend))
+			return nil, errors.Join(hideSecrets(err, base.Properties), closeFailed(backend))
 		}
 		s := &configurationStore{
 			backend: backend, properties: base.Properties, timeout: timeout, one: traits.OneSubscription, log: log, board: configuration.NewBoard(),
@@ -121,12 +121,12 @@ type configurationStore struct {
 
 // read gets items of the backend, in its own terms.
 func (s *configurationStore) read(ctx context.Context, keys []string, metadata map[string]string) (map[string]*backends.Item, error) {
-	if !s.calls.enter() {
-		return nil, configuration.ErrClosed
-	}
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	resp, err := await(bounded, func(ctx context.Context) (*backends.GetResponse, error) {
+		if !s.calls.enter() {
+			return nil, configuration.ErrClosed
+		}
 		defer s.calls.leave()
 		return s.backend.Get(ctx, &backends.GetRequest{Keys: keys, Metadata: metadata})
 	})
@@ -134,6 +134,8 @@ func (s *configurationStore) read(ctx context.Context, keys []string, metadata m
 	case err == nil:
 		s.good.Store(time.Now().UnixNano())
 		return resp.Items, nil
+	case errors.Is(err, configuration.ErrClosed):
+		return nil, err
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case bounded.Err() != nil:
