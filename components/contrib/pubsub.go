@@ -162,7 +162,7 @@ func (p *pubSub) init(ctx context.Context, backend contribpubsub.PubSub, propert
 		return nil
 	case <-ctx.Done():
 		go func() { // it ends when Init does, which nobody waits for any more
-			<-done
+			<-done //nolint:errcheck // nobody wants to know
 			_ = closeQuietly(backend)
 		}()
 		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
@@ -257,10 +257,10 @@ func (p *pubSub) begin(ctx context.Context, s pubsub.Subscription, handle pubsub
 	}
 	var stopTaking context.CancelFunc
 	sub.taking, stopTaking = context.WithCancel(ctx)
-	sub.stopWatching = context.AfterFunc(p.gone, stopTaking)
+	sub.stopWatching = context.AfterFunc(p.gone, stopTaking) //nolint:contextcheck // it ends with the broker, too
 	sub.life, sub.kill = context.WithCancel(context.WithoutCancel(ctx))
 	err := run(ctx, func(context.Context) error {
-		return sub.backend.Subscribe(sub.life, contribpubsub.SubscribeRequest{Topic: s.Topic, Metadata: maps.Clone(s.Metadata)}, sub.take)
+		return sub.backend.Subscribe(sub.life, contribpubsub.SubscribeRequest{Topic: s.Topic, Metadata: maps.Clone(s.Metadata)}, sub.take) //nolint:contextcheck // the subscription outlives the call
 	})
 	if err != nil {
 		stopTaking()

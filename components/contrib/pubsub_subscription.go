@@ -41,7 +41,7 @@ func (s *pubSubSubscription) take(ctx context.Context, m *contribpubsub.NewMessa
 	// Not every backend gives a context that ends with the subscription's.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // so that it does
 	err := errEnding
 	if s.enter() {
 		err = s.hold(ctx, m)

@@ -67,7 +67,7 @@ func (s *TopicStream) deliver(ctx context.Context, event *Event) (Verdict, error
 	defer cancel()
 	// Nobody waits for a target that is away when the subscription ends.
 	waiting, stop := context.WithCancel(ctx)
-	defer context.AfterFunc(s.taking, stop)()
+	defer context.AfterFunc(s.taking, stop)() //nolint:contextcheck // it is what is waited for
 	err := s.target.Ready(waiting)
 	stop()
 	if err != nil {

@@ -32,11 +32,13 @@ func TestEnvelop(t *testing.T) {
 		{"nothing", "", "", map[string]string{"data": `""`}, false},
 		{
 			"an event", "application/cloudevents+json", `{"id":"7","source":"s","type":"ty","specversion":"1.0","datacontenttype":"application/json","data":{"big":9007199254740993},"topic":"else","pubsubname":"else","traceid":"tid","mine":true}`,
-			map[string]string{"id": `"7"`, "source": `"s"`, "type": `"ty"`, "data": `{"big":9007199254740993}`, "topic": `"t"`, "pubsubname": `"p"`, "traceid": `"tid"`, "mine": "true"}, false,
+			map[string]string{"id": `"7"`, "source": `"s"`, "type": `"ty"`, "data": `{"big":9007199254740993}`, "topic": `"t"`, "pubsubname": `"p"`, "traceid": `"tid"`, "mine": "true"},
+			false,
 		},
 		{
 			"an event without anything", "application/cloudevents+json; charset=utf-8", `{}`,
-			map[string]string{"id": "*", "source": `"Dapr"`, "type": `"given"`, "specversion": `"1.0"`, "datacontenttype": `"application/json"`, "traceid": `""`}, false,
+			map[string]string{"id": "*", "source": `"Dapr"`, "type": `"given"`, "specversion": `"1.0"`, "datacontenttype": `"application/json"`, "traceid": `""`},
+			false,
 		},
 		{"an event with text", "application/cloudevents+json", `{"data":"x","id":null,"source":5}`, map[string]string{"id": "*", "source": "5", "datacontenttype": `"text/plain"`}, false},
 		{"an event with bytes", "application/cloudevents+json", `{"data_base64":"AA=="}`, map[string]string{"datacontenttype": `"application/octet-stream"`}, false},
@@ -106,47 +108,58 @@ func TestOpenEvent(t *testing.T) {
 	}{
 		{
 			"whole", `{"id":"1","source":"s","type":"ty","specversion":"1.0","datacontenttype":"application/json","topic":"x","pubsubname":"y","data":{"n":1.50},"traceid":"tr","subject":"su","count":3,"deep":{}}`, false,
-			Event{ID: "1", Source: "s", Type: "ty", SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`{"n":1.50}`), Metadata: map[string]string{"broker": "b", "traceid": "tr", "subject": "su", "count": "3"}}, false,
+			Event{ID: "1", Source: "s", Type: "ty", SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`{"n":1.50}`), Metadata: map[string]string{"broker": "b", "traceid": "tr", "subject": "su", "count": "3"}},
+			false,
 		},
 		{
 			"text", `{"id":"1","datacontenttype":"text/plain","data":"line\n"}`, false,
-			Event{ID: "1", SpecVersion: "1.0", ContentType: "text/plain", Data: []byte("line\n"), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: "1", SpecVersion: "1.0", ContentType: "text/plain", Data: []byte("line\n"), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"another type with text", `{"id":"1","datacontenttype":"image/svg+xml","data":"<svg/>"}`, false,
-			Event{ID: "1", SpecVersion: "1.0", ContentType: "image/svg+xml", Data: []byte("<svg/>"), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: "1", SpecVersion: "1.0", ContentType: "image/svg+xml", Data: []byte("<svg/>"), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"bytes", `{"id":"1","datacontenttype":"image/png","data_base64":"AP8="}`, false,
-			Event{ID: "1", SpecVersion: "1.0", ContentType: "image/png", Data: []byte{0, 0xff}, Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: "1", SpecVersion: "1.0", ContentType: "image/png", Data: []byte{0, 0xff}, Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"json text", `{"id":"1","datacontenttype":"application/json","data":"x"}`, false,
-			Event{ID: "1", SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`"x"`), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: "1", SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`"x"`), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"nothing but data", `{"data":{"a":[1,2]}}`, false,
-			Event{ID: fingerprint([]byte(`{"data":{"a":[1,2]}}`)), SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`{"a":[1,2]}`), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: fingerprint([]byte(`{"data":{"a":[1,2]}}`)), SpecVersion: "1.0", ContentType: "application/json", Data: []byte(`{"a":[1,2]}`), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"attributes of other types", `{"id":12,"source":true,"type":{},"specversion":null,"data":null}`, false,
-			Event{ID: "12", Source: "true", SpecVersion: "1.0", ContentType: "application/json", Data: []byte("null"), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: "12", Source: "true", SpecVersion: "1.0", ContentType: "application/json", Data: []byte("null"), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 		{
 			"any object", `{"order":1}`, false,
-			Event{ID: fingerprint([]byte(`{"order":1}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"order":1}`), Metadata: map[string]string{"broker": "b"}}, true,
+			Event{ID: fingerprint([]byte(`{"order":1}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"order":1}`), Metadata: map[string]string{"broker": "b"}},
+			true,
 		},
 		{
 			"no JSON", "hello", false,
-			Event{ID: fingerprint([]byte("hello")), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte("hello"), Metadata: map[string]string{"broker": "b"}}, true,
+			Event{ID: fingerprint([]byte("hello")), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte("hello"), Metadata: map[string]string{"broker": "b"}},
+			true,
 		},
 		{
 			"bad base64", `{"id":"1","data_base64":"?"}`, false,
-			Event{ID: fingerprint([]byte(`{"id":"1","data_base64":"?"}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"id":"1","data_base64":"?"}`), Metadata: map[string]string{"broker": "b"}}, true,
+			Event{ID: fingerprint([]byte(`{"id":"1","data_base64":"?"}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"id":"1","data_base64":"?"}`), Metadata: map[string]string{"broker": "b"}},
+			true,
 		},
 		{
 			"raw", `{"id":"1","data":"x"}`, true,
-			Event{ID: fingerprint([]byte(`{"id":"1","data":"x"}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"id":"1","data":"x"}`), Metadata: map[string]string{"broker": "b"}}, false,
+			Event{ID: fingerprint([]byte(`{"id":"1","data":"x"}`)), Source: "p", Type: rawEventType, SpecVersion: "1.0", ContentType: "application/octet-stream", Data: []byte(`{"id":"1","data":"x"}`), Metadata: map[string]string{"broker": "b"}},
+			false,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

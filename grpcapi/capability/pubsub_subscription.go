@@ -134,7 +134,7 @@ func (p *PubSub) Subscribe(ctx context.Context, wanted TopicSubscription, target
 		s.cancel()
 		return nil, err
 	}
-	ended, err := broker.Subscribe(s.taking, pubsub.Subscription{Topic: wanted.Topic, Metadata: wanted.Metadata, Grace: p.grace}, s.handle)
+	ended, err := broker.Subscribe(s.taking, pubsub.Subscription{Topic: wanted.Topic, Metadata: wanted.Metadata, Grace: p.grace}, s.handle) //nolint:contextcheck // it is ctx with an end of our own
 	if err != nil {
 		s.cancel()
 		p.release(s)

@@ -93,13 +93,12 @@ func TestPublishEventErrors(t *testing.T) {
 
 // What a broker fails with is told in Layotto's words.
 func TestPublishFailure(t *testing.T) {
-	p := newEvents(t, nil)
 	b, err := memory.New(t.Context(), components.Env{}, components.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = b.Close()
-	p = capability.NewPubSub(capability.PubSubOptions{Brokers: map[string]pubsub.Broker{"events": b}})
+	p := capability.NewPubSub(capability.PubSubOptions{Brokers: map[string]pubsub.Broker{"events": b}})
 	client, cc := serve(t, layotto.Config{PubSub: p})
 	_, err = client.PublishEvent(timeout(t), &runtimev1.PublishEventRequest{PubsubName: "events", Topic: "t"})
 	wantStatus(t, err, codes.Internal, "error when publish to topic t in pubsub events: broker is closed", "INTERNAL")

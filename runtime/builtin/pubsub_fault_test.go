@@ -26,6 +26,7 @@ type server interface {
 // TestPubSubServerRestarts: while the server is away, publishing fails and Check
 // says so; when it is back, both work again, and so do subscriptions.
 func TestPubSubServerRestarts(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		typ   string
 		start func(t *testing.T) (s server, metadata map[string]any)
@@ -43,6 +44,9 @@ func TestPubSubServerRestarts(t *testing.T) {
 			return s, map[string]any{"url": "tcp://" + s.Addr}
 		}},
 		{"kafka", func(t *testing.T) (server, map[string]any) {
+			if raceEnabled {
+				t.Skip("SKIP: see TestPubSubKafka")
+			}
 			s := kafka.Start(t)
 			return s, map[string]any{"brokers": s.Addr, "authType": "none", "initialOffset": "oldest", "version": "2.8.0"}
 		}},

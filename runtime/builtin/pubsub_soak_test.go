@@ -155,6 +155,7 @@ func wait(d time.Duration) {
 // are killed and started again in turn: every number that was acknowledged arrives.
 // OTTAVO_SOAK=60s lets it go on for longer.
 func TestPubSubSoak(t *testing.T) {
+	t.Parallel()
 	duration := 5 * time.Second
 	if text := os.Getenv("OTTAVO_SOAK"); text != "" {
 		var err error

@@ -222,11 +222,11 @@ func (b *Broker) deliver(ctx context.Context, q *queue, grace time.Duration, han
 	defer q.attach(-1)
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
-	defer context.AfterFunc(b.gone, stopTaking)()
+	defer context.AfterFunc(b.gone, stopTaking)() //nolint:contextcheck // it ends with the broker, too
 
 	handling, stopHandling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHandling()
-	defer context.AfterFunc(b.gone, stopHandling)()
+	defer context.AfterFunc(b.gone, stopHandling)() //nolint:contextcheck // as above
 
 	var workers sync.WaitGroup
 	for range b.cfg.Concurrency {

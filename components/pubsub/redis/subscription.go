@@ -57,10 +57,10 @@ func newSubscription(b *Broker, s pubsub.Subscription, handle pubsub.Handler) *s
 func (s *subscription) run(ctx context.Context) {
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
-	defer context.AfterFunc(s.b.gone, stopTaking)()
+	defer context.AfterFunc(s.b.gone, stopTaking)() //nolint:contextcheck // it ends with the broker, too
 	handling, stopHandling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHandling()
-	defer context.AfterFunc(s.b.gone, stopHandling)()
+	defer context.AfterFunc(s.b.gone, stopHandling)() //nolint:contextcheck // as above
 
 	var readers, workers, keeper sync.WaitGroup
 	readers.Go(func() { s.read(taking) })
