@@ -59,8 +59,9 @@ func (c *Content) open() (io.ReadCloser, error) {
 // firstRead is what a buffer begins with, in bytes: most contents are small.
 const firstRead = 32 << 10
 
-// readUpTo reads r until it ends or there are max bytes, and tells whether it ended.
-func readUpTo(ctx context.Context, r io.Reader, max int, buf []byte) (data []byte, ended bool, err error) {
+// ReadUpTo reads r until it ends or there are max bytes, and tells whether it
+// ended. It uses buf if that is large enough.
+func ReadUpTo(ctx context.Context, r io.Reader, max int, buf []byte) (data []byte, ended bool, err error) {
 	data = buf[:0]
 	for len(data) < max {
 		if err := ctx.Err(); err != nil {
@@ -90,7 +91,7 @@ const maxInMemory = 8 << 20
 // first: into memory, or when that is too much into a temporary file. The caller
 // closes the content.
 func Spool(ctx context.Context, r io.Reader) (*Content, error) {
-	head, ended, err := readUpTo(ctx, r, maxInMemory, nil)
+	head, ended, err := ReadUpTo(ctx, r, maxInMemory, nil)
 	if err != nil {
 		return nil, err
 	}

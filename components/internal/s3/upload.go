@@ -34,7 +34,7 @@ type Uploaded struct {
 // content of another size is an Error of the class Invalid. When it fails there
 // is no object, and no upload that is under way, unless the server is down.
 func (c *Client) Upload(ctx context.Context, bucket, key string, header http.Header, size int64, r io.Reader) (*Uploaded, error) {
-	data, ended, err := readUpTo(ctx, r, minPart, nil)
+	data, ended, err := ReadUpTo(ctx, r, minPart, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (u *uploading) run(ctx context.Context, r io.Reader, data []byte) (*Uploade
 			size = min(2*size, maxPart)
 		}
 		var err error
-		if data, ended, err = readUpTo(ctx, r, size, data); err != nil {
+		if data, ended, err = ReadUpTo(ctx, r, size, data); err != nil {
 			return nil, err
 		}
 	}
