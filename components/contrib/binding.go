@@ -53,7 +53,7 @@ func Binding[B bindingBackend](newBackend func(logger.Logger) B) components.Fact
 			return backend.Init(ctx, bindings.Metadata{Base: Base(cfg)})
 		})
 		if err != nil {
-			return nil, errors.Join(err, closeQuietly(backend))
+			return nil, errors.Join(err, closeFailed(backend))
 		}
 		core := &bindingCore{backend: backend, closing: make(chan struct{})}
 		switch {

@@ -22,7 +22,7 @@ func Secret(make func(logger.Logger) secretstores.SecretStore) components.Factor
 			return backend.Init(ctx, secretstores.Metadata{Base: Base(cfg)})
 		})
 		if err != nil {
-			return nil, errors.Join(err, closeQuietly(backend))
+			return nil, errors.Join(err, closeFailed(backend))
 		}
 		s := &secretStore{backend: backend}
 		if pinger, ok := backend.(health.Pinger); ok {

@@ -109,13 +109,13 @@ func initState(ctx context.Context, backend contribstate.Store, base metadata.Ba
 	select {
 	case err := <-done:
 		if err != nil {
-			return errors.Join(err, closeQuietly(backend))
+			return errors.Join(err, closeFailed(backend))
 		}
 		return nil
 	case <-ctx.Done():
 		go func() { // it ends when Init does, which nobody waits for any more
 			<-done
-			_ = closeQuietly(backend)
+			_ = closeFailed(backend)
 		}()
 		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
 	}
