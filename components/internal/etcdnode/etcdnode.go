@@ -92,7 +92,7 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 	}
 	if err := c.Check(first); err != nil {
 		if first.Err() != nil {
-			err = fmt.Errorf("%s: %w", c.where, err)
+			err = fmt.Errorf("%s: no answer within %s (dialTimeout): %w", c.where, m.DialTimeout, err)
 		}
 		return nil, errors.Join(fmt.Errorf("cannot connect: %w", err), c.Close())
 	}

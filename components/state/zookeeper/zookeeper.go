@@ -131,6 +131,9 @@ func call[T any](ctx context.Context, s *Store, f func() (T, error)) (T, error) 
 		if a.err != nil && s.closed.Load() {
 			return none, state.ErrClosed
 		}
+		if errors.Is(a.err, zk.ErrNoServer) || errors.Is(a.err, zk.ErrConnectionClosed) {
+			return none, fmt.Errorf("ZooKeeper at %s: %w", strings.Join(s.settings.servers, ","), a.err)
+		}
 		return a.value, a.err
 	case <-limited.Done():
 		if err := ctx.Err(); err != nil {
