@@ -13,11 +13,12 @@ type Link struct {
 	// Addr is the host:port to connect to instead of the server's.
 	Addr string
 
-	target   string
-	listener net.Listener
-	work     sync.WaitGroup
+	target string
+	t      testing.TB
+	work   sync.WaitGroup
 
 	mu    sync.Mutex
+	door  net.Listener // nil while nobody is let in
 	conns map[net.Conn]struct{}
 	cut   bool
 	delay time.Duration
@@ -32,9 +33,9 @@ func NewLink(t testing.TB, target string) *Link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Link{Addr: listener.Addr().String(), target: target, listener: listener, conns: map[net.Conn]struct{}{}, ended: make(chan struct{})}
+	l := &Link{Addr: listener.Addr().String(), target: target, t: t, door: listener, conns: map[net.Conn]struct{}{}, ended: make(chan struct{})}
 	t.Cleanup(l.close)
-	l.work.Go(l.accept)
+	l.work.Go(func() { l.accept(listener) })
 	return l
 }
 
@@ -43,6 +44,15 @@ func (l *Link) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = true
+	l.breakAll()
+}
+
+// Refuse breaks all connections and refuses new ones, until Mend.
+func (l *Link) Refuse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	l.shut()
 	l.breakAll()
 }
 
@@ -63,10 +73,19 @@ func (l *Link) Delay(d time.Duration) {
 	l.delay = d
 }
 
-// Mend ends Cut, Hold and Delay.
+// Mend ends Cut, Refuse, Hold and Delay.
 func (l *Link) Mend() {
+	l.t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.door == nil {
+		door, err := net.Listen("tcp", l.Addr)
+		if err != nil {
+			l.t.Fatalf("testserver: listening again: %v", err)
+		}
+		l.door = door
+		l.work.Go(func() { l.accept(door) })
+	}
 	l.cut, l.delay = false, 0
 	if l.held != nil {
 		close(l.held)
@@ -76,9 +95,16 @@ func (l *Link) Mend() {
 
 func (l *Link) close() {
 	close(l.ended)
-	_ = l.listener.Close()
-	l.Cut()
+	l.Refuse()
 	l.work.Wait()
+}
+
+// shut is called with mu held.
+func (l *Link) shut() {
+	if l.door != nil {
+		_ = l.door.Close() // it was good until now
+		l.door = nil
+	}
 }
 
 // breakAll is called with mu held.
@@ -92,9 +118,9 @@ func (l *Link) breakAll() {
 	clear(l.conns)
 }
 
-func (l *Link) accept() {
+func (l *Link) accept(door net.Listener) {
 	for {
-		c, err := l.listener.Accept()
+		c, err := door.Accept()
 		if err != nil {
 			return
 		}
