@@ -35,11 +35,11 @@ type Metadata struct {
 	// or waiting for it.
 	QueueDepth int `json:"queueDepth" default:"100" min:"1" max:"100000"`
 	// ProcessingTimeout is how long a message of a process that has died waits
-	// until another one takes it.
-	ProcessingTimeout time.Duration `json:"processingTimeout" unit:"ms" default:"15s" min:"100ms"`
-	// RedeliverInterval is how often messages of the dead are looked for, and the
-	// longest pause before a message that failed comes again.
-	RedeliverInterval time.Duration `json:"redeliverInterval" unit:"ms" default:"15s" min:"100ms"`
+	// until another one takes it; 0: nobody does.
+	ProcessingTimeout time.Duration `json:"processingTimeout" unit:"ms" default:"15s" min:"0s"`
+	// RedeliverInterval is how often messages of the dead are looked for, 0: never,
+	// and the longest pause before a message that failed comes again, 0: 15 s.
+	RedeliverInterval time.Duration `json:"redeliverInterval" unit:"ms" default:"15s" min:"0s"`
 	// MaxLenApprox is about how many entries a stream keeps; 0: all.
 	MaxLenApprox int64 `json:"maxLenApprox" min:"0"`
 	// StreamTTL is about how long a stream keeps an entry; 0: for ever. It needs

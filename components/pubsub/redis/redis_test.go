@@ -276,6 +276,26 @@ func TestErrorsAtStart(t *testing.T) {
 	}
 }
 
+// With processingTimeout or redeliverInterval 0, as Dapr has it, nothing is taken
+// over from the dead; the rest works.
+func TestWithoutTakingOver(t *testing.T) {
+	server := testserver.Redis(t)
+	for i, key := range []string{"processingTimeout", "redeliverInterval"} {
+		topic := fmt.Sprint("t", i)
+		b := newBroker(t, server, "g", key, 0)
+		in := &inbox{}
+		var failed atomic.Bool
+		subscribe(t, b, topic, func(ctx context.Context, m *pubsub.Message) error {
+			if !failed.Swap(true) {
+				return errors.New("not at once")
+			}
+			return in.take(ctx, m)
+		})
+		publish(t, b, topic, "x")
+		eventually(t, "the redelivery", func() bool { return in.len() == 1 })
+	}
+}
+
 // A server that hangs fails calls in time.
 func TestServerHangs(t *testing.T) {
 	server := testserver.Redis(t)

@@ -18,6 +18,10 @@ const (
 	// blockTime is how long a read waits for a message, and so how long the end of
 	// a subscription may take.
 	blockTime = 500 * time.Millisecond
+	// leastPause is the shortest between two looks at what others hold.
+	leastPause = 100 * time.Millisecond
+	// longestPause is that before a redelivery, where the settings name none.
+	longestPause = 15 * time.Second
 	// firstPause is the one before the first redelivery, and after an error.
 	firstPause = 100 * time.Millisecond
 	// callTime bounds what is done when a subscription's own context has ended.
@@ -64,10 +68,12 @@ func (s *subscription) run(ctx context.Context) {
 
 	var readers, workers, keeper sync.WaitGroup
 	readers.Go(func() { s.read(taking) })
-	readers.Go(func() { s.adopt(taking) })
 	keeping, stopKeeping := context.WithCancel(handling)
 	defer stopKeeping()
-	keeper.Go(func() { s.keep(keeping) })
+	if s.inherits() {
+		readers.Go(func() { s.adopt(taking) })
+		keeper.Go(func() { s.keep(keeping) })
+	}
 	for range s.b.cfg.Concurrency {
 		workers.Go(func() { s.work(taking, handling) })
 	}
@@ -79,6 +85,11 @@ func (s *subscription) run(ctx context.Context) {
 	stopKeeping()
 	keeper.Wait()
 	s.giveBack(context.WithoutCancel(ctx))
+}
+
+// inherits tells whether messages of processes that have died are taken over.
+func (s *subscription) inherits() bool {
+	return s.b.cfg.ProcessingTimeout > 0 && s.b.cfg.RedeliverInterval > 0
 }
 
 // read takes new messages, as many as there is room for.
@@ -212,7 +223,11 @@ func (s *subscription) deliver(taking, handling context.Context, e *entry) {
 		return
 	}
 	e.failures++
-	wait := backoff(e.failures, s.b.cfg.RedeliverInterval)
+	longest := s.b.cfg.RedeliverInterval
+	if longest == 0 {
+		longest = longestPause
+	}
+	wait := backoff(e.failures, longest)
 	s.log.Debug("a message was not handled; it comes again", "id", e.id, "failures", e.failures, "pause", wait, "error", err)
 	time.AfterFunc(wait, func() {
 		if taking.Err() == nil {
@@ -255,7 +270,7 @@ func (s *subscription) ack(ctx context.Context, id string) {
 // adopt takes messages over that others, or an earlier life of this process, have
 // left behind.
 func (s *subscription) adopt(ctx context.Context) {
-	interval := min(s.b.cfg.RedeliverInterval, s.b.cfg.ProcessingTimeout)
+	interval := max(leastPause, min(s.b.cfg.RedeliverInterval, s.b.cfg.ProcessingTimeout))
 	for {
 		if err := s.adoptOnce(ctx); err != nil && ctx.Err() == nil && !strings.Contains(err.Error(), "NOGROUP") {
 			s.log.Warn("messages left behind cannot be looked for; it is tried again", "error", err)
@@ -325,7 +340,7 @@ func (s *subscription) claim(ctx context.Context, id string) error {
 
 // keep renews the claim on what is held, so that nobody else takes it.
 func (s *subscription) keep(ctx context.Context) {
-	for pause(ctx, s.b.cfg.ProcessingTimeout/3) {
+	for pause(ctx, max(leastPause/3, s.b.cfg.ProcessingTimeout/3)) {
 		if err := s.touch(ctx, 0); err != nil && ctx.Err() == nil {
 			s.log.Warn("the claim on messages could not be renewed: another process may handle them, too", "error", err)
 		}
