@@ -3,6 +3,7 @@ package builtin
 import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/lock"
+	"github.com/ottavo-runtime/ottavo/components/lock/consul"
 	"github.com/ottavo-runtime/ottavo/components/lock/etcd"
 	"github.com/ottavo-runtime/ottavo/components/lock/memory"
 	"github.com/ottavo-runtime/ottavo/components/lock/mongo"
@@ -21,6 +22,7 @@ func locks() []components.Row[lock.Locker] {
 		{Type: zookeeper.Type, Doc: "ZooKeeper; locks outlive sessions; what a majority has granted is not lost", Metadata: preset[zookeeper.Metadata](), New: zookeeper.New},
 		{Type: mongo.Type, Doc: "MongoDB, with or without a replica set", Metadata: preset[mongo.Metadata](), New: mongo.New},
 		{Type: rediscluster.Type, Doc: "several independent Redis servers, of which a majority must agree (Redlock)", Metadata: preset[rediscluster.Metadata](), New: rediscluster.New},
+		{Type: consul.Type, Doc: "Consul, with a session for each lock that is held", Metadata: preset[consul.Metadata](), New: consul.New},
 	}
 }
 
