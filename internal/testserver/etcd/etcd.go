@@ -65,6 +65,7 @@ func (s *Server) start() error {
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	cfg.LogLevel = "panic"
 	cfg.UnsafeNoFsync = true
+	cfg.BcryptCost = 4 // the least there is: tests need no strong passwords
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
