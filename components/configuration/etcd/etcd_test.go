@@ -270,18 +270,18 @@ func TestCredentials(t *testing.T) {
 		"wrong password": {"username": "root", "password": "wrong-pw"},
 		"no such user":   {"username": "nobody", "password": "wrong-pw"},
 	} {
-		_, err := open(t, server.Addr, "1s", metadata)
+		_, err := open(t, server.Addr, "10s", metadata)
 		if !errors.Is(err, configuration.ErrDenied) || strings.Contains(err.Error(), "wrong-pw") {
 			t.Errorf("%s: %v, want ErrDenied without the password", name, err)
 		}
 	}
-	s, err := open(t, server.Addr, "5s", map[string]any{"username": "root", "password": "right"})
+	s, err := open(t, server.Addr, "10s", map[string]any{"username": "root", "password": "right"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	save(t, s, configuration.Item{Key: "k", Content: "v"})
 	// One who may not read these rows is told so, and the server counts as up.
-	guest, err := open(t, server.Addr, "5s", map[string]any{"username": "guest", "password": "right"})
+	guest, err := open(t, server.Addr, "10s", map[string]any{"username": "guest", "password": "right"})
 	if err != nil {
 		t.Fatal(err)
 	}
