@@ -31,6 +31,8 @@ type Config struct {
 	Name string
 	// Type is the name of the backend, as in the table.
 	Type string
+	// Kind is the name of the kind, as of the table, which sets it.
+	Kind string
 	// Path is where the component stands in the configuration, for messages:
 	// `runtime.state.orders`.
 	Path string
@@ -165,6 +167,7 @@ func (t *Table[T]) New(ctx context.Context, env Env, cfg Config) (T, error) {
 		}
 		return none, decode.Problems{p}
 	}
+	cfg.Kind = t.kind
 	c, err := row.New(ctx, env, cfg)
 	if err != nil {
 		return none, fmt.Errorf("%s component %q (type %s): %w", t.kind, cfg.Name, cfg.Type, err)

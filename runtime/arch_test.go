@@ -71,7 +71,9 @@ var importRules = []importRule{
 		because: "components are below the API and the runtime, and only rpc/mesh may know the proxy, by proxy/stream",
 		from:    under("components"),
 		forbids: func(dir string, p importPath) bool {
-			return p.under("runtime", "grpcapi", "spec", "sdk", "demo", "cmd") ||
+			// What components/pluggable speaks with other processes is in spec/proto.
+			spec := p.under("spec") && (dir != "components/pluggable" || !p.under("spec/proto"))
+			return spec || p.under("runtime", "grpcapi", "sdk", "demo", "cmd") ||
 				p.under("proxy") && (dir != "components/rpc/mesh" || p.dir != "proxy/stream")
 		},
 	},
@@ -143,9 +145,9 @@ var importRules = []importRule{
 	},
 	{
 		name:    "demo-alone",
-		because: "a demo uses sdk only, like a user's program",
+		because: "a demo uses sdk only, like a user's program; a component in a process of its own serves what is in spec/proto/pluggable",
 		from:    under("demo"),
-		forbids: func(_ string, p importPath) bool { return p.local() && !p.under("sdk", "demo") },
+		forbids: func(_ string, p importPath) bool { return p.local() && !p.under("sdk", "demo", "spec/proto/pluggable") },
 	},
 	{
 		name:    "spec-alone",

@@ -127,7 +127,7 @@ func (r *Runtime) customs(ctx context.Context, b *builder) {
 		if !ok {
 			continue
 		}
-		rows, known := b.r.opts.Tables.Customs[kind]
+		rows, known := b.r.opts.Tables.customRows(kind, b.rc.Components[section])
 		if !known {
 			// As in Layotto, which passes over a kind that nobody has brought.
 			r.log.Warn("no component of this kind is made: the program brings none", "kind", kind, "path", b.rc.Path+"."+section)

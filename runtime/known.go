@@ -35,18 +35,18 @@ func (t Tables) ConfigOptions() config.Options {
 		invokers.Types = append(invokers.Types, row)
 	}
 	return config.Options{Known: known, Kinds: []config.Kind{
-		kind(config.SecretStores, t.Secrets), kind(config.ConfigStores, t.Configurations), kind(config.Hellos, t.Hellos),
-		kind(config.States, t.States), invokers, kind(config.Bindings, t.Bindings), kind(config.PubSubs, t.Brokers),
-		kind(config.Files, t.Files), kind(config.ObjectStores, t.ObjectStores), kind(config.Locks, t.Locks),
-		kind(config.Sequencers, t.Sequencers), kind(config.Ciphers, t.Ciphers), kind(config.EmailSenders, t.EmailSenders),
-		kind(config.PhoneCallers, t.PhoneCallers), kind(config.SMSSenders, t.SMSSenders),
+		kind(t, config.SecretStores, t.Secrets), kind(t, config.ConfigStores, t.Configurations), kind(t, config.Hellos, t.Hellos),
+		kind(t, config.States, t.States), invokers, kind(t, config.Bindings, t.Bindings), kind(t, config.PubSubs, t.Brokers),
+		kind(t, config.Files, t.Files), kind(t, config.ObjectStores, t.ObjectStores), kind(t, config.Locks, t.Locks),
+		kind(t, config.Sequencers, t.Sequencers), kind(t, config.Ciphers, t.Ciphers), kind(t, config.EmailSenders, t.EmailSenders),
+		kind(t, config.PhoneCallers, t.PhoneCallers), kind(t, config.SMSSenders, t.SMSSenders),
 	}}
 }
 
-func kind[T any](section string, rows []components.Row[T]) config.Kind {
-	k := config.Kind{Section: section}
+func kind[T any](t Tables, section string, rows []components.Row[T]) config.Kind {
+	k := config.Kind{Section: section, Elsewhere: t.pluggables.elsewhere}
 	for _, r := range rows {
-		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata})
+		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata, Check: t.pluggables.check(section, r.Type)})
 	}
 	return k
 }

@@ -48,6 +48,8 @@ type Tables struct {
 	PhoneCallers []components.Row[phone.Caller]
 	SMSSenders   []components.Row[sms.Sender]
 	Invokers     []Invoker
+
+	pluggables *pluggables // set by Discover
 }
 
 // Invoker is one type of rpc.Invoker.

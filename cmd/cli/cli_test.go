@@ -172,6 +172,11 @@ func TestShippedConfigs(t *testing.T) {
 			return err
 		}
 		n++
+		if filepath.Base(path) == "config_hello_component.json" {
+			// Its component is a process of its own, which is not there.
+			run(t, "validate", "-c", path).wants(t, 1, []string{`unknown type "hello-grpc-demo"`, "/tmp/runtime/component-sockets"}, nil)
+			return nil
+		}
 		if r := run(t, "validate", "-c", path); r.code != 0 {
 			t.Errorf("%s:\n%s%s", path, r.out, r.errors)
 		}

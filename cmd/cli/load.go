@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -30,15 +31,21 @@ func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&s.strict, "strict", false, "make warnings about the configuration errors")
 }
 
-// load finds and loads the file. name is the file that was meant, also when there
-// is an error.
-func (p *program) load(s source) (name string, cfg *config.Config, warnings decode.Problems, err error) {
+// load looks for components in processes of their own, which it adds to the tables,
+// and finds and loads the file. name is the file that was meant, also when there is
+// an error.
+func (p *program) load(ctx context.Context, s source) (name string, cfg *config.Config, warnings decode.Problems, err error) {
 	name = s.file
 	why := ""
 	if name == "" {
 		name, why = p.configFile()
 	}
-	opts := p.Tables.ConfigOptions()
+	tables, bad := p.Tables.Discover(ctx, p.LookupEnv)
+	for _, b := range bad { // of which the file knows nothing, so --strict does not count them
+		p.warn("pluggable components: " + b.String())
+	}
+	p.Tables = tables
+	opts := tables.ConfigOptions()
 	opts.Strict, opts.LookupEnv = s.strict, p.LookupEnv
 	cfg, warnings, err = config.Load(name, opts)
 	if _, statErr := os.Stat(name); why != "" && errors.Is(statErr, os.ErrNotExist) {

@@ -92,7 +92,7 @@ func (p *program) runStart(cmd *cobra.Command, f startFlags) (err error) {
 	for _, w := range unusedLayottoFlags(cmd) {
 		p.warn(w)
 	}
-	name, cfg, warnings, err := p.load(f.source)
+	name, cfg, warnings, err := p.load(cmd.Context(), f.source)
 	for _, w := range warnings {
 		p.warn(w.String())
 	}

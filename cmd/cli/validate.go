@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,16 +32,16 @@ there are errors, with --strict also if there are warnings.`,
 		Example: `  ottavo validate -c configs/default.yaml
   ottavo validate -c config.json --strict`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.runValidate(cmd.OutOrStdout(), s) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.runValidate(cmd.Context(), cmd.OutOrStdout(), s) },
 	}
 	s.flags(cmd)
 	return cmd
 }
 
-func (p *program) runValidate(stdout io.Writer, s source) error {
+func (p *program) runValidate(ctx context.Context, stdout io.Writer, s source) error {
 	strict := s.strict
 	s.strict = false // here warnings stay distinct from errors
-	name, cfg, warnings, err := p.load(s)
+	name, cfg, warnings, err := p.load(ctx, s)
 	problems, isProblems := errors.AsType[decode.Problems](err)
 	if err != nil && !isProblems {
 		return err

@@ -2,7 +2,6 @@ package pluggable
 
 import (
 	"context"
-	"strings"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/custom"
@@ -119,15 +118,8 @@ func (t *telephone) Close() error {
 // initialised again when it was restarted.
 type Custom struct{ *link }
 
-// kindOf is the key of a component's kind, the last but one of its path:
-// "….custom_component.<kind>.<name>".
-func kindOf(path, name string) string {
-	path = strings.TrimSuffix(path, "."+name)
-	return path[strings.LastIndexByte(path, '.')+1:]
-}
-
 func newCustom(ctx context.Context, l *link, _ Socket, env components.Env, cfg components.Config) (custom.Component, error) {
-	if err := l.startOwn(ctx, customv1.Custom_ServiceDesc, kindOf(cfg.Path, cfg.Name), env, cfg, nil); err != nil {
+	if err := l.startOwn(ctx, customv1.Custom_ServiceDesc, cfg.Kind, env, cfg, nil); err != nil {
 		return nil, err
 	}
 	return Custom{l}, nil

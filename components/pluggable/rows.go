@@ -81,6 +81,9 @@ func RowsOf(s Socket) (rows Rows, known bool) {
 	return rows, known
 }
 
+// Doc is what a row says that a socket has offered.
+func Doc(s Socket) string { return "a process of its own, at " + s.Path }
+
 // maker makes a component over a link that is not connected yet; it sets start and
 // ping, and connects.
 type maker[T any] func(ctx context.Context, l *link, s Socket, env components.Env, cfg components.Config) (T, error)
@@ -93,7 +96,7 @@ func offer[T any](rows *[]components.Row[T], known *bool, s Socket, make maker[T
 		}
 		*known = true
 		*rows = append(*rows, components.Row[T]{
-			Type: s.Type, Doc: "a process of its own, at " + s.Path,
+			Type: s.Type, Doc: Doc(s),
 			New: func(ctx context.Context, env components.Env, cfg components.Config) (T, error) {
 				return make(ctx, newLink(ctx, s, env, cfg), s, env, cfg)
 			},

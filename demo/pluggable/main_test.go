@@ -93,6 +93,7 @@ func TestDemo(t *testing.T) {
 func TestValidateWithoutComponent(t *testing.T) {
 	t.Setenv("LAYOTTO_COMPONENTS_SOCKETS_FOLDER", t.TempDir())
 	config := filepath.Join(ottavotest.Root(t), "configs/layotto/config_hello_component.json")
+	ottavotest.Binary(t) // making it takes longer than Run waits
 	out, _, err := ottavotest.Run(t, "validate", "-c", config)
 	for _, want := range []string{`unknown type "hello-grpc-demo"`, "hello-grpc-demo.sock", os.Getenv("LAYOTTO_COMPONENTS_SOCKETS_FOLDER"), "/tmp/dapr-components-sockets"} {
 		if err == nil || !strings.Contains(out, want) {

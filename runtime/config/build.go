@@ -510,6 +510,11 @@ func (b *builder) component(section string, c Component) {
 		if near := decode.Nearest(c.Type, kind.names()); near != "" {
 			remedy = fmt.Sprintf("did you mean %q? ", near) + remedy
 		}
+		if kind.Elsewhere != nil {
+			if more := kind.Elsewhere(c.Type); more != "" {
+				remedy += "; " + more
+			}
+		}
 		path := decode.Join(c.Path, "type")
 		if section == RPCs && c.Type == c.Name {
 			path = c.Path
@@ -517,12 +522,12 @@ func (b *builder) component(section string, c Component) {
 		b.fail(path, remedy, "unknown type %q", c.Type)
 		return
 	}
-	target := copyOf(kind.Types[i].Metadata)
-	if target == nil {
-		return
+	var err error
+	if target := copyOf(kind.Types[i].Metadata); target != nil {
+		var warnings decode.Problems
+		warnings, err = decode.Into(target, c.Metadata, decode.Join(c.Path, c.Section))
+		b.warnings = append(b.warnings, warnings...)
 	}
-	warnings, err := decode.Into(target, c.Metadata, decode.Join(c.Path, c.Section))
-	b.warnings = append(b.warnings, warnings...)
 	if check := kind.Types[i].Check; check != nil && err == nil {
 		err = check(c, func(p decode.Problem) { b.warnings = append(b.warnings, p) })
 	}

@@ -154,6 +154,9 @@ type Options struct {
 type Kind struct {
 	Section string
 	Types   []Type
+	// Elsewhere says what else there is to know of a type that is not in Types, for
+	// the message; nil: nothing.
+	Elsewhere func(typ string) string
 }
 
 // Type is one backend of a kind.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	"github.com/ottavo-runtime/ottavo/internal/logtest"
 	"github.com/ottavo-runtime/ottavo/runtime"
 	"github.com/ottavo-runtime/ottavo/runtime/builtin"
@@ -39,6 +40,9 @@ type Options struct {
 	Tables *runtime.Tables
 	// CheckInterval is how often components are asked for their health; 0: 20 ms.
 	CheckInterval time.Duration
+	// ComponentSockets is a folder in which components in processes of their own are
+	// looked for; "": there are none.
+	ComponentSockets string
 }
 
 // Load writes the file (YAML) into a temporary folder and loads it.
@@ -70,6 +74,13 @@ func Start(t testing.TB, file string, opts ...Options) *Runtime {
 	tables := builtin.Tables()
 	if o.Tables != nil {
 		tables = *o.Tables
+	}
+	if o.ComponentSockets != "" {
+		var bad decode.Problems
+		tables, bad = tables.Discover(t.Context(), func(string) (string, bool) { return o.ComponentSockets, true })
+		for _, b := range bad {
+			t.Log(b)
+		}
 	}
 	if o.CheckInterval == 0 {
 		o.CheckInterval = 20 * time.Millisecond
