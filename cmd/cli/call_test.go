@@ -84,7 +84,7 @@ func TestCall(t *testing.T) {
 			"", 1, nil,
 			[]string{"ottavo: INVALID_ARGUMENT: state store nope is not found\n", `"domain": "ottavo"`, `"configured": "memory"`},
 		},
-		{"not built", []string{"Runtime/GetSecret"}, "", 1, nil, []string{"ottavo: UNIMPLEMENTED: "}},
+		{"not configured", []string{"Runtime/GetSecret"}, "", 1, nil, []string{"ottavo: FAILED_PRECONDITION: "}},
 		{"bad JSON", []string{"Runtime/SayHello", "-d", "{\n  \"name\": eva}"}, "", 1, nil, []string{"ottavo: the request, line 2, column 11: invalid character 'e'"}},
 		{"unknown field", []string{"Runtime/SayHello", "-d", `{"nam": "eva"}`}, "", 1, nil, []string{"line 1, column 2: ", `no field "nam" (did you mean name?)`}},
 		{"unknown method", []string{"Runtime/SayHelo"}, "", 1, nil, []string{"(did you mean SayHello?)", "\n  GetState\n"}},

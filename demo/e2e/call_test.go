@@ -72,7 +72,7 @@ func TestCallFails(t *testing.T) {
 		{"no such store", "Runtime/GetState", `{"storeName": "nowhere", "key": "k"}`, []string{"INVALID_ARGUMENT", "nowhere"}},
 		{"empty key", "Runtime/GetState", `{"storeName": "store", "key": ""}`, []string{"INVALID_ARGUMENT", "key"}},
 		{"separator in a key", "Runtime/GetState", `{"storeName": "store", "key": "a||b"}`, []string{"UNKNOWN", "||"}},
-		{"not built", "Runtime/GetSecret", `{}`, []string{"UNIMPLEMENTED", "GetSecret"}},
+		{"not configured", "Runtime/GetSecret", `{}`, []string{"FAILED_PRECONDITION", "secret"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, errs, err := ottavotest.Run(t, "call", "--address", p.Addr("runtime"), c.method, "-d", c.data)
