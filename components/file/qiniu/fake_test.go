@@ -97,7 +97,7 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Reqid", "42")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"error":%q}`, message)
+	_, _ = fmt.Fprintf(w, `{"error":%q}`, message)
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {

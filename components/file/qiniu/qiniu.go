@@ -136,7 +136,7 @@ func (s *store) Get(ctx context.Context, name string, _ map[string]string) (io.R
 	if err := s.key(ctx, name); err != nil {
 		return nil, err
 	}
-	resp, err := s.c.do(ctx, &request{method: http.MethodGet, url: s.c.download(name)})
+	resp, err := s.c.do(ctx, &request{method: http.MethodGet, url: s.c.download(name)}) //nolint:bodyclose // by the caller, through content
 	if err != nil {
 		return nil, s.c.explain(ctx, err)
 	}

@@ -231,7 +231,7 @@ func (c *Client) once(ctx context.Context, req *Request) (*Response, error) {
 		cancel()
 		return nil, err
 	}
-	hresp, err := c.http.Do(hreq)
+	hresp, err := c.http.Do(hreq) //nolint:bodyclose // by the caller, through idleBody, or by failure
 	if err != nil {
 		cancel()
 		return nil, err

@@ -295,7 +295,7 @@ func (s *store) join(ctx context.Context, dir string, chosen []part, rec *record
 				return
 			}
 		}
-		pw.Close()
+		_ = pw.Close() // never fails
 	}()
 	content, err := s.spool(ctx, pr)
 	pr.CloseWithError(io.ErrClosedPipe)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -36,17 +37,6 @@ func testPutGetDelete(s *suite) {
 	}
 }
 
-// pattern yields bytes without end that do not repeat soon.
-type pattern struct{ n uint64 }
-
-func (p *pattern) Read(b []byte) (int, error) {
-	for i := range b {
-		p.n++
-		b[i] = byte(p.n * p.n >> 7)
-	}
-	return len(b), nil
-}
-
 func testContents(s *suite) {
 	for i, content := range [][]byte{{}, {0}, bytes.Repeat([]byte("\r\n\x00"), 50_000)} {
 		of := fmt.Sprint(i)
@@ -58,7 +48,7 @@ func testContents(s *suite) {
 	}
 	for _, known := range []int64{0, s.opts.BigSize} {
 		r, want, got := s.ref(fmt.Sprint("big", known)), sha256.New(), sha256.New()
-		content := io.TeeReader(io.LimitReader(&pattern{}, s.opts.BigSize), want)
+		content := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{}), s.opts.BigSize), want)
 		req := &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key, ContentLength: known, Headers: objectstore.Headers{ContentType: "x/y"}}
 		if _, err := s.store.Put(s.ctx, req, struct{ io.Reader }{content}); err != nil {
 			s.Fatalf("Put of %d bytes: %v", s.opts.BigSize, err)

@@ -15,7 +15,7 @@ import (
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message><RequestId>42</RequestId></Error>`, code, message)
+	_, _ = fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message><RequestId>42</RequestId></Error>`, code, message)
 }
 
 // answer answers a request: first come faults and the signature, in the words of
@@ -224,7 +224,7 @@ func (s *Server) acl(w http.ResponseWriter, r *http.Request) {
 	case rule == "public-read":
 		grants += `<Grant>` + public + `<Permission>READ</Permission></Grant>`
 	}
-	fmt.Fprintf(w, `<AccessControlPolicy><Owner><ID>me</ID><DisplayName>Me</DisplayName></Owner><AccessControlList>%s</AccessControlList></AccessControlPolicy>`, grants)
+	_, _ = fmt.Fprintf(w, `<AccessControlPolicy><Owner><ID>me</ID><DisplayName>Me</DisplayName></Owner><AccessControlList>%s</AccessControlList></AccessControlPolicy>`, grants)
 }
 
 // appendTo appends, as OSS and OBS do it.
@@ -304,7 +304,7 @@ func (s *Server) copyPart(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NoSuchUpload", put.Body.String())
 		return
 	}
-	fmt.Fprintf(w, `<CopyPartResult><LastModified>2026-11-21T10:00:00.000Z</LastModified><ETag>%s</ETag></CopyPartResult>`, put.Header().Get("Etag"))
+	_, _ = fmt.Fprintf(w, `<CopyPartResult><LastModified>2026-11-21T10:00:00.000Z</LastModified><ETag>%s</ETag></CopyPartResult>`, put.Header().Get("Etag"))
 }
 
 // conditions answers when a condition of a read does not hold.
