@@ -4,9 +4,9 @@
 // that Layotto's clients know. Nothing else: what a call does is decided in
 // capability, what a connection is in grpcapi.
 //
-// There is a file per capability, one file for all errors (errors.go), and one
-// that says which methods this build has (service.go). The other methods of the
-// API are registered too; they answer UNIMPLEMENTED.
+// There is a file per capability, and errors.go, through which every error goes
+// on its way out; what a capability's errors are called stands beside it, in
+// errors_<capability>.go.
 //
 // Every error carries a google.rpc.ErrorInfo of the domain "ottavo" in its
 // details, for programs: the reason (ETAG_MISMATCH, UNKNOWN_COMPONENT, …),

@@ -23,15 +23,6 @@ type objectServer struct {
 	chunks  *chunks
 }
 
-// objectMethods are the methods of the service; all are built.
-var objectMethods = []string{
-	"PutObject", "GetObject", "DeleteObject", "CopyObject", "DeleteObjects", "ListObjects", "HeadObject", "IsObjectExist",
-	"PutObjectTagging", "DeleteObjectTagging", "GetObjectTagging", "GetObjectCannedAcl", "PutObjectCannedAcl",
-	"CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload",
-	"ListMultipartUploads", "ListParts", "ListObjectVersions", "SignURL", "UpdateDownloadBandwidthRateLimit",
-	"UpdateUploadBandwidthRateLimit", "AppendObject", "RestoreObject",
-}
-
 // converted converts a result that is there, or the error.
 func converted[R, M any](r *R, err error, convert func(*R) *M) (*M, error) {
 	if err != nil {

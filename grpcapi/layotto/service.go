@@ -1,12 +1,7 @@
 package layotto
 
 import (
-	"context"
-	"slices"
-
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
 	cryptionv1 "github.com/ottavo-runtime/ottavo/spec/proto/extension/v1/cryption"
@@ -47,65 +42,22 @@ type API struct {
 // New makes the API.
 func New(cfg Config) *API { return &API{cfg: cfg} }
 
-// runtimeServer answers the methods of spec.proto.runtime.v1.Runtime that are in
-// built; the embedded type is there for the interface only.
+// runtimeServer answers the methods of spec.proto.runtime.v1.Runtime; the embedded
+// type is there for the interface only, and a test sees that nothing is left to it.
 type runtimeServer struct {
 	runtimev1.UnimplementedRuntimeServer
 	Config
 	fileChunks *chunks
 }
 
-// built are the methods of Runtime that this build has.
-var built = []string{
-	"SayHello", "InvokeService",
-	"InvokeBinding", "GetSecret", "GetBulkSecret",
-	"GetConfiguration", "SaveConfiguration", "DeleteConfiguration", "SubscribeConfiguration",
-	"PublishEvent", "SubscribeTopicEvents",
-	"GetState", "GetBulkState", "SaveState", "DeleteState", "DeleteBulkState", "ExecuteStateTransaction",
-	"GetFile", "PutFile", "ListFile", "DelFile", "GetFileMeta",
-	"TryLock", "Unlock", "LockKeepAlive", "GetNextId",
-}
-
-// Register registers all services of the API, complete or not, so that
-// reflection shows the whole of it.
+// Register registers all services of the API.
 func (a *API) Register(r grpc.ServiceRegistrar) {
-	register(r, &runtimev1.Runtime_ServiceDesc, &runtimeServer{Config: a.cfg, fileChunks: newChunks(fileChunk)}, built)
-	register(r, &runtimev1.Lifecycle_ServiceDesc, &lifecycleServer{lifecycle: a.cfg.Lifecycle}, nil)
-	register(r, &s3v1.ObjectStorageService_ServiceDesc, &objectServer{objects: a.cfg.Objects, chunks: newChunks(objectChunk)}, objectMethods)
-	register(r, &cryptionv1.CryptionService_ServiceDesc, &cryptionServer{cryption: a.cfg.Cryption}, nil)
-	register(r, &delayqueuev1.DelayQueue_ServiceDesc, &delayQueueServer{pubsub: a.cfg.PubSub}, []string{"PublishDelayMessage"})
-	register(r, &emailv1.EmailService_ServiceDesc, &emailServer{email: a.cfg.Email}, nil)
-	register(r, &phonev1.PhoneCallService_ServiceDesc, &phoneServer{phone: a.cfg.Phone}, nil)
-	register(r, &smsv1.SmsService_ServiceDesc, &smsServer{sms: a.cfg.SMS}, nil)
-}
-
-// register registers a service of which only the built methods are there; the
-// others say so. With an implementation and no list, all are there.
-func register(r grpc.ServiceRegistrar, desc *grpc.ServiceDesc, impl any, built []string) {
-	if impl != nil && built == nil {
-		r.RegisterService(desc, impl)
-		return
-	}
-	d := *desc
-	d.Methods = slices.Clone(d.Methods)
-	for i := range d.Methods {
-		if m := &d.Methods[i]; !slices.Contains(built, m.MethodName) {
-			err := notBuilt(d.ServiceName, m.MethodName)
-			m.Handler = func(any, context.Context, func(any) error, grpc.UnaryServerInterceptor) (any, error) {
-				return nil, err
-			}
-		}
-	}
-	d.Streams = slices.Clone(d.Streams)
-	for i := range d.Streams {
-		if s := &d.Streams[i]; !slices.Contains(built, s.StreamName) {
-			err := notBuilt(d.ServiceName, s.StreamName)
-			s.Handler = func(any, grpc.ServerStream) error { return err }
-		}
-	}
-	r.RegisterService(&d, impl)
-}
-
-func notBuilt(service, method string) error {
-	return status.Errorf(codes.Unimplemented, "/%s/%s: this build does not have this method yet", service, method)
+	runtimev1.RegisterRuntimeServer(r, &runtimeServer{Config: a.cfg, fileChunks: newChunks(fileChunk)})
+	runtimev1.RegisterLifecycleServer(r, &lifecycleServer{lifecycle: a.cfg.Lifecycle})
+	s3v1.RegisterObjectStorageServiceServer(r, &objectServer{objects: a.cfg.Objects, chunks: newChunks(objectChunk)})
+	cryptionv1.RegisterCryptionServiceServer(r, &cryptionServer{cryption: a.cfg.Cryption})
+	delayqueuev1.RegisterDelayQueueServer(r, &delayQueueServer{pubsub: a.cfg.PubSub})
+	emailv1.RegisterEmailServiceServer(r, &emailServer{email: a.cfg.Email})
+	phonev1.RegisterPhoneCallServiceServer(r, &phoneServer{phone: a.cfg.Phone})
+	smsv1.RegisterSmsServiceServer(r, &smsServer{sms: a.cfg.SMS})
 }
