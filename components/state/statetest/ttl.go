@@ -88,7 +88,7 @@ func testTTLReplaced(s *suite) {
 	s.want(k, "two")
 	s.write(state.Op{Key: k, Value: []byte("three"), TTL: 100 * time.Millisecond})
 	if s.opts.FakeTime {
-		s.pause(100 * time.Millisecond)
+		s.pause(s.ttl(100 * time.Millisecond))
 		s.wantMissing(k)
 		return
 	}
