@@ -90,7 +90,7 @@ func (s *Counted) Next(ctx context.Context, key string) (int64, error) {
 		s.waiting[key] = append(others, c)
 	} else {
 		s.waiting[key] = nil
-		s.running.Go(func() { s.rounds(key, []*caller{c}) })
+		s.running.Go(func() { s.rounds(key, []*caller{c}) }) //nolint:contextcheck // a round is nobody's own
 	}
 	s.mu.Unlock()
 	select {
@@ -195,7 +195,7 @@ func (s *Counted) do(ctx context.Context, key string, call func(context.Context)
 	s.running.Go(func() {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(s.life, cancel)()
+		defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // ends with both
 		done <- s.explain(call(ctx))
 	})
 	s.mu.Unlock()

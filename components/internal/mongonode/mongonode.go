@@ -84,7 +84,7 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 	c.Collection = client.Database(cmp.Or(m.DatabaseName, m.SampleDatabaseName, defaultDatabase)).
 		Collection(cmp.Or(m.CollectionName, m.SampleCollection, defaultCollection))
 	if err := c.Check(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot connect: %w", err), c.Close())
+		return nil, errors.Join(fmt.Errorf("cannot connect: %w", err), c.Close()) //nolint:contextcheck // closing has a time of its own
 	}
 	return c, nil
 }

@@ -22,6 +22,7 @@ type Client struct {
 
 	redis    *goredis.Client
 	retries  int
+	minPause time.Duration
 	maxPause time.Duration
 	closed   context.Context
 	end      context.CancelFunc
@@ -46,7 +47,8 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 		c.redis = goredis.NewFailoverClient(&goredis.FailoverOptions{
 			MasterName: m.SentinelMasterName, SentinelAddrs: addrs, SentinelUsername: m.SentinelUsername, SentinelPassword: m.SentinelPassword,
 			Dialer: m.dialer(secure), Username: m.Username, Password: m.Password, DB: m.database(), MaxRetries: -1,
-			ReadTimeout: m.ReadTimeout, WriteTimeout: m.WriteTimeout, PoolSize: m.PoolSize,
+			ReadTimeout: m.ReadTimeout, WriteTimeout: m.WriteTimeout, PoolSize: m.PoolSize, PoolTimeout: m.PoolTimeout,
+			MinIdleConns: m.MinIdleConns, MaxConnAge: m.MaxConnAge, IdleTimeout: m.IdleTimeout, IdleCheckFrequency: m.IdleCheckFrequency,
 		})
 	} else {
 		c.redis = m.open(addrs[0], secure)
@@ -74,7 +76,7 @@ func OpenEach(ctx context.Context, c Connection, addrs []string, path string) ([
 
 func (c Connection) client(ctx context.Context, where string) *Client {
 	n := &Client{Where: where}
-	n.retries, n.maxPause = c.retries()
+	n.retries, n.minPause, n.maxPause = c.retries()
 	n.closed, n.end = context.WithCancel(context.WithoutCancel(ctx))
 	return n
 }
@@ -82,7 +84,8 @@ func (c Connection) client(ctx context.Context, where string) *Client {
 func (c Connection) open(addr string, secure *tls.Config) *goredis.Client {
 	return goredis.NewClient(&goredis.Options{
 		Addr: addr, Dialer: c.dialer(secure), Username: c.Username, Password: c.Password, DB: c.database(), MaxRetries: -1,
-		ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout, PoolSize: c.PoolSize,
+		ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout, PoolSize: c.PoolSize, PoolTimeout: c.PoolTimeout,
+		MinIdleConns: c.MinIdleConns, MaxConnAge: c.MaxConnAge, IdleTimeout: c.IdleTimeout, IdleCheckFrequency: c.IdleCheckFrequency,
 	})
 }
 
@@ -175,7 +178,7 @@ func again(err error, harmless bool) bool {
 
 // pause waits before another try; false when there is none.
 func (c *Client) pause(ctx context.Context, try int) bool {
-	d := min(minPause<<min(try, 20), c.maxPause)
+	d := min(c.minPause<<min(try, 20), c.maxPause)
 	timer := time.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // spreads the tries of many clients
 	defer timer.Stop()
 	select {

@@ -21,7 +21,7 @@ func hungUp(c net.Conn) bool {
 	err = raw.Read(func(fd uintptr) bool {
 		var one [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		up = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR //nolint:errorlint // a number of the system's
+		up = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR
 		return true
 	})
 	return err != nil || !up

@@ -40,12 +40,25 @@ type Connection struct {
 	RedisMaxRetries       int           `json:"redisMaxRetries" min:"-1"`
 	MaxRetryBackoff       time.Duration `json:"maxRetryBackoff" unit:"ns"`
 	RedisMaxRetryInterval time.Duration `json:"redisMaxRetryInterval" unit:"ms"`
+	// RedisMinRetryInterval is the first pause; it doubles.
+	RedisMinRetryInterval time.Duration `json:"redisMinRetryInterval" unit:"ms" default:"8ms"`
 
 	DialTimeout  time.Duration `json:"dialTimeout" unit:"ms" default:"5s"`
 	ReadTimeout  time.Duration `json:"readTimeout" unit:"ms" default:"3s"`
 	WriteTimeout time.Duration `json:"writeTimeout" unit:"ms" default:"3s"`
 	// PoolSize is how many connections there are at most; 0 is 10 for each processor.
 	PoolSize int `json:"poolSize" min:"0"`
+	// PoolTimeout is how long a call waits for one of them; 0 is a second more than
+	// ReadTimeout. The rest says how many are kept ready, and when they are closed; 0
+	// is what go-redis does.
+	PoolTimeout        time.Duration `json:"poolTimeout" unit:"ms"`
+	MinIdleConns       int           `json:"minIdleConns" min:"0"`
+	MaxConnAge         time.Duration `json:"maxConnAge" unit:"ms"`
+	IdleTimeout        time.Duration `json:"idleTimeout" unit:"ms"`
+	IdleCheckFrequency time.Duration `json:"idleCheckFrequency" unit:"ms"`
+
+	UseEntraID bool `json:"useEntraID" unbuilt:"refuse: use redisUsername and redisPassword"`
+	UseOIDC    bool `json:"useOIDC" unbuilt:"refuse: use redisUsername and redisPassword"`
 }
 
 // Metadata are the settings for one server.
@@ -65,7 +78,6 @@ type Metadata struct {
 const (
 	defaultRetries  = 3
 	defaultMaxPause = 512 * time.Millisecond
-	minPause        = 8 * time.Millisecond
 )
 
 // Addresses splits a list of host:port at its commas; the port is 6379 unless it
@@ -141,9 +153,10 @@ func (c Connection) tls(path string) (*tls.Config, error) {
 	return conf, nil
 }
 
-// retries returns how often to try again, and the longest pause before that.
-func (c Connection) retries() (n int, maxPause time.Duration) {
-	n, maxPause = defaultRetries, defaultMaxPause
+// retries returns how often to try again, and the shortest and the longest pause
+// before that.
+func (c Connection) retries() (n int, minPause, maxPause time.Duration) {
+	n, minPause, maxPause = defaultRetries, max(c.RedisMinRetryInterval, time.Millisecond), defaultMaxPause
 	for _, v := range []int{c.MaxRetries, c.RedisMaxRetries} {
 		if v != 0 {
 			n = max(v, 0)
@@ -154,7 +167,7 @@ func (c Connection) retries() (n int, maxPause time.Duration) {
 			maxPause = v
 		}
 	}
-	return n, max(maxPause, minPause)
+	return n, minPause, max(maxPause, minPause)
 }
 
 // database returns the number that was given under either name.

@@ -272,7 +272,7 @@ func (l *Locker) call(ctx context.Context, call func(context.Context) error) err
 	}
 	limited, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	defer context.AfterFunc(l.life, cancel)()
+	defer context.AfterFunc(l.life, cancel)() //nolint:contextcheck // ends with both
 	err := call(limited)
 	switch {
 	case err == nil:

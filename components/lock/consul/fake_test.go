@@ -46,13 +46,13 @@ func newFake(t *testing.T) *fake {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.destroy(r.PathValue("id"))
-		fmt.Fprint(w, "true")
+		_, _ = fmt.Fprint(w, "true")
 	})
 	mux.HandleFunc("PUT /v1/txn", f.txn)
 	mux.HandleFunc("GET /v1/status/leader", func(w http.ResponseWriter, _ *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		fmt.Fprintf(w, "%q", f.leader)
+		_, _ = fmt.Fprintf(w, "%q", f.leader)
 	})
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.token != "" && r.Header.Get("X-Consul-Token") != f.token {
@@ -95,7 +95,7 @@ func (f *fake) create(w http.ResponseWriter, r *http.Request) {
 		defer f.mu.Unlock()
 		f.destroy(id)
 	})}
-	fmt.Fprintf(w, `{"ID": %q}`, id)
+	_, _ = fmt.Fprintf(w, `{"ID": %q}`, id)
 }
 
 // destroy is called with mu held.

@@ -50,7 +50,7 @@ func TestExpiredIsForgotten(t *testing.T) {
 		}
 		for i := range 1000 {
 			status, err := l.Renew(t.Context(), fmt.Sprint(i), "a", time.Hour)
-			if want := lock.Status(map[bool]lock.Status{true: lock.NotLocked, false: lock.Done}[i < 500]); err != nil || status != want {
+			if want := map[bool]lock.Status{true: lock.NotLocked, false: lock.Done}[i < 500]; err != nil || status != want {
 				t.Fatalf("%d: %v, %v", i, status, err)
 			}
 		}

@@ -82,7 +82,7 @@ func New(ctx context.Context, _ components.Env, cfg components.Config) (lock.Loc
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot make the index that removes old locks: %w", err), l.Close())
+		return nil, errors.Join(fmt.Errorf("cannot make the index that removes old locks: %w", err), l.Close()) //nolint:contextcheck // closing has a time of its own
 	}
 	return l, nil
 }

@@ -106,7 +106,7 @@ func (l *Locker) ask(ctx context.Context, limit time.Duration, enough func(votes
 		l.back.Go(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 			defer cancel()
-			defer context.AfterFunc(l.life, cancel)()
+			defer context.AfterFunc(l.life, cancel)() //nolint:contextcheck // ends with both
 			if l.turns != nil {
 				select {
 				case l.turns <- struct{}{}:
@@ -220,7 +220,7 @@ func (l *Locker) try(ctx context.Context, resource, owner string, expire time.Du
 			return &lock.Grant{Token: v.token}, true, nil
 		}
 	}
-	l.release(replies, resource, owner)
+	l.release(replies, resource, owner) //nolint:contextcheck // also when the caller has gone
 	return nil, v.most >= l.quorum, cmp.Or(l.failed(ctx, replies), err)
 }
 
