@@ -13,10 +13,13 @@ import (
 func Memcached(t testing.TB) *Process {
 	t.Helper()
 	command := needCommand(t, "memcached", "apt-get install memcached")
+	dir, as := ownDir(t, "nobody") // it does not run as root
 	p := &Process{
 		t: t, name: "memcached",
 		command: func(port int) *exec.Cmd {
-			return exec.Command(command, "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0", "-u", "nobody", "-m", "32")
+			cmd := exec.Command(command, "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0", "-m", "32")
+			cmd.Dir, cmd.SysProcAttr = dir, clone(as)
+			return cmd
 		},
 		ready: func(addr string) error {
 			out, err := talk(addr, "version\r\nquit\r\n")

@@ -63,8 +63,8 @@ func (p *Process) start() error {
 	p.output = &bytes.Buffer{}
 	p.cmd = p.command(p.port)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	// Its children (PostgreSQL has many) hear of its end; a group of its own lets
-	// Pause and Stop reach them all.
+	// A group of its own lets Pause and Stop reach its children, of which PostgreSQL has
+	// many; it dies with the test, also when the runner ends that one's group.
 	if p.cmd.SysProcAttr == nil {
 		p.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
