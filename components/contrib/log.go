@@ -58,10 +58,8 @@ func (d detail) LogValue() slog.Value {
 
 // The texts of the other levels are the backend's own.
 
-//nolint:sloglint // see above
 func (a *adapted) Debug(args ...any) { a.log.Debug("detail", "text", detail{args: args}) }
 
-//nolint:sloglint // see above
 func (a *adapted) Debugf(format string, args ...any) {
 	a.log.Debug("detail", "text", detail{format, args})
 }

@@ -114,7 +114,7 @@ func initState(ctx context.Context, backend contribstate.Store, base metadata.Ba
 		return nil
 	case <-ctx.Done():
 		go func() { // it ends when Init does, which nobody waits for any more
-			<-done
+			_ = <-done
 			_ = closeFailed(backend)
 		}()
 		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
@@ -238,7 +238,7 @@ func (s *stateStore) explain(ctx context.Context, key string, err error) error {
 	}
 	err = hideSecrets(err, s.properties)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the backend does not answer: %v", err) // its own limit, not the caller's
+		return errors.New("the backend does not answer: " + err.Error()) // its own limit, not the caller's
 	}
 	return err
 }

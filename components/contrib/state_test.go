@@ -178,15 +178,15 @@ func (f *fake) countCalls(operation string) int {
 // transacting is a fake with transactions.
 type transacting struct{ *fake }
 
-func (f transacting) Multi(_ context.Context, request *contribstate.TransactionalStateRequest) error {
+func (f transacting) Multi(ctx context.Context, request *contribstate.TransactionalStateRequest) error {
 	before := maps.Clone(f.items)
 	for _, op := range request.Operations {
 		var err error
 		switch req := op.(type) {
 		case contribstate.SetRequest:
-			err = f.Set(context.TODO(), &req)
+			err = f.Set(ctx, &req)
 		case contribstate.DeleteRequest:
-			err = f.Delete(context.TODO(), &req)
+			err = f.Delete(ctx, &req)
 		}
 		if err != nil {
 			f.items = before
