@@ -20,9 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, endpoints string) (*sequencer.Counted, error) {
+func tryNew(ctx context.Context, endpoints, limit string) (*sequencer.Counted, error) {
 	s, err := New(ctx, components.Env{}, components.Config{
-		Name: "test", Type: Type, Path: "sequencer.test", Metadata: map[string]any{"endpoints": endpoints, "dialTimeout": "5s"},
+		Name: "test", Type: Type, Path: "sequencer.test", Metadata: map[string]any{"endpoints": endpoints, "dialTimeout": limit},
 	})
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func tryNew(ctx context.Context, endpoints string) (*sequencer.Counted, error) {
 
 func newSequencer(t *testing.T, endpoints string) *sequencer.Counted {
 	t.Helper()
-	s, err := tryNew(t.Context(), endpoints)
+	s, err := tryNew(t.Context(), endpoints, "5s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 	matrix.Backend(t, "sequencer", Type)
 	server := etcd.Start(t)
 	sequencertest.Run(t, sequencertest.Options{Ids: 500, New: func(t *testing.T) sequencer.Sequencer {
-		s, err := tryNew(t.Context(), server.Addr)
+		s, err := tryNew(t.Context(), server.Addr, "10")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,15 @@ func TestFaultsUnderLoad(t *testing.T) {
 
 func TestDown(t *testing.T) {
 	server := etcd.Start(t)
-	s := newSequencer(t, server.Addr)
+	s, err := tryNew(t.Context(), server.Addr, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	server.Stop()
 	if _, err := s.Next(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), server.Addr) {
 		t.Errorf("down: %v", err)
@@ -156,7 +164,7 @@ func TestDown(t *testing.T) {
 	if err := s.Check(t.Context()); err == nil {
 		t.Error("Check finds nothing wrong with a server that is down")
 	}
-	if _, err := tryNew(t.Context(), server.Addr); err == nil || !strings.Contains(err.Error(), "cannot connect") {
+	if _, err := tryNew(t.Context(), server.Addr, "300ms"); err == nil || !strings.Contains(err.Error(), "cannot connect") {
 		t.Errorf("down at the start: %v", err)
 	}
 }
