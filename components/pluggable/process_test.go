@@ -105,7 +105,10 @@ func tryOpen[T any](t *testing.T, rows []components.Row[T], cfg components.Confi
 	if len(rows) != 1 || rows[0].Type != "demo" {
 		t.Fatalf("rows: %+v, want one of the type demo", rows)
 	}
-	cfg.Name, cfg.Type, cfg.Path = "mine", "demo", "runtime.things.mine"
+	if cfg.Name == "" {
+		cfg.Name = "mine"
+	}
+	cfg.Type, cfg.Path = "demo", "runtime.things.mine"
 	return rows[0].New(t.Context(), components.Env{AppID: "app"}, cfg)
 }
 
@@ -123,9 +126,7 @@ func (d *daprInit) init(ctx context.Context, m *daprv1.MetadataRequest) error {
 	defer d.mu.Unlock()
 	d.inits++
 	d.settings = m.GetProperties()
-	if md, _ := metadata.FromIncomingContext(ctx); len(md.Get("x-component-instance")) == 1 {
-		d.instance = md.Get("x-component-instance")[0]
-	}
+	d.instance = caller(ctx)
 	return d.fail
 }
 
@@ -133,6 +134,12 @@ func (d *daprInit) Ping(context.Context, *daprv1.PingRequest) (*daprv1.PingRespo
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return &daprv1.PingResponse{}, d.fail
+}
+
+// caller is the name of the component that calls.
+func caller(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	return strings.Join(md.Get("x-component-instance"), ",")
 }
 
 func (d *daprInit) count() int {
