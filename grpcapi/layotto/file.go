@@ -38,7 +38,7 @@ func (c *chunks) each(r io.Reader, send func([]byte) error) (n int, err error) {
 			n++
 		}
 		switch {
-		case err == io.EOF, err == io.ErrUnexpectedEOF: //nolint:errorlint // of ReadFull itself; a store's own comes as an Error
+		case err == io.EOF, err == io.ErrUnexpectedEOF: // of ReadFull itself; a store's own comes as an Error
 			return n, nil
 		case err != nil:
 			return n, err

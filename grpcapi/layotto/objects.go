@@ -231,7 +231,7 @@ func (o *objectServer) GetObjectTagging(ctx context.Context, req *s3v1.GetObject
 }
 
 // GetObjectCannedAcl returns which of the predefined access rules an object has.
-func (o *objectServer) GetObjectCannedAcl(ctx context.Context, req *s3v1.GetObjectCannedAclInput) (*s3v1.GetObjectCannedAclOutput, error) {
+func (o *objectServer) GetObjectCannedAcl(ctx context.Context, req *s3v1.GetObjectCannedAclInput) (*s3v1.GetObjectCannedAclOutput, error) { //nolint:staticcheck // as the API calls it
 	ref := objectstore.Ref{Bucket: req.GetBucket(), Key: req.GetKey(), VersionID: req.GetVersionId()}
 	out, err := o.objects.GetACL(ctx, req.GetStoreName(), ref)
 	return converted(out, err, func(out *objectstore.RuleResult) *s3v1.GetObjectCannedAclOutput {
@@ -242,7 +242,7 @@ func (o *objectServer) GetObjectCannedAcl(ctx context.Context, req *s3v1.GetObje
 }
 
 // PutObjectCannedAcl gives an object one of the predefined access rules.
-func (o *objectServer) PutObjectCannedAcl(ctx context.Context, req *s3v1.PutObjectCannedAclInput) (*s3v1.PutObjectCannedAclOutput, error) {
+func (o *objectServer) PutObjectCannedAcl(ctx context.Context, req *s3v1.PutObjectCannedAclInput) (*s3v1.PutObjectCannedAclOutput, error) { //nolint:staticcheck // as the API calls it
 	ref := objectstore.Ref{Bucket: req.GetBucket(), Key: req.GetKey(), VersionID: req.GetVersionId()}
 	out, err := o.objects.PutACL(ctx, req.GetStoreName(), ref, req.GetAcl())
 	return converted(out, err, func(out *objectstore.RuleResult) *s3v1.PutObjectCannedAclOutput {

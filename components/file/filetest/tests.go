@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/file"
+	"github.com/ottavo-runtime/ottavo/components/internal/readtest"
 )
 
 func testPutGetDelete(s *suite) {
@@ -191,31 +192,16 @@ func testListEmpty(s *suite) {
 	}
 }
 
-// failing yields n bytes and then an error.
-type failing struct {
-	n   int
-	err error
-}
-
-func (f *failing) Read(p []byte) (int, error) {
-	if f.n == 0 {
-		return 0, f.err
-	}
-	n := min(len(p), f.n, 32<<10)
-	f.n -= n
-	return n, nil
-}
-
 func testFailingReader(s *suite) {
 	broken := errors.New("the client went away")
 	for _, size := range []int{0, 10, 200 << 10, int(s.opts.BigSize)} {
 		name := s.name(fmt.Sprint("f", size))
-		if err := s.store.Put(s.ctx, name, s.metadata(-1), &failing{size, broken}); !errors.Is(err, broken) {
+		if err := s.store.Put(s.ctx, name, s.metadata(-1), readtest.Failing(size, broken)); !errors.Is(err, broken) {
 			s.Errorf("Put that breaks after %d bytes: %v, want the reader's error", size, err)
 		}
 		s.wantGone(name)
 		s.put(name, []byte("old"))
-		if err := s.store.Put(s.ctx, name, s.metadata(-1), &failing{size, broken}); !errors.Is(err, broken) {
+		if err := s.store.Put(s.ctx, name, s.metadata(-1), readtest.Failing(size, broken)); !errors.Is(err, broken) {
 			s.Errorf("Put over another that breaks after %d bytes: %v, want the reader's error", size, err)
 		}
 		if got := s.get(name); string(got) != "old" {
@@ -227,29 +213,12 @@ func testFailingReader(s *suite) {
 	}
 }
 
-// cancelling ends a context after n bytes and goes on.
-type cancelling struct {
-	n      int
-	cancel func()
-}
-
-func (c *cancelling) Read(p []byte) (int, error) {
-	n := min(len(p), 32<<10)
-	if c.n -= n; c.n <= 0 {
-		c.cancel()
-	}
-	if c.n < -(64 << 20) {
-		return 0, io.ErrUnexpectedEOF // the store does not look at its context
-	}
-	return n, nil
-}
-
 func testCancelledPut(s *suite) {
 	name := s.name("f")
 	s.put(name, []byte("old"))
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	err := s.store.Put(ctx, name, s.metadata(-1), &cancelling{n: 300 << 10, cancel: cancel})
+	err := s.store.Put(ctx, name, s.metadata(-1), readtest.Cancelling(300<<10, cancel))
 	if !errors.Is(err, context.Canceled) {
 		s.Errorf("Put: %v, want context.Canceled", err)
 	}

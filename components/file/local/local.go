@@ -18,6 +18,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/file"
+	"github.com/ottavo-runtime/ottavo/components/internal/folder"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -173,7 +174,7 @@ func (s *store) Get(ctx context.Context, name string, _ map[string]string) (io.R
 	}
 	defer end()
 	// Not to be held up by a pipe that somebody has put there.
-	f, err := s.root.OpenFile(p, os.O_RDONLY|nonBlock, 0)
+	f, err := s.root.OpenFile(p, os.O_RDONLY|folder.NonBlock, 0)
 	if err != nil {
 		return nil, s.explain(name, err)
 	}
@@ -316,7 +317,7 @@ func (s *store) Check(ctx context.Context) error {
 	if _, err := os.Stat(s.where); err != nil {
 		return fmt.Errorf("the folder of the files: %w", err)
 	}
-	full, err := s.full()
+	full, err := folder.Full(s.root)
 	if err != nil {
 		return fmt.Errorf("the file system of %s: %w", s.where, err)
 	}

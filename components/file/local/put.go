@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/ottavo-runtime/ottavo/components/file"
+	"github.com/ottavo-runtime/ottavo/components/internal/folder"
 )
 
 // putOptions are what the metadata of a put asks for.
@@ -180,13 +181,9 @@ func (s *store) fill(ctx context.Context, f *os.File, name string, r io.Reader) 
 
 // syncDir makes a change of names in a folder survive a crash of the machine.
 func (s *store) syncDir(dir string) error {
-	d, err := s.root.Open(dir)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // the folder itself is gone by now
-		}
-		return err
+	err := folder.Sync(s.root, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the folder itself is gone by now
 	}
-	defer func() { _ = d.Close() }()
-	return syncFolder(d)
+	return err
 }

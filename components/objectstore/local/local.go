@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/folder"
 	"github.com/ottavo-runtime/ottavo/components/objectstore"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -225,6 +226,9 @@ func (s *store) remove(path string) {
 	}
 }
 
+// syncDir makes the names in a folder survive a crash of the machine.
+func (s *store) syncDir(dir string) error { return folder.Sync(s.root, dir) }
+
 // explain makes an error of the contract of one of the system, without the name
 // of a file that the caller does not know.
 func (s *store) explain(err error) error {
@@ -258,7 +262,7 @@ func (s *store) Check(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.where, bucketsDir)); err != nil {
 		return fmt.Errorf("the folder of the objects: %w", err)
 	}
-	full, err := s.full()
+	full, err := folder.Full(s.root)
 	if err != nil {
 		return fmt.Errorf("the file system of %s: %w", s.where, err)
 	}

@@ -317,15 +317,7 @@ func (s *store) save(folder string, r *record) error {
 // it, survive a crash of the machine.
 func (s *store) syncDirs(folder string) error {
 	for dir := folder; dir != "." && dir != bucketsDir; dir = path.Dir(dir) {
-		d, err := s.root.Open(dir)
-		if err != nil {
-			return err
-		}
-		err = syncFolder(d)
-		if cerr := d.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+		if err := s.syncDir(dir); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/components/internal/readtest"
 	"github.com/ottavo-runtime/ottavo/components/objectstore"
 )
 
@@ -218,27 +219,12 @@ func testContentLength(s *suite) {
 	}
 }
 
-// failing yields n bytes and then an error.
-type failing struct {
-	n   int
-	err error
-}
-
-func (f *failing) Read(p []byte) (int, error) {
-	if f.n == 0 {
-		return 0, f.err
-	}
-	n := min(len(p), f.n, 32<<10)
-	f.n -= n
-	return n, nil
-}
-
 func testFailingReader(s *suite) {
 	broken := errors.New("the client went away")
 	for _, size := range []int{0, 10, 200 << 10, int(s.opts.BigSize)} {
 		r := s.ref(fmt.Sprint("f", size))
 		put := func(length int64) error {
-			_, err := s.store.Put(s.ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key, ContentLength: length}, &failing{size, broken})
+			_, err := s.store.Put(s.ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key, ContentLength: length}, readtest.Failing(size, broken))
 			return err
 		}
 		s.wantErr(fmt.Sprintf("Put that breaks after %d bytes", size), put(0), broken)
@@ -262,29 +248,12 @@ func testFailingReader(s *suite) {
 	}
 }
 
-// cancelling ends a context after n bytes and goes on.
-type cancelling struct {
-	n      int
-	cancel func()
-}
-
-func (c *cancelling) Read(p []byte) (int, error) {
-	n := min(len(p), 32<<10)
-	if c.n -= n; c.n <= 0 {
-		c.cancel()
-	}
-	if c.n < -(64 << 20) {
-		return 0, io.ErrUnexpectedEOF // the store does not look at its context
-	}
-	return n, nil
-}
-
 func testCancelledPut(s *suite) {
 	s.put("f", []byte("old"))
 	r := s.ref("f")
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
-	_, err := s.store.Put(ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key}, &cancelling{n: 7 << 20, cancel: cancel})
+	_, err := s.store.Put(ctx, &objectstore.PutRequest{Bucket: r.Bucket, Key: r.Key}, readtest.Cancelling(7<<20, cancel))
 	s.wantErr("Put", err, context.Canceled)
 	if got := s.content("f"); got != "old" {
 		s.Errorf("a cancelled put left %d bytes", len(got))

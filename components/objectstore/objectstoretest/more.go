@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/components/internal/readtest"
 	"github.com/ottavo-runtime/ottavo/components/objectstore"
 )
 
@@ -254,7 +255,7 @@ func testAppend(s *suite) {
 	_, err = add(3, "x")
 	s.wantErr("Append at 3", err, objectstore.ErrPrecondition)
 	broken := fmt.Errorf("the client went away")
-	_, err = a.Append(s.ctx, &objectstore.AppendRequest{Bucket: r.Bucket, Key: r.Key, Position: position}, &failing{100_000, broken})
+	_, err = a.Append(s.ctx, &objectstore.AppendRequest{Bucket: r.Bucket, Key: r.Key, Position: position}, readtest.Failing(100_000, broken))
 	s.wantErr("Append that breaks", err, broken)
 	if _, err := add(position, "."); err != nil {
 		s.Errorf("Append after one that broke: %v", err)

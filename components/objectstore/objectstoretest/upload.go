@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/ottavo-runtime/ottavo/components/internal/readtest"
 	"github.com/ottavo-runtime/ottavo/components/objectstore"
 )
 
@@ -91,7 +92,7 @@ func testUploadErrors(s *suite) {
 	}, strings.NewReader("x"))
 	s.wantErr("UploadPart with another MD5", err, objectstore.ErrInvalid)
 	broken := errors.New("the client went away")
-	_, err = m.UploadPart(s.ctx, &objectstore.UploadPartRequest{Bucket: r.Bucket, Key: r.Key, UploadID: id, PartNumber: 1}, &failing{100_000, broken})
+	_, err = m.UploadPart(s.ctx, &objectstore.UploadPartRequest{Bucket: r.Bucket, Key: r.Key, UploadID: id, PartNumber: 1}, readtest.Failing(100_000, broken))
 	s.wantErr("UploadPart that breaks", err, broken)
 	complete := func(parts ...objectstore.CompletedPart) error {
 		_, err := m.CompleteUpload(s.ctx, &objectstore.CompleteUploadRequest{Bucket: r.Bucket, Key: r.Key, UploadID: id, Parts: parts})

@@ -1,6 +1,6 @@
 //go:build unix
 
-package local
+package folder
 
 import (
 	"errors"
@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nonBlock keeps open from waiting for the other end of a pipe.
-const nonBlock = syscall.O_NONBLOCK
+// NonBlock keeps open from waiting for the other end of a pipe.
+const NonBlock = syscall.O_NONBLOCK
 
-// full tells whether the file system has no block left for us.
-func (s *store) full() (bool, error) {
-	d, err := s.root.Open(".")
+// Full tells whether the file system of root has no block left for us.
+func Full(root *os.Root) (bool, error) {
+	d, err := root.Open(".")
 	if err != nil {
 		return false, err
 	}
@@ -27,8 +27,8 @@ func (s *store) full() (bool, error) {
 	return st.Blocks > 0 && st.Bavail == 0, nil
 }
 
-// syncFolder syncs an open folder; some file systems cannot, and need not.
-func syncFolder(d *os.File) error {
+// sync syncs an open folder; some file systems cannot, and need not.
+func sync(d *os.File) error {
 	err := d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil
