@@ -34,6 +34,12 @@ const directionKey = "direction"
 // component is an Output and an Input as far as the backend is, and the setting
 // `direction` does not say otherwise.
 func Binding[B bindingBackend](newBackend func(logger.Logger) B) components.Factory[binding.Binding] {
+	return BindingAt(newBackend, nil)
+}
+
+// BindingAt is Binding for a backend that cannot be pinged: it is healthy while one
+// of the addresses, host:port, accepts connections.
+func BindingAt[B bindingBackend](newBackend func(logger.Logger) B, addresses func(properties map[string]string) []string) components.Factory[binding.Binding] {
 	return func(ctx context.Context, env components.Env, cfg components.Config) (binding.Binding, error) {
 		input, output, err := directions(cfg)
 		if err != nil {
@@ -56,6 +62,9 @@ func Binding[B bindingBackend](newBackend func(logger.Logger) B) components.Fact
 			return nil, errors.Join(err, closeFailed(backend))
 		}
 		core := &bindingCore{backend: backend, closing: make(chan struct{})}
+		if addresses != nil {
+			core.addresses = addresses(Base(cfg).Properties)
+		}
 		switch {
 		case !isInput:
 			return outputBinding{core, out}, nil
@@ -95,11 +104,12 @@ func directions(cfg components.Config) (input, output bool, err error) {
 
 // bindingCore is one of contrib's bindings.
 type bindingCore struct {
-	backend bindingBackend
-	once    sync.Once
-	closing chan struct{} // closed by Close
-	reading sync.WaitGroup
-	err     error
+	backend   bindingBackend
+	addresses []string // of its servers; none: they are not looked for
+	once      sync.Once
+	closing   chan struct{} // closed by Close
+	reading   sync.WaitGroup
+	err       error
 }
 
 func (b *bindingCore) closed() bool {
@@ -116,7 +126,7 @@ func (b *bindingCore) Check(ctx context.Context) error {
 	if p, ok := b.backend.(health.Pinger); ok {
 		return run(ctx, p.Ping)
 	}
-	return nil
+	return reach(ctx, b.addresses)
 }
 
 // Close implements binding.Binding.

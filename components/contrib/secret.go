@@ -15,6 +15,12 @@ import (
 
 // Secret makes a constructor of secret.Store of one of contrib's.
 func Secret(make func(logger.Logger) secretstores.SecretStore) components.Factory[secret.Store] {
+	return SecretAt(make, nil)
+}
+
+// SecretAt is Secret for a backend that cannot be pinged: it is healthy while one of
+// the addresses, host:port, accepts connections.
+func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(properties map[string]string) []string) components.Factory[secret.Store] {
 	return func(ctx context.Context, env components.Env, cfg components.Config) (secret.Store, error) {
 		backend := make(NewLogger(env.Log))
 		WarnUnknown(cfg, backend)
@@ -26,7 +32,11 @@ func Secret(make func(logger.Logger) secretstores.SecretStore) components.Factor
 		}
 		s := &secretStore{backend: backend}
 		if pinger, ok := backend.(health.Pinger); ok {
-			return &checkedSecretStore{secretStore: s, pinger: pinger}, nil
+			return &checkedSecretStore{secretStore: s, ping: pinger.Ping}, nil
+		}
+		if addresses != nil {
+			where := addresses(Base(cfg).Properties)
+			return &checkedSecretStore{secretStore: s, ping: func(ctx context.Context) error { return reach(ctx, where) }}, nil
 		}
 		return s, nil
 	}
@@ -41,11 +51,11 @@ type secretStore struct {
 // checkedSecretStore is one that can tell how it is.
 type checkedSecretStore struct {
 	*secretStore
-	pinger health.Pinger
+	ping func(context.Context) error
 }
 
 // Check implements components.Checker.
-func (s *checkedSecretStore) Check(ctx context.Context) error { return run(ctx, s.pinger.Ping) }
+func (s *checkedSecretStore) Check(ctx context.Context) error { return run(ctx, s.ping) }
 
 // Get implements secret.Store.
 func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]string) (secret.Secret, error) {

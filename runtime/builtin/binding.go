@@ -1,6 +1,10 @@
 package builtin
 
 import (
+	"cmp"
+	"net"
+	nethttp "net/http"
+
 	"github.com/dapr/components-contrib/bindings/cron"
 	"github.com/dapr/components-contrib/bindings/graphql"
 	"github.com/dapr/components-contrib/bindings/http"
@@ -21,18 +25,38 @@ import (
 // bindings are the bindings.
 func bindings() []components.Row[binding.Binding] {
 	return append([]components.Row[binding.Binding]{
-		{Type: "http", Doc: "calls an HTTP server", New: contrib.Binding(http.NewHTTP)},
+		{Type: "http", Doc: "calls an HTTP server", New: contrib.BindingAt(http.NewHTTP, webAddresses("url"))},
 		{Type: "cron", Doc: "ticks", New: contrib.Binding(cron.NewCron)},
 		{Type: "localstorage", Doc: "files below rootPath", New: contrib.Binding(localstorage.NewLocalStorage)},
 		{Type: "smtp", Doc: "sends mail", New: contrib.Binding(smtp.NewSMTP)},
-		{Type: "graphql", Doc: "queries a GraphQL server", New: contrib.Binding(graphql.NewGraphQL)},
+		{Type: "graphql", Doc: "queries a GraphQL server", New: contrib.BindingAt(graphql.NewGraphQL, webAddresses("endpoint"))},
 		{Type: "redis", Doc: "keys of Redis", New: contrib.Binding(redis.NewRedis)},
 		{Type: "mysql", Doc: "SQL on MySQL or MariaDB", New: contrib.Binding(mysql.NewMysql)},
 		{Type: "postgres", Doc: "SQL on PostgreSQL", New: contrib.Binding(postgres.NewPostgres)},
 		{Type: "postgresql", Doc: "SQL on PostgreSQL", New: contrib.Binding(postgres.NewPostgres)},
-		{Type: "kafka", Doc: "a topic of Kafka", New: contrib.Binding(kafka.NewKafka)},
-		{Type: "rabbitmq", Doc: "a queue of RabbitMQ", New: contrib.Binding(rabbitmq.NewRabbitMQ)},
-		{Type: "mqtt3", Doc: "a topic of an MQTT broker", New: contrib.Binding(mqtt.NewMQTT)},
-		{Type: "mqtt", Doc: "a topic of an MQTT broker", New: contrib.Binding(mqtt.NewMQTT)},
+		{Type: "kafka", Doc: "a topic of Kafka", New: contrib.BindingAt(kafka.NewKafka, listAddresses("brokers"))},
+		{Type: "rabbitmq", Doc: "a queue of RabbitMQ", New: contrib.BindingAt(rabbitmq.NewRabbitMQ, urlAddresses("5672", "host"))},
+		{Type: "mqtt3", Doc: "a topic of an MQTT broker", New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
+		{Type: "mqtt", Doc: "a topic of an MQTT broker", New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
 	}, bindingsOfFull()...)
+}
+
+// webAddresses returns where the server of a URL is, or the proxy on the way to it
+// that the environment names (HTTPS_PROXY).
+func webAddresses(key string) func(map[string]string) []string {
+	return func(properties map[string]string) []string {
+		req, err := nethttp.NewRequest(nethttp.MethodHead, setting(properties, key), nil)
+		if err != nil || req.URL.Host == "" {
+			return nil // the backend tells
+		}
+		where := req.URL
+		if proxy, err := nethttp.ProxyFromEnvironment(req); err == nil && proxy != nil {
+			where = proxy
+		}
+		port := where.Port()
+		if port == "" {
+			port = map[string]string{"https": "443"}[where.Scheme]
+		}
+		return []string{net.JoinHostPort(where.Hostname(), cmp.Or(port, "80"))}
+	}
 }

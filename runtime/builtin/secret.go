@@ -15,6 +15,12 @@ func secrets() []components.Row[secret.Store] {
 	return append([]components.Row[secret.Store]{
 		{Type: "local.file", Doc: "a JSON file, read at the start", New: contrib.Secret(file.NewLocalSecretStore)},
 		{Type: "local.env", Doc: "the environment of this process, or what begins with `prefix` of it", New: contrib.Secret(env.NewEnvSecretStore)},
-		{Type: "hashicorp.vault", Doc: "HashiCorp Vault, its key-value engine", New: contrib.Secret(vault.NewHashiCorpVaultSecretStore)},
+		{Type: "hashicorp.vault", Doc: "HashiCorp Vault, its key-value engine", New: contrib.SecretAt(vault.NewHashiCorpVaultSecretStore, vaultAddresses)},
 	}, secretsOfFull()...)
+}
+
+// vaultAddresses is where Vault is.
+func vaultAddresses(properties map[string]string) []string {
+	missing(properties, "vaultAddr", "https://127.0.0.1:8200") // as contrib has it
+	return webAddresses("vaultAddr")(properties)
 }

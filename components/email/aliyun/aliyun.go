@@ -82,3 +82,7 @@ func (s *sender) Close() error {
 	s.api.Client.Close()
 	return nil
 }
+
+// Check implements components.Checker: somebody answers at the endpoint. Whether
+// the key is good, the first call shows.
+func (s *sender) Check(ctx context.Context) error { return s.api.Check(ctx) }

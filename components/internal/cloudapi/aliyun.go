@@ -25,6 +25,9 @@ type Aliyun struct {
 	KeyID, KeySecret string
 }
 
+// Check tells whether somebody answers at the endpoint.
+func (a *Aliyun) Check(ctx context.Context) error { return a.Client.reach(ctx, a.Endpoint) }
+
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
 func (a *Aliyun) Call(ctx context.Context, action string, params map[string]string, result any) error {

@@ -24,6 +24,9 @@ type AWS struct {
 	KeyID, KeySecret string
 }
 
+// Check tells whether somebody answers at the endpoint.
+func (a *AWS) Check(ctx context.Context) error { return a.Client.reach(ctx, a.Endpoint) }
+
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
 func (a *AWS) Call(ctx context.Context, action string, params, result any) error {

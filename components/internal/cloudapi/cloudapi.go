@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +26,8 @@ const (
 	callTimeout = 15 * time.Second
 	// maxAnswer is the most bytes of an answer that are read.
 	maxAnswer = 4 << 20
+	// reachedFor is how long a server that answered counts as there.
+	reachedFor = 10 * time.Second
 	// maxExcerpt is how many bytes of an answer are quoted in an error.
 	maxExcerpt = 300
 )
@@ -32,6 +35,9 @@ const (
 // Client sends requests. It is safe for concurrent use.
 type Client struct {
 	http *http.Client
+
+	mu      sync.Mutex
+	reached time.Time // when a server answered last
 }
 
 // NewClient makes one with connections of its own.
@@ -73,6 +79,9 @@ func (c *Client) do(ctx context.Context, req *http.Request) (int, []byte, error)
 	defer cancel()
 	resp, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
+		c.mu.Lock()
+		c.reached = time.Time{}
+		c.mu.Unlock()
 		// The URL of some vendors' requests holds the signature: it is left out.
 		if cause := context.Cause(ctx); cause != nil {
 			return 0, nil, fmt.Errorf("calling %s: %w", req.URL.Host, cause)
@@ -88,6 +97,28 @@ func (c *Client) do(ctx context.Context, req *http.Request) (int, []byte, error)
 		return 0, nil, fmt.Errorf("the answer of %s is longer than %d bytes", req.URL.Host, maxAnswer)
 	}
 	return resp.StatusCode, body, nil
+}
+
+// reach makes sure that somebody answers at an endpoint, whatever the answer is:
+// asking for more takes rights, and money. An answer counts for reachedFor.
+func (c *Client) reach(ctx context.Context, endpoint string) error {
+	c.mu.Lock()
+	fresh := time.Since(c.reached) < reachedFor
+	c.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint+"/", nil)
+	if err != nil {
+		return fmt.Errorf("endpoint %q: %w", endpoint, err)
+	}
+	if _, _, err := c.do(ctx, req); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.reached = time.Now()
+	c.mu.Unlock()
+	return nil
 }
 
 // unwrapURL returns what a *url.Error wraps: its text quotes the whole URL.

@@ -25,6 +25,9 @@ type Tencent struct {
 
 const jsonType = "application/json; charset=utf-8"
 
+// Check tells whether somebody answers at the endpoint.
+func (c *Tencent) Check(ctx context.Context) error { return c.Client.reach(ctx, c.Endpoint) }
+
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
 func (c *Tencent) Call(ctx context.Context, action string, params, result any) (requestID string, err error) {
