@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,16 +158,28 @@ func (p *pubSub) init(ctx context.Context, backend contribpubsub.PubSub, propert
 	select {
 	case err := <-done:
 		if err != nil {
-			return hideSecrets(errors.Join(err, closeQuietly(backend)), p.base.Properties)
+			return hideSecrets(errors.Join(p.at(err), closeFailed(backend)), p.base.Properties)
 		}
 		return nil
 	case <-ctx.Done():
 		go func() { // it ends when Init does, which nobody waits for any more
 			<-done //nolint:errcheck // nobody wants to know
-			_ = closeQuietly(backend)
+			_ = closeFailed(backend)
 		}()
-		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
+		return p.at(fmt.Errorf("cannot connect in time: %w", context.Cause(ctx)))
 	}
+}
+
+// at says where the servers are, unless err does.
+func (p *pubSub) at(err error) error {
+	if p.traits.Addresses == nil {
+		return err
+	}
+	addrs := p.traits.Addresses(p.base.Properties)
+	if len(addrs) == 0 || slices.ContainsFunc(addrs, func(addr string) bool { return strings.Contains(err.Error(), addr) }) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", strings.Join(addrs, ", "), err)
 }
 
 // Features implements pubsub.Broker.
