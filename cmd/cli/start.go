@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ottavo-runtime/ottavo/internal/footprint"
 	"github.com/ottavo-runtime/ottavo/runtime"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
@@ -129,6 +130,9 @@ func (p *program) runStart(cmd *cobra.Command, f startFlags) (err error) {
 	}
 	if err := ready(out, name, p.Version, rt.Status(), time.Since(p.Began)); err != nil {
 		log.Warn("standard output cannot be written to", "error", err)
+	}
+	if err := footprint.Trim(); err != nil {
+		log.Debug("the pages that only the start has read stay in memory", "error", err)
 	}
 	return <-ended
 }

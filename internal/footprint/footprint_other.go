@@ -1,0 +1,6 @@
+//go:build !linux
+
+package footprint
+
+// Trim does nothing here.
+func Trim() error { return nil }
