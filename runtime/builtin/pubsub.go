@@ -41,7 +41,7 @@ func brokers() []components.Row[pubsub.Broker] {
 		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", New: mqtt3},
 		{Type: "mqtt", Doc: "Layotto's name of mqtt3", New: mqtt3},
 		{Type: "jetstream", Doc: "NATS JetStream; the stream must exist", New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
-			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Addresses: urlAddresses("4222", "natsURL"),
+			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Prepare: prepareMode, Addresses: urlAddresses("4222", "natsURL"),
 		})},
 		{Type: "natsstreaming", Doc: "the settings of NATS Streaming, which has ended, for JetStream; the stream must exist", New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
 			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Prepare: prepareNATSStreaming, Addresses: urlAddresses("4222", "natsURL"),
@@ -68,11 +68,22 @@ func missing(properties map[string]string, key, value string) {
 	}
 }
 
-// oneByOne tells whether messages are handled one after the other.
+// modeKey is the setting that says whether messages are handled one after the
+// other, "single", or side by side, "parallel".
+const modeKey = "concurrencyMode"
+
+// oneByOne tells which of them it is.
 func oneByOne(byDefault bool) func(map[string]string) bool {
 	return func(properties map[string]string) bool {
-		mode := setting(properties, "concurrency")
+		mode := setting(properties, modeKey)
 		return mode == "single" || mode == "" && byDefault
+	}
+}
+
+// prepareMode lets the mode also be called concurrency, as some brokers list it.
+func prepareMode(properties map[string]string) {
+	if mode := setting(properties, "concurrency"); mode != "" {
+		missing(properties, modeKey, mode)
 	}
 }
 
@@ -80,6 +91,7 @@ func oneByOne(byDefault bool) func(map[string]string) bool {
 // contrib's defaults lose messages when the server ends, or a handler fails. How
 // queues are declared stays as it is, or they would not fit those of others.
 func prepareRabbitMQ(properties map[string]string) {
+	prepareMode(properties)
 	missing(properties, "publisherConfirm", "true")
 	missing(properties, "deliveryMode", "2")
 	if !strings.EqualFold(setting(properties, "enableDeadLetter"), "true") {
@@ -118,6 +130,7 @@ func hash(text string) uint32 {
 // prepareNATSStreaming gives the settings of NATS Streaming their names in
 // JetStream; those of the rest mean nothing there.
 func prepareNATSStreaming(properties map[string]string) {
+	prepareMode(properties)
 	for old, name := range map[string]string{
 		"durableSubscriptionName": "durableName", "ackWaitTime": "ackWait", "maxInFlight": "maxAckPending",
 	} {

@@ -46,7 +46,7 @@ func TestPubSubRabbitMQ(t *testing.T) {
 	pubsubtest.Run(t, pubsubtest.Options{
 		Connect: func(t *testing.T, group string) pubsub.Broker {
 			return newBroker(t, "rabbitmq", group, map[string]any{
-				"connectionString": "amqp://guest:guest@" + server.Addr, "deletedWhenUnused": "false", "concurrency": "single", "reconnectWaitSeconds": "1",
+				"connectionString": "amqp://guest:guest@" + server.Addr, "deletedWhenUnused": "false", "concurrencyMode": "single", "reconnectWaitSeconds": "1",
 			})
 		},
 	})

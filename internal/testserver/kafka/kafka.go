@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // A Server is one broker. Its methods are for one goroutine.
@@ -27,7 +29,7 @@ type Server struct {
 // asked for, and stops it when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir()}
+	s := &Server{t: t, dir: t.TempDir(), Addr: "127.0.0.1:0"}
 	t.Cleanup(s.Stop)
 	s.Start()
 	return s
@@ -39,6 +41,7 @@ func (s *Server) Start() {
 	if s.kafka != nil {
 		s.t.Fatal("testserver: Start of a Kafka broker that runs")
 	}
+	testserver.AwaitPort(s.t, s.Addr)
 	var err error
 	s.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(s.port), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(1),
 		kfake.DataDir(s.dir), kfake.SyncWrites())

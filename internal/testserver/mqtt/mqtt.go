@@ -10,6 +10,8 @@ import (
 	server "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // A Server is one server. Its methods are for one goroutine.
@@ -38,6 +40,7 @@ func (s *Server) Start() {
 	if s.mqtt != nil {
 		s.t.Fatal("testserver: Start of an MQTT server that runs")
 	}
+	testserver.AwaitPort(s.t, s.Addr)
 	s.mqtt = server.New(&server.Options{Logger: slog.New(slog.DiscardHandler)})
 	var err error
 	if s.password == "" {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // startTimeout is how long the server may take to be ready.
@@ -42,6 +44,7 @@ func (s *Server) Start() {
 	if s.nats != nil {
 		s.t.Fatal("testserver: Start of a NATS server that runs")
 	}
+	testserver.AwaitPort(s.t, s.Addr)
 	host, text, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		s.t.Fatal(err)
