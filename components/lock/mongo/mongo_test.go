@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func tryNew(ctx context.Context, host string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"mongoHost": host, "operationTimeout": "3"}
+	metadata := map[string]any{"mongoHost": host, "operationTimeout": "1"}
 	for k, v := range more {
 		metadata[k] = v
 	}

@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func tryNew(ctx context.Context, hosts string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"zookeeperHosts": hosts, "sessionTimeout": "3"}
+	metadata := map[string]any{"zookeeperHosts": hosts, "sessionTimeout": "1"}
 	for k, v := range more {
 		metadata[k] = v
 	}
@@ -51,7 +51,7 @@ func TestConformance(t *testing.T) {
 	locktest.Run(t, locktest.Options{
 		Expire: 500 * time.Millisecond, Late: 400 * time.Millisecond,
 		New: func(t *testing.T) lock.Locker {
-			l, err := tryNew(t.Context(), server.Addr, nil)
+			l, err := tryNew(t.Context(), server.Addr, map[string]any{"sessionTimeout": "5s"})
 			if err != nil {
 				t.Fatal(err)
 			}

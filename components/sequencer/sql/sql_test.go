@@ -52,7 +52,7 @@ func (b backend) new(t *testing.T) *sequencer.Counted {
 
 func mariaDB(t *testing.T) backend {
 	t.Helper()
-	matrix.Backend(t, "sequencer", MySQLType)
+	matrix.Backend(t, "sequencer", "mysql")
 	server := testserver.MariaDB(t)
 	db, err := mysqlnode.Open(t.Context(), mysqlnode.Settings{Address: server.Addr, User: "ottavo", Password: testserver.SQLPassword, Database: "mysql"})
 	if err != nil {
@@ -71,7 +71,7 @@ func mariaDB(t *testing.T) backend {
 
 func postgres(t *testing.T) backend {
 	t.Helper()
-	matrix.Backend(t, "sequencer", PostgresType)
+	matrix.Backend(t, "sequencer", "postgresql")
 	server := testserver.Postgres(t)
 	link := testserver.NewLink(t, server.Addr)
 	return backend{PostgresType, server, link, NewPostgres, func(password string) map[string]any {
