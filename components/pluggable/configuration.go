@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -161,13 +162,46 @@ type watching struct {
 	on      func(configuration.Change) error
 	known   map[configuration.ID]configuration.Item // nil until the first message
 	refused error                                   // what on has said
+
+	mu      sync.Mutex
+	initial bool // what waits is the first change
+	waiting []configuration.Item
+	place   map[configuration.ID]int // in waiting
 }
 
-// stream watches until something ends it.
+// stream watches until something ends it. While on is busy a goroutine goes on
+// reading, so that of each item only the latest waits.
 func (w *watching) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.store.base, cancel)()
+	more, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() { ended <- w.read(ctx, cancel, more) }()
+	for {
+		var err error
+		over := false
+		select {
+		case <-more:
+		case err = <-ended:
+			over = true
+		}
+		if change, there := w.take(); there && ctx.Err() == nil {
+			if w.refused = w.on(change); w.refused != nil {
+				cancel()
+				if !over {
+					<-ended
+				}
+				return w.refused
+			}
+		}
+		if over {
+			return err
+		}
+	}
+}
+
+// read receives changes until the stream ends.
+func (w *watching) read(ctx context.Context, cancel func(), more chan<- struct{}) error {
 	limit := time.AfterFunc(callTimeout, cancel) // for the first message
 	defer limit.Stop()
 	stream, err := w.store.client.Watch(ctx, w.req)
@@ -183,14 +217,42 @@ func (w *watching) stream(ctx context.Context) error {
 			return err
 		}
 		limit.Stop()
-		change := w.note(items(resp.GetItems()), first)
-		if !change.Initial && len(change.Items) == 0 {
-			continue
-		}
-		if w.refused = w.on(change); w.refused != nil {
-			return w.refused
+		w.add(w.note(items(resp.GetItems()), first))
+		select {
+		case more <- struct{}{}:
+		default: // it is known already that there is something
 		}
 	}
+}
+
+// add lets a change wait.
+func (w *watching) add(c configuration.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.initial = w.initial || c.Initial
+	if w.place == nil {
+		w.place = make(map[configuration.ID]int)
+	}
+	for _, i := range c.Items {
+		if at, there := w.place[idOf(i)]; there {
+			w.waiting[at] = i
+			continue
+		}
+		w.place[idOf(i)] = len(w.waiting)
+		w.waiting = append(w.waiting, i)
+	}
+}
+
+// take returns what waits; false if nothing does.
+func (w *watching) take() (configuration.Change, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change := configuration.Change{Initial: w.initial, Items: w.waiting}
+	if change.Initial { // in which there is nothing that is gone
+		change.Items = slices.DeleteFunc(change.Items, func(i configuration.Item) bool { return i.Deleted })
+	}
+	w.initial, w.waiting, w.place = false, nil, nil
+	return change, change.Initial || len(change.Items) > 0
 }
 
 // note brings what is known up to date, and returns what is to be told.

@@ -261,6 +261,9 @@ func (l *link) explain(ctx context.Context, err error, kind kindErrors) error {
 		return l.failure(err.Error())
 	}
 	text := st.Message()
+	if invalid := kind.codes[codes.InvalidArgument]; invalid != nil && st.Code() == codes.Internal && strings.HasSuffix(text, "contains invalid UTF-8") {
+		return fmt.Errorf("%w: what is no UTF-8 cannot be sent to the component's process", invalid)
+	}
 	// What gRPC itself says of a message that is too large is no answer of the component.
 	if known := kind.codes[st.Code()]; known != nil && !strings.HasPrefix(text, "grpc: ") {
 		text = strings.TrimPrefix(strings.TrimPrefix(text, known.Error()), ": ")
