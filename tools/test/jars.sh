@@ -10,7 +10,7 @@ say() { echo "make test: $*" >&2; }
 
 cd "$(dirname "$0")/../.." || exit 0
 missing=()
-for pom in internal/testserver/testdata/jars/*/pom.xml proxy/interop/rpc/testdata/java/pom.xml; do
+for pom in internal/testserver/testdata/jars/*/pom.xml proxy/interop/rpc/testdata/java/pom.xml demo/java/java-client/pom.xml demo/layotto/java-sdk/pom.xml; do
 	name=$(basename "$(dirname "$pom")")
 	cmp -s "$pom" ".cache/jars/$name/pom.xml" || missing+=("$pom")
 done
