@@ -183,7 +183,7 @@ func TestPubSubHold(t *testing.T) {
 		b := mustPubSub(t, w, contrib.PubSubTraits{Hold: time.Second, Alone: true, Client: func(p map[string]string, topic string) { p["client"] = topic }})
 		ctx, cancel := context.WithCancel(t.Context())
 		var calls atomic.Int32
-		done, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "t"}, func(_ context.Context, m *pubsub.Message) error {
+		done, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "t", Grace: time.Second}, func(_ context.Context, m *pubsub.Message) error {
 			if calls.Add(1); string(m.Data) == "panic" {
 				panic("a defect")
 			}
