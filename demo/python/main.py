@@ -4,9 +4,11 @@ README.md has the commands. Nothing here is known to Ottavo only: the messages a
 """
 
 import argparse
+import queue
 
 import grpc
 from google.protobuf import any_pb2
+from spec.proto.runtime.v1 import appcallback_pb2
 from spec.proto.runtime.v1 import runtime_pb2 as pb
 from spec.proto.runtime.v1 import runtime_pb2_grpc
 
@@ -55,6 +57,71 @@ def invoke(runtime):
     print("InvokeService:", answer.data.value.decode(), f"({answer.content_type}, X-Token: {token})")
 
 
+def lock(runtime):
+    def try_lock(owner):
+        return runtime.TryLock(
+            pb.TryLockRequest(store_name="lock_demo", resource_id="order-1", lock_owner=owner, expire=10), timeout=TIMEOUT
+        ).success
+
+    print("TryLock:      ", try_lock("worker-1"), try_lock("worker-2"))
+    runtime.LockKeepAlive(
+        pb.LockKeepAliveRequest(store_name="lock_demo", resource_id="order-1", lock_owner="worker-1", expire=10), timeout=TIMEOUT
+    )
+    answer = runtime.Unlock(
+        pb.UnlockRequest(store_name="lock_demo", resource_id="order-1", lock_owner="worker-1"), timeout=TIMEOUT
+    )
+    print("Unlock:       ", pb.UnlockResponse.Status.Name(answer.status))
+
+
+def sequencer(runtime):
+    def next_id():
+        options = pb.SequencerOptions(increment=pb.SequencerOptions.STRONG)
+        return runtime.GetNextId(
+            pb.GetNextIdRequest(store_name="sequencer_demo", key="python", options=options), timeout=TIMEOUT
+        ).next_id
+
+    first, second = next_id(), next_id()
+    print("GetNextId:     greater than the one before:", second > first)
+
+
+def events(runtime):
+    """Publishes an event, and gets it over a stream: a request first, then an answer for each event."""
+    requests = queue.Queue()
+    initial = pb.SubscribeTopicEventsRequestInitial(pubsub_name="pub_subs_demo", topic="python")
+    requests.put(pb.SubscribeTopicEventsRequest(initial_request=initial))
+    stream = runtime.SubscribeTopicEvents(iter(requests.get, None), timeout=TIMEOUT)
+    next(stream)  # it stands
+    runtime.PublishEvent(
+        pb.PublishEventRequest(pubsub_name="pub_subs_demo", topic="python", data=b"3 apples"), timeout=TIMEOUT
+    )
+    event = next(stream).event_message
+    done = pb.SubscribeTopicEventsRequestProcessed(
+        id=event.id, status=appcallback_pb2.TopicEventResponse(status=appcallback_pb2.TopicEventResponse.SUCCESS)
+    )
+    requests.put(pb.SubscribeTopicEventsRequest(event_processed=done))
+    requests.put(None)  # ends our side; the runtime ends its own
+    for _ in stream:
+        pass
+    print("PublishEvent: ", event.topic, "got", event.data.decode())
+
+
+def file(runtime):
+    def pieces():
+        yield pb.PutFileRequest(store_name="file_demo", name="python/notes.txt", data=b"buy ")
+        yield pb.PutFileRequest(data=b"apples")
+
+    runtime.PutFile(pieces(), timeout=TIMEOUT)
+    stream = runtime.GetFile(pb.GetFileRequest(store_name="file_demo", name="python/notes.txt"), timeout=TIMEOUT)
+    print("GetFile:      ", b"".join(piece.data for piece in stream).decode())
+    request = pb.FileRequest(store_name="file_demo", name="python/notes.txt")
+    runtime.DelFile(pb.DelFileRequest(request=request), timeout=TIMEOUT)
+    try:
+        runtime.GetFileMeta(pb.GetFileMetaRequest(request=request), timeout=TIMEOUT)
+        raise SystemExit("a file that was deleted is there")
+    except grpc.RpcError as error:
+        print("GetFileMeta:  ", error.code().name)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", default="127.0.0.1:34904", help="where the runtime's API listens")
@@ -64,6 +131,10 @@ def main():
         runtime = runtime_pb2_grpc.RuntimeStub(channel)
         say_hello(runtime)
         state(runtime, arguments.store)
+        lock(runtime)
+        sequencer(runtime)
+        events(runtime)
+        file(runtime)
         invoke(runtime)
 
 
