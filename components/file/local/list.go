@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/components/file"
+	"github.com/ottavo-runtime/ottavo/components/internal/folder"
 )
 
 // List lists the files below a folder.
@@ -33,7 +34,7 @@ func (s *store) List(ctx context.Context, name string, _ map[string]string, page
 	}
 	defer end()
 	l := &lister{s: s, ctx: ctx, after: page.Marker, limit: cmp.Or(page.Size, file.DefaultPage)}
-	if err := l.folder(dir); err != nil && !errors.Is(err, errFull) {
+	if err := l.walk(dir); err != nil && !errors.Is(err, errFull) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -54,11 +55,11 @@ type lister struct {
 	out   file.List
 }
 
-func (l *lister) folder(dir string) error {
+func (l *lister) walk(dir string) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := fs.ReadDir(l.s.root.FS(), dir)
+	entries, err := folder.ReadDir(l.s.root, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -82,7 +83,7 @@ func (l *lister) folder(dir string) error {
 			if below := full + "/"; l.after >= below && !strings.HasPrefix(l.after, below) {
 				continue
 			}
-			if err := l.folder(full); err != nil {
+			if err := l.walk(full); err != nil {
 				return err
 			}
 		case full > l.after:

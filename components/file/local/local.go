@@ -106,7 +106,7 @@ func (s *store) cleanTemp() error {
 	if err := s.root.MkdirAll(tempDir, 0o700); err != nil {
 		return err
 	}
-	entries, err := fs.ReadDir(s.root.FS(), tempDir)
+	entries, err := folder.ReadDir(s.root, tempDir)
 	if err != nil {
 		return err
 	}

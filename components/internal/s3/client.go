@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/s3utils"
+	"golang.org/x/net/http/httpguts"
 )
 
 // Options are what a Client is made from.
@@ -258,6 +259,13 @@ func (c *Client) build(ctx context.Context, req *Request) (*http.Request, error)
 	hreq.URL = u // as it is
 	hreq.Header = c.o.Dialect.fromAmazon(req.Header)
 	hreq.Header.Set("User-Agent", "ottavo")
+	for name, values := range hreq.Header {
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+				return nil, &Error{Class: Invalid, Code: "InvalidHeader", Message: fmt.Sprintf("%q: %q cannot travel in a header: names are letters, digits and dashes, values have no line breaks", name, value)}
+			}
+		}
+	}
 	if req.Content != nil {
 		body, err := req.Content.open()
 		if err != nil {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -35,10 +36,7 @@ type Error struct {
 
 // Error names the server's code, text and id of the request.
 func (e *Error) Error() string {
-	s := e.Code
-	if s == "" {
-		s = http.StatusText(e.Status)
-	}
+	s := cmp.Or(e.Code, http.StatusText(e.Status), "refused")
 	if e.Message != "" {
 		s += ": " + e.Message
 	}

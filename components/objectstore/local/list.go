@@ -51,7 +51,7 @@ func (w *walker) folder(dir, above string) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := fs.ReadDir(w.s.root.FS(), dir)
+	entries, err := w.s.readDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // removed meanwhile
 	}

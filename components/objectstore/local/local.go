@@ -101,7 +101,7 @@ func New(_ context.Context, env components.Env, cfg components.Config) (objectst
 // cleanTemp removes what a crash has left long ago; what is younger may belong
 // to another process.
 func (s *store) cleanTemp() {
-	entries, err := fs.ReadDir(s.root.FS(), tempDir)
+	entries, err := s.readDir(tempDir)
 	if err != nil {
 		s.log.Warn("unfinished files of earlier runs stay", "folder", s.where, "error", err)
 	}
@@ -228,6 +228,9 @@ func (s *store) remove(path string) {
 
 // syncDir makes the names in a folder survive a crash of the machine.
 func (s *store) syncDir(dir string) error { return folder.Sync(s.root, dir) }
+
+// readDir returns what is in a folder, by its names.
+func (s *store) readDir(dir string) ([]fs.DirEntry, error) { return folder.ReadDir(s.root, dir) }
 
 // explain makes an error of the contract of one of the system, without the name
 // of a file that the caller does not know.

@@ -128,7 +128,7 @@ func unescape(name string) (string, bool) {
 
 // versions returns the ids of the versions in a folder, the newest first.
 func (s *store) versions(folder string) ([]string, error) {
-	entries, err := fs.ReadDir(s.root.FS(), folder)
+	entries, err := s.readDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -327,7 +327,7 @@ func (s *store) syncDirs(folder string) error {
 // prune removes the versions without versioning that are older than the one
 // with that id, and contents that have no record.
 func (s *store) prune(folder, id string) {
-	entries, err := fs.ReadDir(s.root.FS(), folder)
+	entries, err := s.readDir(folder)
 	if err != nil {
 		return // the next one tries again
 	}

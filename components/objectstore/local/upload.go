@@ -117,7 +117,7 @@ type part struct {
 // parts returns the parts of an upload in the order of their numbers. Of several
 // with one number the newest counts.
 func (s *store) parts(folder string) ([]part, error) {
-	entries, err := fs.ReadDir(s.root.FS(), folder)
+	entries, err := s.readDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, s.explain(err)
 	}
@@ -192,7 +192,7 @@ func (s *store) keepPart(bucket, key, id string, number int, content spooled) er
 	if err := s.root.Rename(content.path, folder+"/"+name); err != nil {
 		return s.explain(err)
 	}
-	entries, err := fs.ReadDir(s.root.FS(), folder)
+	entries, err := s.readDir(folder)
 	if err != nil {
 		return s.explain(err)
 	}
@@ -393,7 +393,7 @@ func (s *store) ListUploads(ctx context.Context, req *objectstore.ListUploadsReq
 
 // uploadsOf returns the uploads of a bucket whose keys begin with prefix, sorted.
 func (s *store) uploadsOf(ctx context.Context, bucket, prefix string) ([]*upload, error) {
-	entries, err := fs.ReadDir(s.root.FS(), uploadsDir)
+	entries, err := s.readDir(uploadsDir)
 	if err != nil {
 		return nil, s.explain(err)
 	}
