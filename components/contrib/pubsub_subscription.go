@@ -132,11 +132,15 @@ func (s *pubSubSubscription) drain(grace time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-idle:
+	case <-timer.C:
+	case <-s.p.gone.Done():
+	}
+	select {
+	case <-idle:
 		// The backend has its answers, and now acknowledges them.
 		settle := time.NewTimer(settleTime)
 		<-settle.C
-	case <-timer.C:
-	case <-s.p.gone.Done():
+	default:
 	}
 	s.kill()
 	<-idle // handlers heed their context
