@@ -67,7 +67,7 @@ func (b *backend) result() (text string, bad bool) {
 			ok = true
 			limits += len(p.below(t, skipped))
 		case t.verdict == skipped && !ok:
-			why = reason(t.output)
+			why = strings.TrimPrefix(reason(t.output), "SKIP: ")
 		}
 	}
 	switch {

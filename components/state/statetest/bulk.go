@@ -8,8 +8,7 @@ import (
 )
 
 func testBulkGet(s *suite) {
-	bg, ok := s.store.(state.BulkGetter)
-	s.need(ok, "BulkGet")
+	bg := s.store.(state.BulkGetter)
 	a, b, no := s.key("a"), s.key("b"), s.key("no")
 	s.set(a, "1")
 	s.set(b, "")
@@ -43,8 +42,7 @@ func testBulkGet(s *suite) {
 }
 
 func testBulkWrite(s *suite) {
-	bw, ok := s.store.(state.BulkWriter)
-	s.need(ok, "BulkWrite")
+	bw := s.store.(state.BulkWriter)
 	a, b, c := s.key("a"), s.key("b"), s.key("c")
 	s.set(a, "1")
 	s.set(b, "1")
@@ -89,9 +87,8 @@ func testBulkWrite(s *suite) {
 }
 
 func testBulkMany(s *suite) {
-	bw, ok1 := s.store.(state.BulkWriter)
-	bg, ok2 := s.store.(state.BulkGetter)
-	s.need(ok1 && ok2, "BulkWrite and BulkGet")
+	bw := s.store.(state.BulkWriter)
+	bg := s.store.(state.BulkGetter)
 	const n = 3000
 	ops, gets := make([]state.Op, n), make([]state.Get, n)
 	for i := range n {

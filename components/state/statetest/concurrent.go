@@ -12,7 +12,6 @@ import (
 )
 
 func testOneWinner(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	k := s.key("k")
 	s.set(k, "start")
 	for round := range 20 {
@@ -25,7 +24,6 @@ func testOneWinner(s *suite) {
 }
 
 func testOneCreator(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	for round := range 20 {
 		k := s.key(strconv.Itoa(round))
 		winner := s.race(8, func(i int) error {
@@ -69,7 +67,6 @@ func (s *suite) race(n int, write func(i int) error) int {
 
 // testIncrements adds to one counter from many goroutines by read, compare, write.
 func testIncrements(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	const workers, each = 8, 25
 	k := s.key("counter")
 	s.set(k, "0")
@@ -172,8 +169,7 @@ func testHistory(s *suite) {
 // testTransactTransfers moves amounts between keys; nobody ever sees a sum
 // that is not the whole.
 func testTransactTransfers(s *suite) {
-	tx, ok := s.store.(state.Transactor)
-	s.need(ok && s.store.Features().ETag, "transactions and etags")
+	tx := s.store.(state.Transactor)
 	const accounts, workers, each, total = 3, 4, 15, 300
 	keys := make([]string, accounts)
 	for i := range keys {

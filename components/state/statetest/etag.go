@@ -5,7 +5,6 @@ import (
 )
 
 func testETag(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	k := s.key("k")
 	s.wantErr(state.Op{Key: k, Value: []byte("v"), ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
 	s.wantErr(state.Op{Key: k, Delete: true, ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
@@ -37,7 +36,6 @@ func testETag(s *suite) {
 }
 
 func testETagChanges(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	k := s.key("k")
 	seen := map[string]bool{}
 	for i := range 20 {
@@ -51,7 +49,6 @@ func testETagChanges(s *suite) {
 }
 
 func testFirstWrite(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	first := state.Options{Concurrency: state.FirstWrite}
 	k := s.key("k")
 	s.write(state.Op{Key: k, Value: []byte("one"), Options: first})
@@ -74,7 +71,6 @@ func testFirstWrite(s *suite) {
 }
 
 func testLastWrite(s *suite) {
-	s.need(s.store.Features().ETag, "etags")
 	last := state.Options{Concurrency: state.LastWrite}
 	k := s.key("k")
 	s.write(state.Op{Key: k, Value: []byte("one"), Options: last})

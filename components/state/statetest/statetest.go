@@ -53,53 +53,62 @@ func Run(t *testing.T, o Options) {
 	if o.ForeignETag == "" {
 		o.ForeignETag = "999999999999"
 	}
+	has := o.abilities(t)
 	tests := []struct {
-		name string
-		fn   func(*suite)
+		name  string
+		needs ability
+		fn    func(*suite)
 	}{
-		{"SetGetDelete", testSetGetDelete},
-		{"Values", testValues},
-		{"Keys", testKeys},
-		{"InvalidRequests", testInvalidRequests},
-		{"SlicesAreCopied", testSlicesAreCopied},
-		{"CancelledContext", testCancelledContext},
-		{"Closed", testClosed},
-		{"ETag", testETag},
-		{"ETagNeverRepeats", testETagChanges},
-		{"FirstWrite", testFirstWrite},
-		{"LastWrite", testLastWrite},
-		{"NotSupported", testNotSupported},
-		{"OneWinnerPerRound", testOneWinner},
-		{"FirstWriteOneCreator", testOneCreator},
-		{"Increments", testIncrements},
-		{"History", testHistory},
-		{"TransactAtomic", testTransactAtomic},
-		{"TransactMixed", testTransactMixed},
-		{"TransactSameKey", testTransactSameKey},
-		{"TransactInvalid", testTransactInvalid},
-		{"TransactTransfers", testTransactTransfers},
-		{"BulkGet", testBulkGet},
-		{"BulkWrite", testBulkWrite},
-		{"BulkMany", testBulkMany},
+		{"SetGetDelete", 0, testSetGetDelete},
+		{"Values", 0, testValues},
+		{"Keys", 0, testKeys},
+		{"InvalidRequests", 0, testInvalidRequests},
+		{"SlicesAreCopied", 0, testSlicesAreCopied},
+		{"CancelledContext", 0, testCancelledContext},
+		{"Closed", 0, testClosed},
+		{"NotSupported", 0, testNotSupported},
+		{"History", 0, testHistory},
+		{"ETag", etags, testETag},
+		{"ETagNeverRepeats", etags, testETagChanges},
+		{"FirstWrite", etags, testFirstWrite},
+		{"LastWrite", etags, testLastWrite},
+		{"OneWinnerPerRound", etags, testOneWinner},
+		{"FirstWriteOneCreator", etags, testOneCreator},
+		{"Increments", etags, testIncrements},
+		{"TransactMixed", transactions, testTransactMixed},
+		{"TransactSameKey", transactions, testTransactSameKey},
+		{"TransactInvalid", transactions, testTransactInvalid},
+		{"TransactAtomic", transactions | etags, testTransactAtomic},
+		{"TransactTransfers", transactions | etags, testTransactTransfers},
+		{"BulkGet", bulkGet, testBulkGet},
+		{"BulkWrite", bulkWrite, testBulkWrite},
+		{"BulkMany", bulkGet | bulkWrite, testBulkMany},
 	}
 	for _, tt := range tests {
+		if tt.needs&^has != 0 {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			o.skip(t, tt.name)
 			tt.fn(newSuite(t, o))
 		})
 	}
 	ttlTests := []struct {
-		name string
-		fn   func(*suite)
+		name  string
+		needs ability
+		fn    func(*suite)
 	}{
-		{"TTL", testTTL},
-		{"TTLCleared", testTTLCleared},
-		{"TTLReplaced", testTTLReplaced},
-		{"TTLRecreate", testTTLRecreate},
-		{"TTLTransactAndBulk", testTTLTransactAndBulk},
-		{"TTLMany", testTTLMany},
+		{"TTL", ttl, testTTL},
+		{"TTLCleared", ttl, testTTLCleared},
+		{"TTLReplaced", ttl, testTTLReplaced},
+		{"TTLRecreate", ttl | etags, testTTLRecreate},
+		{"TTLTransactAndBulk", ttl, testTTLTransactAndBulk},
+		{"TTLMany", ttl, testTTLMany},
 	}
 	for _, tt := range ttlTests {
+		if tt.needs&^has != 0 {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			o.skip(t, tt.name)
 			if !o.FakeTime {
@@ -110,6 +119,42 @@ func Run(t *testing.T, o Options) {
 			synctest.Test(t, func(t *testing.T) { tt.fn(newSuite(t, o)) })
 		})
 	}
+}
+
+// ability is what a test needs of a store, beyond reading and writing. What a store
+// does not say it can is not tested, except that it refuses it.
+type ability uint8
+
+const (
+	etags ability = 1 << iota
+	ttl
+	transactions
+	bulkGet
+	bulkWrite
+)
+
+// abilities asks a store what it can.
+func (o Options) abilities(t *testing.T) ability {
+	t.Helper()
+	s := o.New(t)
+	var has ability
+	add := func(can bool, a ability) {
+		if can {
+			has |= a
+		}
+	}
+	_, tx := s.(state.Transactor)
+	_, bg := s.(state.BulkGetter)
+	_, bw := s.(state.BulkWriter)
+	add(s.Features().ETag, etags)
+	add(s.Features().TTL, ttl)
+	add(tx, transactions)
+	add(bg, bulkGet)
+	add(bw, bulkWrite)
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	return has
 }
 
 // skip skips a test that the backend is known not to pass.
@@ -150,14 +195,6 @@ func (s *suite) ttl(d time.Duration) time.Duration {
 		return (d + unit - 1) / unit * unit
 	}
 	return d
-}
-
-// need skips the test when the store does not offer what it is about.
-func (s *suite) need(has bool, what string) {
-	s.Helper()
-	if !has {
-		s.Skipf("SKIP: the store does not declare %s", what)
-	}
 }
 
 func (s *suite) get(key string) *state.Item {

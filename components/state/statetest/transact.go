@@ -9,9 +9,7 @@ import (
 
 func (s *suite) transactor() state.Transactor {
 	s.Helper()
-	tx, ok := s.store.(state.Transactor)
-	s.need(ok, "transactions")
-	return tx
+	return s.store.(state.Transactor)
 }
 
 func (s *suite) transact(ops ...state.Op) {
@@ -30,8 +28,6 @@ func (s *suite) transactErr(want error, ops ...state.Op) {
 
 // The keys of one transaction carry a {tag}, so that a cluster has them together.
 func testTransactAtomic(s *suite) {
-	s.transactor()
-	s.need(s.store.Features().ETag, "etags")
 	a, b, c := s.key("{t}a"), s.key("{t}b"), s.key("{t}c")
 	s.set(a, "a1")
 	s.set(b, "b1")
@@ -63,7 +59,6 @@ func testTransactAtomic(s *suite) {
 
 func testTransactMixed(s *suite) {
 	a, b, c := s.key("{t}a"), s.key("{t}b"), s.key("{t}c")
-	s.transactor()
 	s.set(a, "a1")
 	s.set(b, "b1")
 	s.transact(
@@ -89,7 +84,6 @@ func testTransactMixed(s *suite) {
 }
 
 func testTransactSameKey(s *suite) {
-	s.transactor()
 	k, o := s.key("{t}k"), s.key("{t}o")
 	s.transact(state.Op{Key: k, Value: []byte("1")}, state.Op{Key: k, Value: []byte("2")}, state.Op{Key: k, Value: []byte("3")})
 	s.want(k, "3")
@@ -116,7 +110,6 @@ func testTransactSameKey(s *suite) {
 }
 
 func testTransactInvalid(s *suite) {
-	s.transactor()
 	k := s.key("{t}k")
 	s.transactErr(state.ErrInvalid, state.Op{Key: k, Value: []byte("v")}, state.Op{Value: []byte("v")})
 	s.wantMissing(k)

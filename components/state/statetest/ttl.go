@@ -24,7 +24,6 @@ func (s *suite) lives(k, value string, ttl time.Duration, written time.Time) {
 }
 
 func testTTL(s *suite) {
-	s.need(s.store.Features().TTL, "TTL")
 	k := s.key("k")
 	if s.opts.FakeTime {
 		start := time.Now()
@@ -55,7 +54,6 @@ func testTTL(s *suite) {
 }
 
 func testTTLCleared(s *suite) {
-	s.need(s.store.Features().TTL, "TTL")
 	k := s.key("k")
 	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 300 * time.Millisecond})
 	s.set(k, "two")
@@ -79,7 +77,6 @@ func testTTLCleared(s *suite) {
 }
 
 func testTTLReplaced(s *suite) {
-	s.need(s.store.Features().TTL, "TTL")
 	k := s.key("k")
 	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 200 * time.Millisecond})
 	s.write(state.Op{Key: k, Value: []byte("two"), TTL: time.Hour})
@@ -96,7 +93,6 @@ func testTTLReplaced(s *suite) {
 }
 
 func testTTLRecreate(s *suite) {
-	s.need(s.store.Features().TTL && s.store.Features().ETag, "TTL and etags")
 	k := s.key("k")
 	first := state.Options{Concurrency: state.FirstWrite}
 	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 300 * time.Millisecond, Options: first})
@@ -112,7 +108,6 @@ func testTTLRecreate(s *suite) {
 }
 
 func testTTLTransactAndBulk(s *suite) {
-	s.need(s.store.Features().TTL, "TTL")
 	a, b := s.key("{x}a"), s.key("{x}b")
 	ops := []state.Op{{Key: a, Value: []byte("1"), TTL: 200 * time.Millisecond}, {Key: b, Value: []byte("2")}}
 	check := func(what string) {
@@ -150,10 +145,12 @@ func testTTLTransactAndBulk(s *suite) {
 
 // testTTLMany lets many items expire, in an order that is not that of writing.
 func testTTLMany(s *suite) {
-	s.need(s.store.Features().TTL, "TTL")
-	const n = 600
-	unit := time.Second
-	if !s.opts.FakeTime {
+	n, unit := 600, time.Second
+	switch {
+	case s.opts.FakeTime:
+	case s.opts.TTLUnit > 0:
+		n, unit = 100, 100*time.Microsecond // they all end at the same time
+	default:
 		unit = 100 * time.Microsecond
 	}
 	key := func(i int) string { return s.key(fmt.Sprintf("%04d", i)) }
