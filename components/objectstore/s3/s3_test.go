@@ -65,9 +65,13 @@ func TestSuite(t *testing.T) {
 		t.Run(b.typ, func(t *testing.T) {
 			matrix.Backend(t, "objectstore", b.typ)
 			server := s3test.New(t, b.dialect)
-			buckets := []string{s3test.Bucket}
-			if b.typ == s3.TypeAWS {
+			buckets, big := []string{s3test.Bucket}, int64(256<<10)
+			switch b.typ {
+			case s3.TypeAWS:
 				buckets = append(buckets, s3test.Versioned)
+				fallthrough
+			case s3.TypeAliyun:
+				big = 6 << 20 // two parts
 			}
 			for _, bucket := range buckets {
 				t.Run(bucket, func(t *testing.T) {
@@ -76,7 +80,7 @@ func TestSuite(t *testing.T) {
 							return open(t, b.make, server.URL, s3test.AccessKeySecret, nil)
 						},
 						Bucket: bucket, Versioned: bucket == s3test.Versioned, Lacks: lacks[bucket],
-						BigSize: 6 << 20, // two parts
+						BigSize: big,
 					})
 				})
 			}
