@@ -32,6 +32,9 @@ func newFile(ctx context.Context, l *link, _ Socket, env components.Env, cfg com
 }
 
 func (s *fileStore) said(ctx context.Context, err error) error {
+	if bad, ok := errors.AsType[*sourceError](err); ok {
+		return fmt.Errorf("reading the content: %w", bad.err)
+	}
 	return s.explain(ctx, err, kindErrors{closed: file.ErrClosed, codes: map[codes.Code]error{
 		codes.InvalidArgument: file.ErrInvalid, codes.NotFound: file.ErrNotFound, codes.AlreadyExists: file.ErrExists,
 		codes.FailedPrecondition: file.ErrExpired, codes.PermissionDenied: file.ErrPermission, codes.Unauthenticated: file.ErrPermission,
@@ -45,23 +48,7 @@ func (s *fileStore) Put(ctx context.Context, name string, metadata map[string]st
 		return err
 	}
 	first := &filev1.PutRequest{Name: name, Metadata: metadata}
-	_, err := upload(ctx, r, s.client.Put, func(data []byte) *filev1.PutRequest {
-		m := first
-		if m == nil {
-			m = new(filev1.PutRequest)
-		}
-		first = nil
-		m.Data = data
-		return m
-	})
-	return s.saidOf(ctx, err)
-}
-
-// saidOf is said, for calls that read from the caller.
-func (s *fileStore) saidOf(ctx context.Context, err error) error {
-	if bad, ok := errors.AsType[*sourceError](err); ok {
-		return fmt.Errorf("reading the content: %w", bad.err)
-	}
+	_, err := upload(ctx, r, s.client.Put, pieces(first, func(m *filev1.PutRequest, data []byte) { m.Data = data }))
 	return s.said(ctx, err)
 }
 
@@ -192,6 +179,9 @@ func download[Resp any](ctx context.Context, open func(context.Context) (grpc.Se
 
 // Read implements io.Reader.
 func (d *downloaded[Resp]) Read(p []byte) (int, error) {
+	if err := d.ctx.Err(); err != nil {
+		return 0, err
+	}
 	for len(d.rest) == 0 && d.err == nil {
 		d.stall.start()
 		m, err := d.stream.Recv()

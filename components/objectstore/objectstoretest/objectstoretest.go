@@ -26,7 +26,7 @@ type Options struct {
 	// BigSize is the size in bytes of the big object; 0 is 12 MiB.
 	BigSize int64
 	// Lacks says what the server that is tested against lacks although the backend
-	// has it, and why: "versions", "conditions", "cache control", "pages with a
+	// has it, and why: "versions", "conditions", "cache control", "content type", "pages with a
 	// delimiter", "pages of parts", or one of the abilities by the name it has in need.
 	Lacks map[string]string
 }
