@@ -140,9 +140,11 @@ func toOp(item *runtimev1.StateItem) (state.Op, error) {
 }
 
 // setETag gives op the request's etag. No existing item has the etag "", and
-// clients pass on the "" of an item that did not exist: it stands for none.
+// clients pass on the "" of an item that did not exist: it stands for none. So does
+// "0", which Layotto's client for Node sends with every write that has no condition,
+// as Redis stores take it for any; it is no item's etag in any store either.
 func setETag(op *state.Op, etag *runtimev1.Etag) {
-	if value := etag.GetValue(); value != "" {
+	if value := etag.GetValue(); value != "" && value != "0" {
 		op.ETag, op.HasETag = value, true
 	}
 }

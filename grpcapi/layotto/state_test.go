@@ -154,6 +154,9 @@ func TestStateETags(t *testing.T) {
 	aborted(saveAs(nil, firstWrite))
 	aborted(saveAs(&runtimev1.Etag{Value: "999"}, nil))
 	// Clients that never had an etag send an empty one: it is none.
+	if err := saveAs(&runtimev1.Etag{Value: "0"}, nil); err != nil {
+		t.Errorf("the etag that Layotto's client for Node has for none: %v", err)
+	}
 	if err := saveAs(&runtimev1.Etag{}, nil); err != nil {
 		t.Errorf("with an empty etag: %v", err)
 	}
