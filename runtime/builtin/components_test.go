@@ -240,8 +240,8 @@ func textOf(list *ast.CompositeLit, field string) string {
 }
 
 // inSuites tells which types tests put to the suite of their kind, as "kind/type":
-// with the name as a text, in a variable that a text of the test file is in, or in a
-// constant Type of the tested package. It is a look at the sources; whether the test
+// with the name as a text; or in a variable, which may hold a text of the test file
+// or a constant Type of the tested package. It is a look at the sources; whether the test
 // runs is for the runner to say.
 func inSuites(t *testing.T, rows []row) map[string]bool {
 	t.Helper()
@@ -262,9 +262,9 @@ func inSuites(t *testing.T, rows []row) map[string]bool {
 		}
 		for _, call := range backendCall.FindAllSubmatch(text, -1) {
 			kind, argument := string(call[1]), string(call[2])
-			source := text
-			if argument == "Type" || strings.HasSuffix(argument, ".Type") {
-				source = typeConstants(t, filepath.Dir(name))
+			source := []byte(argument)
+			if argument[0] != '"' {
+				source = append(typeConstants(t, filepath.Dir(name)), text...)
 			}
 			for _, r := range rows {
 				if r.kind == kind && bytes.Contains(source, strconv.AppendQuote(nil, r.typ)) {
@@ -282,7 +282,7 @@ func inSuites(t *testing.T, rows []row) map[string]bool {
 
 var (
 	backendCall  = regexp.MustCompile(`matrix\.Backend\(\w+, "(\w+)", ([^)\s]+)\)`)
-	typeConstant = regexp.MustCompile(`(?m)^\s*(?:const )?\w*Type\s*=\s*"[^"]*"`)
+	typeConstant = regexp.MustCompile(`(?m)^\s*(?:const )?\w*Type\w*\s*=\s*"[^"]*"`)
 )
 
 // typeConstants are the lines that declare names of types in a folder.
