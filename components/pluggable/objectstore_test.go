@@ -42,7 +42,7 @@ func TestObjectStore(t *testing.T) {
 		layotto.New(layotto.Config{Objects: capability.NewObjects(map[string]objectstore.Store{"mine": store})}).Register(g)
 	}).rows().ObjectStores
 	objectstoretest.Run(t, objectstoretest.Options{
-		New: func(t *testing.T) objectstore.Store { return open(t, rows, nil) }, Bucket: bucket, Versioned: true,
+		New: func(t *testing.T) objectstore.Store { return open(t, rows, nil) }, Bucket: bucket, Versioned: true, BigSize: 3 << 20,
 		Lacks: map[string]string{"content type": "the API's PutObject has none", "signed URLs": "a local store has none"},
 	})
 }

@@ -278,5 +278,5 @@ func TestFile(t *testing.T) {
 	t.Parallel()
 	server := &fileServer{store: backend(t, filelocal.New, nil)}
 	rows := start(t, func(g *grpc.Server) { filev1.RegisterFileServer(g, server) }).rows().Files
-	filetest.Run(t, filetest.Options{New: func(t *testing.T) file.Store { return open(t, rows, nil) }})
+	filetest.Run(t, filetest.Options{New: func(t *testing.T) file.Store { return open(t, rows, nil) }, BigSize: 3 << 20})
 }
