@@ -2,6 +2,8 @@ package builtin_test
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,11 +29,26 @@ var servers = []struct {
 	text  string
 	start func(t *testing.T) string
 }{
-	{"localhost:6380", redisServer}, {"127.0.0.1:6380", redisWithPassword}, {"redis.default.svc.cluster.local:6379", redisServer}, {"redis:6379", redisServer},
-	{"http://etcd:2379", etcdServer}, {"etcd:2379", etcdServer}, {"localhost:2379", etcdServer}, {"127.0.0.1:2379", etcdServer},
-	{"127.0.0.1:2181", zookeeper}, {"localhost:2181", zookeeper}, {"localhost:27017", mongo}, {"127.0.0.1:3306", mariaDB},
+	{"localhost:6380", redisServer},
+	{"127.0.0.1:6380", redisWithPassword},
+	{"redis.default.svc.cluster.local:6379", redisServer},
+	{"redis:6379", redisServer},
+	{"http://etcd:2379", etcdServer},
+	{"etcd:2379", etcdServer},
+	{"localhost:2379", etcdServer},
+	{"127.0.0.1:2379", etcdServer},
+	{"127.0.0.1:2181", zookeeper},
+	{"localhost:2181", zookeeper},
+	{"localhost:27017", mongo},
+	{"127.0.0.1:3306", mariaDB},
+	{`"userName": "root"`, func(*testing.T) string { return `"userName": "ottavo"` }},
+	{`"password": "123456"`, func(*testing.T) string { return fmt.Sprintf(`"password": %q`, testserver.SQLPassword) }}, // as testserver has it
 	{"http://localhost:8088", webServer},
-	{"127.0.0.1:34904", free}, {"0.0.0.0:34904", free}, {"127.0.0.1:34999", free}, {"0.0.0.0:34999", free}, {"0.0.0.0:12221", free},
+	{"127.0.0.1:34904", free},
+	{"0.0.0.0:34904", free},
+	{"127.0.0.1:34999", free},
+	{"0.0.0.0:34999", free},
+	{"0.0.0.0:12221", free},
 	{"../../configs/layotto/secret", func(*testing.T) string { return secrets }},
 	{"/tmp/client-proxy.sock", func(t *testing.T) string { return filepath.Join(t.TempDir(), "api.sock") }},
 }
@@ -47,7 +64,19 @@ func zookeeper(t *testing.T) string  { return testserver.ZooKeeper(t).Addr }
 func mongo(t *testing.T) string      { return testserver.Mongo(t).Addr }
 func etcdServer(t *testing.T) string { return etcd.Start(t).Addr }
 
-func mariaDB(t *testing.T) string { return testserver.MariaDB(t).Addr }
+// mariaDB starts a server with the database that the sample names.
+func mariaDB(t *testing.T) string {
+	addr := testserver.MariaDB(t).Addr
+	db, err := sql.Open("mysql", "ottavo:"+testserver.SQLPassword+"@tcp("+addr+")/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE layotto"); err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
 
 func webServer(t *testing.T) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "binding") }))

@@ -280,6 +280,9 @@ func (g *generator) componentsOf(kind Kind, component reflect.Type) object {
 			continue
 		}
 		schema := g.settings(t)
+		if kind.Section == Files {
+			schema = orAccounts(schema)
+		}
 		rules = append(rules, when("type", t.Name, object{"properties": object{settings: schema}}))
 		if byName {
 			named, _ := section["properties"].(object)
@@ -299,6 +302,11 @@ func (g *generator) componentsOf(kind Kind, component reflect.Type) object {
 	g.defs[kind.Section+"Component"] = one
 	section["additionalProperties"] = ref(kind.Section + "Component")
 	return section
+}
+
+// orAccounts allows a list of accounts in the place of a file store's settings.
+func orAccounts(settings object) object {
+	return anyOf(settings, object{"type": "array", "items": object{"type": "object"}})
 }
 
 func describe(kind Kind) string {
