@@ -97,11 +97,13 @@ type RuntimeClient interface {
 	InvokeService(ctx context.Context, in *InvokeServiceRequest, opts ...grpc.CallOption) (*InvokeResponse, error)
 	// Reads configuration items, by key or all of a group.
 	//
-	// UNKNOWN if the store does not exist or cannot be read.
+	// `*` as group or label is all of them. UNKNOWN if the store does not exist or cannot
+	// be read; INVALID_ARGUMENT if it has no use for the request as it is.
 	GetConfiguration(ctx context.Context, in *GetConfigurationRequest, opts ...grpc.CallOption) (*GetConfigurationResponse, error)
 	// Creates or replaces configuration items.
 	//
-	// UNKNOWN if the store does not exist or refuses the write.
+	// UNKNOWN if the store does not exist or refuses the write; UNIMPLEMENTED if it can
+	// only be read.
 	SaveConfiguration(ctx context.Context, in *SaveConfigurationRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Deletes configuration items by key. A key that does not exist is no error.
 	//
@@ -110,12 +112,16 @@ type RuntimeClient interface {
 	// Reports changes of configuration items as they happen.
 	//
 	// Every message from the client adds a subscription; one stream may watch any number of
-	// stores and keys. Every message to the client holds the items that changed. The
-	// subscriptions of a stream end with the stream and touch no other. UNKNOWN if a store
-	// does not exist.
+	// stores and keys. The first message to the client holds the items that there are (not
+	// with `initial: "false"` in the metadata of the subscription), every later one those
+	// that changed. An item that was deleted has no content and `deleted: "true"` in its
+	// metadata. The subscriptions of a stream end with the stream and touch no other.
+	// UNKNOWN if a store does not exist; UNAVAILABLE when the runtime stops.
 	SubscribeConfiguration(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubscribeConfigurationRequest, SubscribeConfigurationResponse], error)
 	// Tries once to take a lock, without waiting. A lock is not reentrant: its own holder
-	// gets `success` false too. It frees itself after `expire` seconds.
+	// gets `success` false too. It frees itself after `expire` seconds. The header metadata
+	// `ottavo-fencing-token` of the answer hold a number that grows with every grant of
+	// the lock: what the lock guards may refuse holders with a smaller one.
 	//
 	// FAILED_PRECONDITION if no lock store is configured. INVALID_ARGUMENT if the store
 	// does not exist, `resource_id` or `lock_owner` is empty, or `expire` is not positive.
@@ -553,11 +559,13 @@ type RuntimeServer interface {
 	InvokeService(context.Context, *InvokeServiceRequest) (*InvokeResponse, error)
 	// Reads configuration items, by key or all of a group.
 	//
-	// UNKNOWN if the store does not exist or cannot be read.
+	// `*` as group or label is all of them. UNKNOWN if the store does not exist or cannot
+	// be read; INVALID_ARGUMENT if it has no use for the request as it is.
 	GetConfiguration(context.Context, *GetConfigurationRequest) (*GetConfigurationResponse, error)
 	// Creates or replaces configuration items.
 	//
-	// UNKNOWN if the store does not exist or refuses the write.
+	// UNKNOWN if the store does not exist or refuses the write; UNIMPLEMENTED if it can
+	// only be read.
 	SaveConfiguration(context.Context, *SaveConfigurationRequest) (*emptypb.Empty, error)
 	// Deletes configuration items by key. A key that does not exist is no error.
 	//
@@ -566,12 +574,16 @@ type RuntimeServer interface {
 	// Reports changes of configuration items as they happen.
 	//
 	// Every message from the client adds a subscription; one stream may watch any number of
-	// stores and keys. Every message to the client holds the items that changed. The
-	// subscriptions of a stream end with the stream and touch no other. UNKNOWN if a store
-	// does not exist.
+	// stores and keys. The first message to the client holds the items that there are (not
+	// with `initial: "false"` in the metadata of the subscription), every later one those
+	// that changed. An item that was deleted has no content and `deleted: "true"` in its
+	// metadata. The subscriptions of a stream end with the stream and touch no other.
+	// UNKNOWN if a store does not exist; UNAVAILABLE when the runtime stops.
 	SubscribeConfiguration(grpc.BidiStreamingServer[SubscribeConfigurationRequest, SubscribeConfigurationResponse]) error
 	// Tries once to take a lock, without waiting. A lock is not reentrant: its own holder
-	// gets `success` false too. It frees itself after `expire` seconds.
+	// gets `success` false too. It frees itself after `expire` seconds. The header metadata
+	// `ottavo-fencing-token` of the answer hold a number that grows with every grant of
+	// the lock: what the lock guards may refuse holders with a smaller one.
 	//
 	// FAILED_PRECONDITION if no lock store is configured. INVALID_ARGUMENT if the store
 	// does not exist, `resource_id` or `lock_owner` is empty, or `expire` is not positive.
