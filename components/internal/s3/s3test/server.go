@@ -1,9 +1,11 @@
 package s3test
 
 import (
+	"encoding/xml"
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -77,6 +79,17 @@ func New(t testing.TB, dialect string, opts ...Option) *Server {
 	}
 	for _, o := range opts {
 		o(s)
+	}
+	for _, b := range []string{Bucket, Versioned} {
+		// Before its first upload gofakes3 cannot list the uploads of a bucket.
+		var out struct {
+			UploadID string `xml:"UploadId"`
+		}
+		begun := s.ask(http.MethodPost, "/"+b+"/x", url.Values{"uploads": {""}}, nil, nil)
+		if err := xml.Unmarshal(begun.Body.Bytes(), &out); err != nil {
+			t.Fatal(err)
+		}
+		s.ask(http.MethodDelete, "/"+b+"/x", url.Values{"uploadId": {out.UploadID}}, nil, nil)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
