@@ -114,7 +114,7 @@ func initState(ctx context.Context, backend contribstate.Store, base metadata.Ba
 		return nil
 	case <-ctx.Done():
 		go func() { // it ends when Init does, which nobody waits for any more
-			_ = <-done
+			<-done //nolint:errcheck // nobody waits for its error any more
 			_ = closeFailed(backend)
 		}()
 		return fmt.Errorf("cannot connect in time: %w", context.Cause(ctx))
