@@ -73,8 +73,11 @@ const (
 //
 // ObjectStorageService reads and writes objects in buckets.
 //
-// INVALID_ARGUMENT if the store does not exist. INTERNAL, with the text of the backend,
-// if the backend refuses or lacks the operation; that includes objects that do not exist.
+// INVALID_ARGUMENT if the store does not exist or the request is wrong. NOT_FOUND if there
+// is no such object, bucket, version or upload. FAILED_PRECONDITION if a condition of the
+// request does not hold. PERMISSION_DENIED if the backend does not let the runtime.
+// RESOURCE_EXHAUSTED if it is full. UNIMPLEMENTED if it lacks the operation. INTERNAL,
+// with the text of the backend, for everything else that it refuses.
 type ObjectStorageServiceClient interface {
 	// Writes an object from a stream of pieces. The first message has all parameters and
 	// may have data; of later ones only `body` is read.
@@ -430,8 +433,11 @@ func (c *objectStorageServiceClient) RestoreObject(ctx context.Context, in *Rest
 //
 // ObjectStorageService reads and writes objects in buckets.
 //
-// INVALID_ARGUMENT if the store does not exist. INTERNAL, with the text of the backend,
-// if the backend refuses or lacks the operation; that includes objects that do not exist.
+// INVALID_ARGUMENT if the store does not exist or the request is wrong. NOT_FOUND if there
+// is no such object, bucket, version or upload. FAILED_PRECONDITION if a condition of the
+// request does not hold. PERMISSION_DENIED if the backend does not let the runtime.
+// RESOURCE_EXHAUSTED if it is full. UNIMPLEMENTED if it lacks the operation. INTERNAL,
+// with the text of the backend, for everything else that it refuses.
 type ObjectStorageServiceServer interface {
 	// Writes an object from a stream of pieces. The first message has all parameters and
 	// may have data; of later ones only `body` is read.
