@@ -172,24 +172,34 @@ func TestPluggableMistakes(t *testing.T) {
 		warns         string
 	}{
 		"built in": {
-			runtime.Tables{Hellos: []components.Row[hello.Greeter]{greeter}}, full, empty, "hellos: {mine: {type: greets}}",
-			[]string{"runtime.hellos.mine.type", "greets", "is built in", filepath.Join(full, "greets.sock"), "rename"}, "gone.sock",
+			runtime.Tables{Hellos: []components.Row[hello.Greeter]{greeter}},
+			full, empty, "hellos: {mine: {type: greets}}",
+			[]string{"runtime.hellos.mine.type", "greets", "is built in", filepath.Join(full, "greets.sock"), "rename"},
+			"gone.sock",
 		},
 		"twice": {
-			runtime.Tables{}, full, other, "hellos: {mine: {type: greets}}",
-			[]string{"runtime.hellos.mine.type", filepath.Join(full, "greets.sock"), filepath.Join(other, "greets.socket")}, "",
+			runtime.Tables{},
+			full, other, "hellos: {mine: {type: greets}}",
+			[]string{"runtime.hellos.mine.type", filepath.Join(full, "greets.sock"), filepath.Join(other, "greets.socket")},
+			"",
 		},
 		"not there": {
-			runtime.Tables{}, full, empty, "hellos: {mine: {type: nobody}}",
-			[]string{`unknown type "nobody"`, "known types: greets", "nobody.sock in " + full + " or " + empty}, "gone.sock",
+			runtime.Tables{},
+			full, empty, "hellos: {mine: {type: nobody}}",
+			[]string{`unknown type "nobody"`, "known types: greets", "nobody.sock in " + full + " or " + empty},
+			"gone.sock",
 		},
 		"bad socket": {
-			runtime.Tables{}, full, empty, "hellos: {mine: {type: gone}}",
-			[]string{`unknown type "gone"`, filepath.Join(empty, "gone.sock"), "is no socket"}, "gone.sock",
+			runtime.Tables{},
+			full, empty, "hellos: {mine: {type: gone}}",
+			[]string{`unknown type "gone"`, filepath.Join(empty, "gone.sock"), "is no socket"},
+			"gone.sock",
 		},
 		"other kind": {
-			runtime.Tables{}, full, "", "lock: {mine: {type: greets}}",
-			[]string{`unknown type "greets"`, "no component of this kind", "spec.proto.pluggable.v1.hello.Hello"}, "",
+			runtime.Tables{},
+			full, "", "lock: {mine: {type: greets}}",
+			[]string{`unknown type "greets"`, "no component of this kind", "spec.proto.pluggable.v1.hello.Hello"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

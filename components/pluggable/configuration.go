@@ -174,7 +174,7 @@ type watching struct {
 func (w *watching) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(w.store.base, cancel)()
+	defer context.AfterFunc(w.store.base, cancel)() //nolint:contextcheck // the component's life
 	more, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() { ended <- w.read(ctx, cancel, more) }()
 	for {

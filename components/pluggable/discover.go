@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 )
 
@@ -190,59 +189,40 @@ func services(ctx context.Context, path string) ([]string, error) {
 	return nil, fmt.Errorf("its process does not say what it serves: %s", status.Convert(err).Message())
 }
 
+// The methods of both versions of reflection, whose messages are the same.
+const (
+	reflection      = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+	reflectionAlpha = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+)
+
 // list asks by both versions of reflection.
 func list(ctx context.Context, conn grpc.ClientConnInterface) ([]string, error) {
-	names, err := listV1(ctx, conn)
+	names, err := listBy(ctx, conn, reflection)
 	if status.Code(err) == codes.Unimplemented {
-		names, err = listV1alpha(ctx, conn)
+		names, err = listBy(ctx, conn, reflectionAlpha)
 	}
 	slices.Sort(names)
 	return slices.Compact(names), err
 }
 
-func listV1(ctx context.Context, conn grpc.ClientConnInterface) ([]string, error) {
-	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+func listBy(ctx context.Context, conn grpc.ClientConnInterface, method string) ([]string, error) {
+	raw, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
 	if err != nil {
 		return nil, err
 	}
-	req := &reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{ListServices: "*"}}
-	resp, err := ask(stream, req)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, s := range resp.GetListServicesResponse().GetService() {
-		names = append(names, s.GetName())
-	}
-	return names, nil
-}
-
-func listV1alpha(ctx context.Context, conn grpc.ClientConnInterface) ([]string, error) {
-	stream, err := reflectionv1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
-	if err != nil {
-		return nil, err
-	}
-	req := &reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{ListServices: "*"}}
-	resp, err := ask(stream, req)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, s := range resp.GetListServicesResponse().GetService() {
-		names = append(names, s.GetName())
-	}
-	return names, nil
-}
-
-// ask sends one request and takes one answer.
-func ask[Req, Resp any](stream grpc.BidiStreamingClient[Req, Resp], req *Req) (*Resp, error) {
+	stream := &grpc.GenericClientStream[reflectionv1.ServerReflectionRequest, reflectionv1.ServerReflectionResponse]{ClientStream: raw}
 	// An error of Send is io.EOF only; Recv has the reason.
-	_ = stream.Send(req)
+	_ = stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{ListServices: "*"}})
 	resp, err := stream.Recv()
-	if err == nil {
-		_ = stream.CloseSend()
+	if err != nil {
+		return nil, err
 	}
-	return resp, err
+	_ = stream.CloseSend()
+	var names []string
+	for _, s := range resp.GetListServicesResponse().GetService() {
+		names = append(names, s.GetName())
+	}
+	return names, nil
 }
 
 // reachable explains why a socket cannot be dialed.

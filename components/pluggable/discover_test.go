@@ -112,6 +112,7 @@ func (alphaServer) ServerReflectionInfo(s reflectionv1alpha.ServerReflection_Ser
 	if _, err := s.Recv(); err != nil {
 		return err
 	}
+	//nolint:staticcheck // it is about the old reflection
 	return s.Send(&reflectionv1alpha.ServerReflectionResponse{MessageResponse: &reflectionv1alpha.ServerReflectionResponse_ListServicesResponse{
 		ListServicesResponse: &reflectionv1alpha.ListServiceResponse{Service: []*reflectionv1alpha.ServiceResponse{{Name: "b.B"}, {Name: "a.A"}, {Name: "a.A"}}},
 	}})

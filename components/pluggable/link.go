@@ -97,7 +97,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 		if s := l.current.Load(); s != nil && !s.lost.Load() {
 			return s, nil
 		}
-		a, err := l.join()
+		a, err := l.join() //nolint:contextcheck // an attempt goes on for those who come later
 		if err != nil {
 			return nil, err
 		}

@@ -51,7 +51,7 @@ func (p *pull[Req, Resp]) start(ctx context.Context, atOnce int) (<-chan struct{
 	handling, stopHandling := context.WithCancel(context.WithoutCancel(ctx))
 	done, standing := make(chan struct{}), make(chan error, 1)
 	began := p.link.run(func() {
-		unhook := context.AfterFunc(p.link.base, func() {
+		unhook := context.AfterFunc(p.link.base, func() { //nolint:contextcheck // the component's life
 			stopTaking()
 			stopHandling()
 		})
@@ -212,7 +212,7 @@ func (p *pull[Req, Resp]) take(taking context.Context, stream *answering[Req, Re
 		case m := <-source:
 			room, source = p.room, nil
 			stood()
-			p.handlers.Go(func() {
+			p.handlers.Go(func() { //nolint:contextcheck // a handler goes on when taking has ended
 				defer func() { <-p.room }()
 				stream.answer(p.handle(stream.Context(), m))
 			})

@@ -68,7 +68,7 @@ func (s *stateServer) MultiMaxSize(context.Context, *daprv1.MultiMaxSizeRequest)
 
 // stateStatus is an error as Dapr's components answer with it.
 func stateStatus(err error) error {
-	code := codes.Unknown
+	var code codes.Code
 	switch {
 	case err == nil:
 		return nil
