@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -209,11 +210,19 @@ runtime:
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	published := make(chan int, 1)
-	go func() { published <- publishNumbers(ctx, t, api) }()
+	var acknowledged atomic.Int64
+	go func() { published <- publishNumbers(ctx, t, api, &acknowledged) }()
 
 	kills := 0
-	for end := time.Now().Add(duration); time.Now().Before(end); kills++ {
-		wait(400 * time.Millisecond)
+	for end := time.Now().Add(duration); kills < 3 || time.Now().Before(end); kills++ {
+		// Between two kills something must get through, however slow the machine is.
+		before := acknowledged.Load()
+		for late := time.Now().Add(time.Minute); acknowledged.Load() < before+20; wait(20 * time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("after %d kills nothing can be published any more", kills)
+			}
+		}
+		wait(200 * time.Millisecond)
 		switch kills % 3 {
 		case 0:
 			app.kill()
@@ -222,7 +231,6 @@ runtime:
 		case 1:
 			car.kill()
 			car.start()
-			wait(600 * time.Millisecond) // it takes a while to start
 		case 2:
 			server.Stop()
 			wait(100 * time.Millisecond)
@@ -250,7 +258,7 @@ runtime:
 
 // publishNumbers publishes 0, 1, 2, … until ctx ends, each until it is
 // acknowledged, and returns how many were.
-func publishNumbers(ctx context.Context, t *testing.T, api string) int {
+func publishNumbers(ctx context.Context, t *testing.T, api string, acknowledged *atomic.Int64) int {
 	cc, err := grpc.NewClient(api, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(grpc.ConnectParams{
 		Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.2, MaxDelay: 100 * time.Millisecond}, MinConnectTimeout: time.Second,
 	}))
@@ -269,6 +277,7 @@ func publishNumbers(ctx context.Context, t *testing.T, api string) int {
 		cancel()
 		if err == nil {
 			n++
+			acknowledged.Store(int64(n))
 		}
 	}
 }
