@@ -3,6 +3,7 @@ package pluggable_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/file"
 	filelocal "github.com/ottavo-runtime/ottavo/components/file/local"
 	"github.com/ottavo-runtime/ottavo/components/pluggable"
+	"github.com/ottavo-runtime/ottavo/components/pubsub"
 	"github.com/ottavo-runtime/ottavo/components/state"
 	daprv1 "github.com/ottavo-runtime/ottavo/spec/proto/dapr/components/v1"
 	filev1 "github.com/ottavo-runtime/ottavo/spec/proto/pluggable/v1/file"
@@ -232,4 +234,39 @@ func TestInstances(t *testing.T) {
 		server.mu.Unlock()
 		_ = s.Close()
 	}
+}
+
+// A subscription whose context ends, or whose process is silent, keeps nobody.
+func TestSubscribeEnds(t *testing.T) {
+	t.Parallel()
+	server := newBrokerServer(t, 1)
+	p := start(t, server.register)
+	b := open(t, p.rows().Brokers, nil)
+	defer func() { _ = b.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "t"}, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	p.kill()
+	_ = os.Remove(p.path)
+	eventually(t, "the component is down", func() error {
+		if b.(components.Checker).Check(t.Context()) == nil {
+			return errors.New("it is up")
+		}
+		return nil
+	})
+	listen(t, p.path, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	// For a moment after the last attempt its error is told again.
+	eventually(t, "subscribing takes as long as its context", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "t"}, nil); !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%w, want that the time is up", err)
+		}
+		return nil
+	})
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	wantError(t, b.(components.Checker).Check(ctx), p.path, "does not answer")
 }

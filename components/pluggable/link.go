@@ -197,6 +197,9 @@ func (l *link) Check(ctx context.Context) error {
 			err = nil
 		}
 	}
+	if err != nil && ctx.Err() != nil && !l.isClosed() {
+		return l.failure("its process does not answer: " + ctx.Err().Error())
+	}
 	return l.explain(ctx, err, kindErrors{})
 }
 

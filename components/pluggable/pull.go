@@ -1,6 +1,7 @@
 package pluggable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -67,15 +68,12 @@ func (p *pull[Req, Resp]) start(ctx context.Context, atOnce int) (<-chan struct{
 		stopHandling()
 		return nil, p.link.explain(ctx, errClosed, p.kind)
 	}
-	timer := time.NewTimer(startTimeout + standTimeout)
-	defer timer.Stop()
-	select {
-	case err := <-standing:
-		if err != nil {
-			<-done
-			return nil, p.link.explain(ctx, err, p.kind)
-		}
-	case <-timer.C:
+	// It is told soon: opening is bounded, and ends with ctx.
+	if err := cmp.Or(<-standing, ctx.Err()); err != nil {
+		stopTaking()
+		stopHandling()
+		<-done
+		return nil, p.link.explain(ctx, err, p.kind)
 	}
 	return done, nil
 }
