@@ -3,7 +3,12 @@ package contrib
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// callLimit is how long a call may take whose caller sets no limit. Some backends
+// wait for ever for a server that hangs.
+const callLimit = 30 * time.Second
 
 // outcome is what a call of a backend came to.
 type outcome[T any] struct {
@@ -55,4 +60,19 @@ func protect[T any](ctx context.Context, call func(context.Context) (T, error)) 
 func run(ctx context.Context, call func(context.Context) error) error {
 	_, err := await(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
 	return err
+}
+
+// answered is await for a call that never takes long: without a deadline it has
+// callLimit. The error says so then, and is not ctx's.
+func answered[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	if _, ok := ctx.Deadline(); ok {
+		return await(ctx, call)
+	}
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	value, err := await(limited, call)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the backend does not answer within %s", callLimit)
+	}
+	return value, err
 }

@@ -362,13 +362,14 @@ func (l *listener) Errorf(format string, args ...any) {
 
 // call calls the backend while the broker is open.
 func (p *pubSub) call(ctx context.Context, call func(context.Context) error) error {
-	return run(ctx, func(ctx context.Context) error {
+	_, err := answered(ctx, func(ctx context.Context) (struct{}, error) {
 		if !p.gate.enter() {
-			return pubsub.ErrClosed
+			return struct{}{}, pubsub.ErrClosed
 		}
 		defer p.gate.leave()
-		return call(ctx)
+		return struct{}{}, call(ctx)
 	})
+	return err
 }
 
 // Check implements components.Checker.

@@ -62,7 +62,7 @@ func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]s
 	if s.closed.Load() {
 		return nil, secret.ErrClosed
 	}
-	return await(ctx, func(ctx context.Context) (secret.Secret, error) {
+	return answered(ctx, func(ctx context.Context) (secret.Secret, error) {
 		resp, err := s.backend.GetSecret(ctx, secretstores.GetSecretRequest{Name: key, Metadata: metadata})
 		if err != nil {
 			return nil, err
@@ -79,7 +79,7 @@ func (s *secretStore) List(ctx context.Context, metadata map[string]string) (map
 	if s.closed.Load() {
 		return nil, secret.ErrClosed
 	}
-	return await(ctx, func(ctx context.Context) (map[string]secret.Secret, error) {
+	return answered(ctx, func(ctx context.Context) (map[string]secret.Secret, error) {
 		resp, err := s.backend.BulkGetSecret(ctx, secretstores.BulkGetSecretRequest{Metadata: metadata})
 		if err != nil {
 			return nil, err

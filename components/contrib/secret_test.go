@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dapr/components-contrib/secretstores"
 	"github.com/dapr/components-contrib/secretstores/hashicorp/vault"
@@ -185,4 +187,20 @@ func TestBadBackend(t *testing.T) {
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("a backend that heeds no context: %v", err)
 	}
+}
+
+// A call without a deadline ends, too, and its error is not that of a context.
+func TestNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &stuck{release: make(chan struct{})}
+		defer close(b.release)
+		s := newSecrets(t, func(logger.Logger) secretstores.SecretStore { return b }, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		begin := time.Now()
+		_, err := s.Get(ctx, "slow", nil)
+		if took := time.Since(begin); took != 30*time.Second || err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "30s") {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
 }

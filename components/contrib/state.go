@@ -193,7 +193,7 @@ func (s *stateStore) Check(ctx context.Context) error {
 // callState calls the backend while the store is open, again when the backend
 // asks for it, and brings its error into the kind's form.
 func callState[T any](ctx context.Context, s *stateStore, key string, call func(context.Context) (T, error)) (T, error) {
-	value, err := await(ctx, func(ctx context.Context) (value T, err error) {
+	value, err := answered(ctx, func(ctx context.Context) (value T, err error) {
 		if !s.gate.enter() {
 			return value, state.ErrClosed
 		}
