@@ -48,7 +48,7 @@ func run(ctx context.Context, address string, out *log.Logger) (err error) {
 	out.Print("worker-2: somebody holds it")
 
 	// The work is done with the context of the lock, which ends if it is lost.
-	if err := work(first.Context(), 2*expire); err != nil {
+	if err := work(first.Context(), 2*expire); err != nil { //nolint:contextcheck // it comes from ctx, and ends sooner
 		return err
 	}
 	out.Print("worker-1: still has it after twice its time")

@@ -43,7 +43,7 @@ func (l *Lock) Hold(ctx context.Context, resource, owner string, expire time.Dur
 	}
 	h := &Held{Token: grant.Token, lock: l, resource: resource, owner: owner, ended: make(chan struct{})}
 	h.ctx, h.end = context.WithCancelCause(ctx)
-	go h.keep(h.ctx, expire, until)
+	go h.keep(h.ctx, expire, until) //nolint:contextcheck // it comes from ctx
 	return h, nil
 }
 
