@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
@@ -14,6 +15,10 @@ import (
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
 )
+
+// makeTimeout is how long a component may take to be ready: a server that hangs
+// must not keep the start waiting for ever.
+const makeTimeout = 30 * time.Second
 
 // builder makes the components of a configuration and collects what failed, so
 // that all mistakes are told at once.
@@ -51,8 +56,13 @@ func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T],
 	}
 	c.Metadata = metadata
 	env, cfg := b.r.surroundings(table.Kind(), c)
-	value, err := table.New(ctx, env, cfg)
+	limited, cancel := context.WithTimeout(ctx, makeTimeout)
+	defer cancel()
+	value, err := table.New(limited, env, cfg)
 	if err != nil {
+		if limited.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("not ready within %s: %w", makeTimeout, err)
+		}
 		return none, err
 	}
 	b.r.keep(part{section, table.Kind(), c.Name, c.Type, value})

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -101,6 +102,24 @@ runtime:
 	if !s.closed.Load() {
 		t.Error("the component that had started was not closed")
 	}
+}
+
+// A component whose server hangs does not keep the start waiting for ever.
+func TestHangingComponent(t *testing.T) {
+	tables := tables(new(store))
+	tables.States = append(tables.States, components.Row[state.Store]{Type: "hanging", New: func(ctx context.Context, _ components.Env, _ components.Config) (state.Store, error) {
+		<-ctx.Done()
+		return nil, fmt.Errorf("connecting to db.example:5432: %w", ctx.Err())
+	}})
+	cfg := runtimetest.Load(t, "runtime: {listen: 127.0.0.1:0, state: {orders: {type: hanging}}}", tables)
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		_, err := runtime.New(t.Context(), runtime.Options{Config: cfg, Tables: tables})
+		if took := time.Since(begin); err == nil || took != 30*time.Second {
+			t.Fatalf("after %s: %v", took, err)
+		}
+		contains(t, err, "state", `"orders"`, "hanging", "db.example:5432", "not ready within 30s")
+	})
 }
 
 func TestPortInUse(t *testing.T) {
