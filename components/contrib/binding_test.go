@@ -49,7 +49,7 @@ func TestHTTPBinding(t *testing.T) {
 	})
 	t.Run("answer and error", func(t *testing.T) {
 		b := open(t)
-		defer b.Close()
+		t.Cleanup(func() { _ = b.Close() })
 		resp, err := b.(binding.Output).Invoke(t.Context(), &binding.Request{Operation: "get", Metadata: map[string]string{"path": "/wrong"}})
 		if err == nil || resp == nil || resp.Metadata["statusCode"] != "409" {
 			t.Errorf("answer %+v, error %v", resp, err)

@@ -43,7 +43,8 @@ func Tables() runtime.Tables {
 		},
 		Balancers: lb.Builtin(),
 		Filters: append([]filter.Spec{
-			{Name: dsl.Name, Make: dsl.Make}, fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
+			{Name: dsl.Name, Make: dsl.Make},
+			fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
 			dubbostream.Spec(), transcoder.Spec(transcoder.Builtin()...),
 		}, unable.Specs()...),
 		Hellos: []components.Row[hello.Greeter]{

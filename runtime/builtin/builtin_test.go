@@ -112,7 +112,7 @@ func TestChannelWithoutClass(t *testing.T) {
     mosn:
       config:
         channel:
-          - {protocol: http, listener: "127.0.0.1:1", ext: {clas: x}}
+          - {protocol: http, listener: "127.0.0.1:1", ext: {kind: x}}
           - protocol: bolt
             listener: 127.0.0.1:2
 `), builtin.Tables().ConfigOptions())
@@ -121,7 +121,7 @@ func TestChannelWithoutClass(t *testing.T) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}
 	}
-	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), "f.yaml:6: runtime.rpcs.mosn.config.channel[0].ext.clas: ") {
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), "f.yaml:6: runtime.rpcs.mosn.config.channel[0].ext.kind: ") {
 		t.Errorf("warnings: %v", warnings)
 	}
 }

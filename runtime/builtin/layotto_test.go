@@ -71,7 +71,7 @@ func mariaDB(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE layotto"); err != nil {
 		t.Fatal(err)
 	}

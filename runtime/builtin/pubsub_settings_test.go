@@ -21,20 +21,24 @@ func TestPubSubPrepare(t *testing.T) {
 			map[string]string{"PublisherConfirm": "false", "deliveryMode": "1", "requeueInFailure": "false", "concurrency": "single", "concurrencyMode": "single"},
 		},
 		{
-			"rabbitmq with dead letters of its own", prepareRabbitMQ, map[string]string{"enableDeadLetter": "true"},
+			"rabbitmq with dead letters of its own", prepareRabbitMQ,
+			map[string]string{"enableDeadLetter": "true"},
 			map[string]string{"enableDeadLetter": "true", "publisherConfirm": "true", "deliveryMode": "2"},
 		},
 		{
-			"natsstreaming", prepareNATSStreaming, map[string]string{"durableSubscriptionName": "d", "ackWaitTime": "3s", "maxInFlight": "4", "deliverNew": "true"},
+			"natsstreaming", prepareNATSStreaming,
+			map[string]string{"durableSubscriptionName": "d", "ackWaitTime": "3s", "maxInFlight": "4", "deliverNew": "true"},
 			map[string]string{"durableSubscriptionName": "d", "ackWaitTime": "3s", "maxInFlight": "4", "deliverNew": "true", "durableName": "d", "ackWait": "3s", "maxAckPending": "4", "deliverPolicy": "new"},
 		},
 		{"jetstream", func(p map[string]string) { jetStreamClient(p, "t") }, map[string]string{"queueGroupName": "mine"}, map[string]string{"queueGroupName": "mine"}},
 		{
-			"jetstream's group", func(p map[string]string) { jetStreamClient(p, "t") }, map[string]string{"consumerID": "a.b c"},
+			"jetstream's group", func(p map[string]string) { jetStreamClient(p, "t") },
+			map[string]string{"consumerID": "a.b c"},
 			map[string]string{"consumerID": "a.b c", "durableName": fmt.Sprintf("a_b_c-%x", hash("t")), "queueGroupName": fmt.Sprintf("a_b_c-%x", hash("t"))},
 		},
 		{
-			"mqtt3", func(p map[string]string) { mqttClient(p, "t") }, map[string]string{"consumerID": "app"},
+			"mqtt3", func(p map[string]string) { mqttClient(p, "t") },
+			map[string]string{"consumerID": "app"},
 			map[string]string{"consumerID": fmt.Sprintf("app-%x", hash("t")), mqtt.SubscriberKey: "true"},
 		},
 	} {

@@ -55,7 +55,7 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (cryption.C
 
 // answer is what the service answers to both actions.
 type answer struct {
-	CiphertextBlob, Plaintext, KeyId, KeyVersionId, RequestId string //nolint:revive // the vendor's keys
+	CiphertextBlob, Plaintext, KeyId, KeyVersionId, RequestId string //nolint:staticcheck // the vendor's keys
 }
 
 // Encrypt implements cryption.Cipher.

@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer wrong.Close()
+	t.Cleanup(func() { _ = wrong.Close() })
 	if _, err := wrong.Encrypt(t.Context(), []byte("x"), ""); err == nil || !strings.Contains(strings.ToLower(err.Error()), "signature") || strings.Contains(err.Error(), "not-the-secret") {
 		t.Errorf("a wrong secret: %v", err)
 	}
@@ -63,7 +63,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer good.Close()
+	t.Cleanup(func() { _ = good.Close() })
 	server.Down.Store(true)
 	if _, err := good.Encrypt(t.Context(), []byte("x"), ""); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("a service that is down: %v", err)
@@ -76,7 +76,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer gone.Close()
+	t.Cleanup(func() { _ = gone.Close() })
 	if _, err := gone.Encrypt(t.Context(), []byte("x"), ""); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody there: %v", err)
 	}

@@ -48,13 +48,13 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (cryption.C
 
 // request and answer are those of both actions; []byte is base64 in JSON.
 type request struct {
-	KeyId          string `json:",omitempty"` //nolint:revive // the vendor's key
+	KeyId          string `json:",omitempty"` //nolint:staticcheck // the vendor's key
 	Plaintext      []byte `json:",omitempty"`
 	CiphertextBlob []byte `json:",omitempty"`
 }
 
 type answer struct {
-	KeyId                     string //nolint:revive // the vendor's key
+	KeyId                     string //nolint:staticcheck // the vendor's key
 	Plaintext, CiphertextBlob []byte
 }
 

@@ -71,7 +71,7 @@ func (s *sender) SendTemplate(ctx context.Context, m *email.TemplateMail) (strin
 
 func (s *sender) call(ctx context.Context, action string, params map[string]string) (string, error) {
 	var answer struct {
-		RequestId string //nolint:revive // the vendor's key
+		RequestId string //nolint:staticcheck // the vendor's key
 	}
 	err := s.api.Call(ctx, action, params, &answer)
 	return answer.RequestId, err

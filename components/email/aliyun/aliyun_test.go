@@ -28,7 +28,7 @@ func TestSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	id, err := s.Send(t.Context(), &email.Mail{Subject: "hi & bye", Text: "a+b=c", Address: email.Address{From: "a@x", To: []string{"b@x", "c@x"}, Cc: []string{"d@x"}}})
 	if err != nil || id != "r-1" || action != "SingleSendMail" || params["ToAddress"] != "b@x,c@x,d@x" || params["TextBody"] != "a+b=c" || params["Subject"] != "hi & bye" || params["AccountName"] != "a@x" {
 		t.Errorf("Send = %q, %v: %s %v", id, err, action, params)

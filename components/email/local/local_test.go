@@ -19,7 +19,7 @@ func TestSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	id, err := s.Send(t.Context(), &email.Mail{Subject: "hi", Text: "text", Address: email.Address{To: []string{"b@x"}}})
 	if err != nil || id == "" {
 		t.Errorf("Send = %q, %v", id, err)

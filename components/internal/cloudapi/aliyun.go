@@ -43,7 +43,7 @@ func (a *Aliyun) Call(ctx context.Context, action string, params map[string]stri
 	}
 	if status/100 != 2 {
 		var answer struct {
-			Code, Message, RequestId string //nolint:revive // the vendor's key
+			Code, Message, RequestId string //nolint:staticcheck // the vendor's key
 		}
 		if decode(req.URL.Host, body, &answer) != nil || answer.Code == "" {
 			return &Error{Status: status, Message: excerpt(body)}

@@ -88,7 +88,7 @@ func (c *Client) do(ctx context.Context, req *http.Request) (int, []byte, error)
 		}
 		return 0, nil, fmt.Errorf("calling %s: %w", req.URL.Host, unwrapURL(err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:

@@ -56,7 +56,7 @@ func (c *Tencent) Call(ctx context.Context, action string, params, result any) (
 		Response json.RawMessage
 	}
 	var common struct {
-		RequestId string //nolint:revive // the vendor's key
+		RequestId string //nolint:staticcheck // the vendor's key
 		Error     *struct{ Code, Message string }
 	}
 	if status/100 != 2 || decode(req.URL.Host, body, &answer) != nil || decode(req.URL.Host, answer.Response, &common) != nil {

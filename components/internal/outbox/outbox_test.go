@@ -53,7 +53,7 @@ func TestLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { _ = f.Close() })
 	lines := 0
 	for s := bufio.NewScanner(f); s.Scan(); lines++ {
 		var r struct {
@@ -78,7 +78,7 @@ func TestMistakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
+	t.Cleanup(func() { _ = o.Close() })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := o.Put(ctx, "x"); !errors.Is(err, context.Canceled) {
@@ -88,7 +88,7 @@ func TestMistakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
+	t.Cleanup(func() { _ = full.Close() })
 	if _, err := full.Put(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("a full disk: %v", err)
 	}

@@ -19,7 +19,7 @@ func TestCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { _ = c.Close() })
 	id, err := c.Call(t.Context(), &phone.Call{TemplateID: "t", To: []string{"0049"}})
 	if err != nil || id == "" {
 		t.Errorf("Call = %q, %v", id, err)

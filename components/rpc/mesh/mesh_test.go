@@ -301,7 +301,7 @@ func TestWarnedOnce(t *testing.T) {
 	var warned []string
 	cfg := components.Config{
 		Path: "rpcs.mosn", Section: "config",
-		Metadata: map[string]any{"channel": []any{map[string]any{"protocol": "http", "listener": "x", "size": 1, "ext": map[string]any{"clas": "C"}}}},
+		Metadata: map[string]any{"channel": []any{map[string]any{"protocol": "http", "listener": "x", "size": 1, "ext": map[string]any{"klass": "C"}}}},
 		Warn:     func(p decode.Problem) { warned = append(warned, p.Path) },
 	}
 	made := func() {
@@ -312,7 +312,7 @@ func TestWarnedOnce(t *testing.T) {
 		_ = inv.Close()
 	}
 	made()
-	want := []string{"rpcs.mosn.config.channel[0].ext.clas"}
+	want := []string{"rpcs.mosn.config.channel[0].ext.klass"}
 	if !slices.Equal(warned, want) {
 		t.Errorf("New has warned of %q, want %q", warned, want)
 	}

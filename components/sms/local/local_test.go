@@ -19,7 +19,7 @@ func TestSend(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	id, results, err := s.Send(t.Context(), &sms.Message{PhoneNumbers: []string{"1", "2"}, TemplateID: "t"})
 	if err != nil || id == "" || len(results) != 2 || results[1].Code != "Ok" || results[1].Metadata["PhoneNumber"] != "2" {
 		t.Errorf("Send = %q, %v, %v", id, results, err)
