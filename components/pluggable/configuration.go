@@ -189,7 +189,7 @@ func (w *watching) stream(ctx context.Context) error {
 			if w.refused = w.on(change); w.refused != nil {
 				cancel()
 				if !over {
-					<-ended
+					<-ended //nolint:errcheck // only that it has ended counts
 				}
 				return w.refused
 			}

@@ -27,6 +27,8 @@ const (
 	callTimeout = 30 * time.Second
 	// startPause is how long after a start that failed no other is tried.
 	startPause = 100 * time.Millisecond
+	// endsFirst is how much earlier than ours a process's clock may end a call.
+	endsFirst = 100 * time.Millisecond
 	// closeTimeout is how long closing waits for what runs.
 	closeTimeout = 5 * time.Second
 )
@@ -277,7 +279,11 @@ func (l *link) explain(ctx context.Context, err error, kind kindErrors) error {
 	}
 	switch st.Code() {
 	case codes.DeadlineExceeded:
-		return l.failure(fmt.Sprintf("its process does not answer within %s", callTimeout))
+		// The process keeps the caller's time, too, and may tell of its end first.
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < endsFirst {
+			return context.DeadlineExceeded
+		}
+		return l.failure("its process does not answer in time: " + text)
 	case codes.Unavailable:
 		return l.failure("its process cannot be reached: " + text)
 	case codes.Unknown:

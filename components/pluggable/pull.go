@@ -151,7 +151,7 @@ func (p *pull[Req, Resp]) stream(taking, handling context.Context, stopHandling 
 	for {
 		select {
 		case <-messages: // comes again to the next subscriber
-		case <-ended:
+		case <-ended: //nolint:errcheck // only that it has ended counts
 			return nil
 		case <-parting.C:
 			return nil
