@@ -24,13 +24,9 @@ var untested = []struct{ pattern, why string }{
 	{"rpc/mosn", "the kind has no suite; tested in `components/rpc/mesh`"},
 
 	// Taken as contrib has them.
-	{"binding/graphql", "taken as contrib has it"},
 	{"binding/kafka", "taken as contrib has it"},
 	{"binding/mqtt3", "taken as contrib has it"},
-	{"binding/mysql", "taken as contrib has it"},
-	{"binding/postgres", "taken as contrib has it"},
 	{"binding/rabbitmq", "taken as contrib has it"},
-	{"binding/redis", "taken as contrib has it"},
 	{"binding/smtp", "taken as contrib has it"},
 
 	// Clouds.
