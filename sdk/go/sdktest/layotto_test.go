@@ -1,4 +1,4 @@
-package layotto_test
+package sdktest_test
 
 import (
 	"context"
@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
@@ -37,16 +40,32 @@ func (a *appCallback) OnTopicEvent(_ context.Context, e *runtimev1.TopicEventReq
 	return &runtimev1.TopicEventResponse{}, nil
 }
 
-// The requests that Layotto's client for Go makes, with generated code: the module
-// itself cannot be had here.
-func TestGo(t *testing.T) {
-	t.Setenv("OTTAVO_SECRET_password", "hunter2") // of the process that is started
-	p, port, callbackPort := startForeign(t)
-	conn, err := grpc.NewClient("127.0.0.1:"+port, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// The requests that Layotto's client for Go makes, with generated code whose
+// definition is Layotto's (spec/proto/contract_test.go): the module
+// github.com/layotto/go-sdk cannot be had here. Its clients for Node and Java, which
+// can, are in demo/layotto.
+func TestLayottoGo(t *testing.T) {
+	t.Setenv("OTTAVO_SECRET_password", "hunter2")
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		_, _ = io.Copy(w, r.Body) // an error is the client's
+	}))
+	defer service.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // kept for the application
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing hangs on it
+	file, err := os.ReadFile("../../../configs/default.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := strings.NewReplacer(
+		"127.0.0.1:34904", "127.0.0.1:0", "127.0.0.1:34999", "127.0.0.1:0", "127.0.0.1:12221", "127.0.0.1:0",
+		" .data/", " "+t.TempDir()+"/", "127.0.0.1:8889", service.Listener.Addr().String(),
+		"grpc_callback_port: 9999", fmt.Sprintf("grpc_callback_port: %d", l.Addr().(*net.TCPAddr).Port),
+	).Replace(string(file))
+	rt := runtimetest.Start(t, config)
+	conn := rt.Client(t)
 	client := runtimev1.NewRuntimeClient(conn)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -64,11 +83,11 @@ func TestGo(t *testing.T) {
 		{"InvokeService", invoke, `{"name":"go"} application/json`},
 	} {
 		if got, err := step.run(ctx, client); err != nil || got != step.want {
-			t.Errorf("%s: %q, %v, want %q\n%s", step.name, got, err, step.want, p.Log())
+			t.Errorf("%s: %q, %v, want %q\n%s", step.name, got, err, step.want, rt.Log)
 		}
 	}
 	watchConfiguration(ctx, t, client)
-	callbacks(ctx, t, client, callbackPort)
+	callbacks(ctx, t, client, l)
 }
 
 func hello(ctx context.Context, client runtimev1.RuntimeClient) (string, error) {
@@ -206,12 +225,8 @@ func watchConfiguration(ctx context.Context, t *testing.T, client runtimev1.Runt
 }
 
 // callbacks gets an event on the application's port.
-func callbacks(ctx context.Context, t *testing.T, client runtimev1.RuntimeClient, port string) {
+func callbacks(ctx context.Context, t *testing.T, client runtimev1.RuntimeClient, l net.Listener) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		t.Fatal(err)
-	}
 	app := &appCallback{events: make(chan *runtimev1.TopicEventRequest, 1)}
 	server := grpc.NewServer()
 	runtimev1.RegisterAppCallbackServer(server, app)
@@ -223,21 +238,25 @@ func callbacks(ctx context.Context, t *testing.T, client runtimev1.RuntimeClient
 			t.Error(err)
 		}
 	}()
-	ottavotest.Eventually(t, 20*time.Second, "an event comes", func() error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		// The runtime finds the application when it has begun to answer.
 		_, err := client.PublishEvent(ctx, &runtimev1.PublishEventRequest{
 			PubsubName: "pub_subs_demo", Topic: "go", Data: []byte(`{"apples":3}`), DataContentType: "application/json",
 		})
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		select {
 		case e := <-app.events:
 			if string(e.GetData()) != `{"apples":3}` || e.GetTopic() != "go" || e.GetPubsubName() != "pub_subs_demo" || e.GetType() != "com.runtime.event.sent" || e.GetSource() != "runtime" {
 				t.Errorf("%v", e)
 			}
-			return nil
-		default:
-			return errors.New("nothing came yet")
+			return
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("no event came")
 		}
-	})
+	}
 }
