@@ -29,6 +29,7 @@ need nftables nft
 need mariadb-server mariadbd
 need memcached memcached
 need rabbitmq-server rabbitmq-server
+need mosquitto mosquitto
 need gcc cc # the race detector needs a C compiler
 if command -v dpkg-query >/dev/null 2>&1; then
 	[[ " ${missing[*]-} " == *" gcc "* ]] && missing+=(libc6-dev)
