@@ -1,4 +1,4 @@
-package testserver
+package testserver //nolint:misspell // mosquitto is a name
 
 import (
 	"net"

@@ -55,7 +55,7 @@ func TestPubSubRabbitMQ(t *testing.T) {
 func TestPubSubMQTT(t *testing.T) {
 	t.Parallel()
 	matrix.Backend(t, "pubsub", "mqtt3")
-	server := testserver.Mosquitto(t)
+	server := testserver.Mosquitto(t) //nolint:misspell // a name
 	pubsubtest.Run(t, pubsubtest.Options{
 		Connect: func(t *testing.T, group string) pubsub.Broker {
 			return newBroker(t, "mqtt3", group, map[string]any{"url": "tcp://" + server.Addr})
