@@ -1,4 +1,5 @@
-package testserver //nolint:misspell // mosquitto is a name
+//nolint:misspell // mosquitto is a name
+package testserver
 
 import (
 	"net"
