@@ -46,7 +46,7 @@ func TestPubSubServerRestarts(t *testing.T) {
 		}},
 		{"kafka", func(t *testing.T) (server, map[string]any) {
 			if raceEnabled {
-				t.Skip("SKIP: see TestPubSubKafka")
+				t.Skip("SKIP: TestPubSubKafka runs it without the race detector")
 			}
 			s := kafka.Start(t)
 			return s, map[string]any{"brokers": s.Addr, "authType": "none", "initialOffset": "oldest", "version": "2.8.0"}
