@@ -79,7 +79,9 @@ func MariaDB(t testing.TB) *Process {
 	}
 	own(t, users, as)
 	make := exec.Command(setup, "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
-	make.Dir, make.SysProcAttr = dir, as
+	// Temporary tables of servers that start at a time must not meet in /tmp.
+	env := append(os.Environ(), "TMPDIR="+dir)
+	make.Dir, make.SysProcAttr, make.Env = dir, as, env
 	runSetup(t, make)
 	p := &Process{
 		t: t, name: "MariaDB", timeout: 30 * time.Second,
@@ -87,7 +89,7 @@ func MariaDB(t testing.TB) *Process {
 			cmd := exec.Command(server, "--no-defaults", "--datadir="+data, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port),
 				"--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"), "--init-file="+users, "--skip-name-resolve",
 				"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M", "--max-allowed-packet=64M")
-			cmd.Dir, cmd.SysProcAttr = dir, clone(as)
+			cmd.Dir, cmd.SysProcAttr, cmd.Env = dir, clone(as), env
 			return cmd
 		},
 		ready: func(addr string) error {

@@ -11,6 +11,10 @@
 // the same time. A server that loses its data while it holds locks must stay away
 // until they have expired, or two owners may have a majority each.
 //
-// A server that hangs may take a lock once it is back, for a call that has long
-// ended: it is one vote too few for others, until that expires.
+// A server that is slow may carry out later what it was asked. So an owner's next
+// call for a resource waits until the servers are done with its last one, each for a
+// second or a tenth of the lock's time at most; and a lock that a slow server takes
+// after it was unlocked elsewhere is given back there, too. A server that hangs for
+// longer than that may hold a lock nobody has: it is one vote too few for others, until
+// that expires.
 package rediscluster

@@ -56,6 +56,68 @@ type Locker struct {
 
 	mu     sync.Mutex
 	closed bool
+	// busy holds what is still under way for an owner and a resource.
+	busy map[pair]*business
+}
+
+// pair is an owner and a resource; the zero value is nobody's.
+type pair struct{ resource, owner string }
+
+// business counts the calls for a pair that servers have not answered.
+type business struct {
+	calls int
+	over  chan struct{} // closed when there are none any more
+	// unlocked says that the owner has given the lock back meanwhile.
+	unlocked bool
+}
+
+// begin notes a call for p. The mutex is held.
+func (l *Locker) begin(p pair) {
+	if p == (pair{}) {
+		return
+	}
+	b := l.busy[p]
+	if b == nil {
+		b = &business{over: make(chan struct{})}
+		l.busy[p] = b
+	}
+	b.calls++
+}
+
+// finish notes the end of a call for p.
+func (l *Locker) finish(p pair) {
+	if p == (pair{}) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b := l.busy[p]; b.calls > 1 {
+		b.calls--
+	} else {
+		delete(l.busy, p)
+		close(b.over)
+	}
+}
+
+// settle waits until nothing is under way for p. What a slow server is still to do for
+// an earlier call, above all to give the lock back, must not meet a lock that is taken
+// later. The wait is bounded: every call has a limit.
+func (l *Locker) settle(ctx context.Context, p pair) error {
+	for {
+		l.mu.Lock()
+		b := l.busy[p]
+		l.mu.Unlock()
+		if b == nil {
+			return nil
+		}
+		select {
+		case <-b.over:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.life.Done():
+			return lock.ErrClosed
+		}
+	}
 }
 
 // New connects to the servers. It fails if no majority of them answers, within the
@@ -70,7 +132,7 @@ func New(ctx context.Context, _ components.Env, cfg components.Config) (lock.Loc
 	if err != nil {
 		return nil, decode.Problems{{Path: decode.Join(cfg.SettingsPath(), "redisHosts"), Message: err.Error(), Remedy: `for example "one:6379,two:6379,three:6379"`}}
 	}
-	l := &Locker{quorum: len(addrs)/2 + 1}
+	l := &Locker{quorum: len(addrs)/2 + 1, busy: make(map[pair]*business)}
 	if l.nodes, err = redisnode.OpenEach(ctx, m.Connection, addrs, cfg.SettingsPath()); err != nil {
 		return nil, err
 	}
@@ -86,8 +148,9 @@ func New(ctx context.Context, _ components.Env, cfg components.Config) (lock.Loc
 
 // ask asks all servers at a time, each for at most limit, and returns when enough of
 // the replies are there, or all, or when ctx ends. Servers that have not answered by
-// then have an error; what they were asked goes on.
-func (l *Locker) ask(ctx context.Context, limit time.Duration, enough func(votes) bool, call func(ctx context.Context, n *redisnode.Client) reply) []reply {
+// then have an error; what they were asked goes on, and comes to their late. It is done
+// for p.
+func (l *Locker) ask(ctx context.Context, p pair, limit time.Duration, enough func(votes) bool, call func(ctx context.Context, n *redisnode.Client) reply) []reply {
 	replies := make([]reply, len(l.nodes))
 	for i, n := range l.nodes {
 		replies[i].err = fmt.Errorf("redis %s: no answer yet", n.Where)
@@ -103,7 +166,15 @@ func (l *Locker) ask(ctx context.Context, limit time.Duration, enough func(votes
 	}
 	answers := make(chan numbered, len(l.nodes))
 	for i, n := range l.nodes {
+		late := make(chan reply, 1)
+		replies[i].late = late
+		l.begin(p)
 		l.back.Go(func() {
+			defer l.finish(p)
+			answer := func(r reply) {
+				late <- r
+				answers <- numbered{r, i}
+			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 			defer cancel()
 			defer context.AfterFunc(l.life, cancel)() //nolint:contextcheck // ends with both
@@ -112,7 +183,7 @@ func (l *Locker) ask(ctx context.Context, limit time.Duration, enough func(votes
 				case l.turns <- struct{}{}:
 					defer func() { <-l.turns }()
 				case <-ctx.Done():
-					answers <- numbered{reply{err: fmt.Errorf("redis %s: other servers take too long: %w", n.Where, ctx.Err())}, i}
+					answer(reply{err: fmt.Errorf("redis %s: other servers take too long: %w", n.Where, ctx.Err())})
 					return
 				}
 			}
@@ -120,7 +191,7 @@ func (l *Locker) ask(ctx context.Context, limit time.Duration, enough func(votes
 			if errors.Is(r.err, context.DeadlineExceeded) {
 				r.err = fmt.Errorf("redis %s: no answer within %s", n.Where, limit)
 			}
-			answers <- numbered{r, i}
+			answer(r)
 		})
 	}
 	l.mu.Unlock()
@@ -198,6 +269,9 @@ func (l *Locker) TryLock(ctx context.Context, resource, owner string, expire tim
 		return nil, err
 	}
 	for try := 1; ; try++ {
+		if err := l.settle(ctx, pair{resource, owner}); err != nil {
+			return nil, err
+		}
 		grant, decided, err := l.try(ctx, resource, owner, expire)
 		if decided || err != nil || try == tries {
 			return grant, err
@@ -211,12 +285,13 @@ func (l *Locker) TryLock(ctx context.Context, resource, owner string, expire tim
 // try is one try of TryLock; decided is false when nobody seems to have a majority.
 func (l *Locker) try(ctx context.Context, resource, owner string, expire time.Duration) (grant *lock.Grant, decided bool, err error) {
 	began := time.Now()
-	replies := l.ask(ctx, share(expire), l.decided, func(ctx context.Context, n *redisnode.Client) reply {
+	replies := l.ask(ctx, pair{resource, owner}, share(expire), l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return read(n.Script(ctx, false, tryScript, []string{resource, tokenKey}, owner, expire.Milliseconds()))
 	})
 	v := count(replies)
 	if v.yes >= l.quorum {
 		if err = l.keepToken(ctx, v.token, share(expire)); err == nil && left(began, expire) > 0 {
+			l.watch(replies, pair{resource, owner}) //nolint:contextcheck // also when the caller has gone
 			return &lock.Grant{Token: v.token}, true, nil
 		}
 	}
@@ -240,9 +315,41 @@ func (l *Locker) pause(ctx context.Context, try int) error {
 // keepToken leaves the token with a majority, so that whoever asks a majority later
 // gets a greater one.
 func (l *Locker) keepToken(ctx context.Context, token uint64, limit time.Duration) error {
-	return l.failed(ctx, l.ask(ctx, limit, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
+	return l.failed(ctx, l.ask(ctx, pair{}, limit, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return read(n.Script(ctx, true, tokenScript, []string{tokenKey}, token))
 	}))
+}
+
+// watch gives back what slow servers take only after the owner has unlocked.
+func (l *Locker) watch(replies []reply, p pair) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	for i, r := range replies {
+		if r.late == nil {
+			continue
+		}
+		l.begin(p)
+		l.back.Go(func() {
+			defer l.finish(p)
+			late := <-r.late
+			l.mu.Lock()
+			unlocked := l.busy[p].unlocked
+			l.mu.Unlock()
+			if unlocked && (late.err != nil || late.code == done) {
+				l.giveBack(i, p)
+			}
+		})
+	}
+}
+
+// giveBack unlocks on one server, as far as that is there. Else the lock expires.
+func (l *Locker) giveBack(i int, p pair) {
+	ctx, cancel := context.WithTimeout(l.life, moment)
+	defer cancel()
+	_, _ = l.nodes[i].Script(ctx, true, unlockScript, []string{p.resource}, p.owner)
 }
 
 // release gives back what was taken in vain: where it was taken, and where nobody
@@ -255,6 +362,7 @@ func (l *Locker) release(replies []reply, resource, owner string) {
 	if l.closed {
 		return
 	}
+	p := pair{resource, owner}
 	for i, r := range replies {
 		if r.err == nil && r.code != done {
 			continue
@@ -262,13 +370,18 @@ func (l *Locker) release(replies []reply, resource, owner string) {
 		if r.err == nil {
 			taken.Add(1)
 		}
+		l.begin(p)
 		l.back.Go(func() {
-			if r.err == nil {
+			defer l.finish(p)
+			switch {
+			case r.err == nil:
 				defer taken.Done()
+			case r.late != nil:
+				if r = <-r.late; r.err == nil && r.code != done {
+					return // it had not taken it
+				}
 			}
-			ctx, cancel := context.WithTimeout(l.life, moment)
-			defer cancel()
-			_, _ = l.nodes[i].Script(ctx, true, unlockScript, []string{resource}, owner) // else it expires
+			l.giveBack(i, p)
 		})
 	}
 }
@@ -278,7 +391,12 @@ func (l *Locker) Unlock(ctx context.Context, resource, owner string) (lock.Statu
 	if err := l.enter(ctx, resource, owner, time.Second); err != nil {
 		return 0, err
 	}
-	return l.status(ctx, l.ask(ctx, moment, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
+	l.mu.Lock()
+	if b := l.busy[pair{resource, owner}]; b != nil {
+		b.unlocked = true
+	}
+	l.mu.Unlock()
+	return l.status(ctx, l.ask(ctx, pair{resource, owner}, moment, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return read(n.Script(ctx, false, unlockScript, []string{resource}, owner))
 	}))
 }
@@ -290,7 +408,7 @@ func (l *Locker) Renew(ctx context.Context, resource, owner string, expire time.
 		return 0, err
 	}
 	began := time.Now()
-	status, err := l.status(ctx, l.ask(ctx, share(expire), l.decided, func(ctx context.Context, n *redisnode.Client) reply {
+	status, err := l.status(ctx, l.ask(ctx, pair{resource, owner}, share(expire), l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return read(n.Script(ctx, true, renewScript, []string{resource}, owner, expire.Milliseconds()))
 	}))
 	if err == nil && status == lock.Done && left(began, expire) <= 0 {
@@ -322,7 +440,7 @@ func (l *Locker) status(ctx context.Context, replies []reply) (lock.Status, erro
 
 // Check implements components.Checker: a majority must answer.
 func (l *Locker) Check(ctx context.Context) error {
-	return l.failed(ctx, l.ask(ctx, checkTime, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
+	return l.failed(ctx, l.ask(ctx, pair{}, checkTime, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return reply{code: done, err: n.Check(ctx)}
 	}))
 }

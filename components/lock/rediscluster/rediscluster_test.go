@@ -260,3 +260,39 @@ func eventually(t *testing.T, f func() error) {
 		}
 	}
 }
+
+// What a slow server is still to do for an owner's last lock cannot meet its next
+// one: that waits. Other owners do not.
+func TestSlowServerMeetsNoLaterLock(t *testing.T) {
+	all, hosts := servers(t, 3)
+	l := newLocker(t, hosts)
+	take := func(within time.Duration, owner string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		g, err := l.TryLock(ctx, "r", owner, 30*time.Second)
+		if err == nil && g == nil {
+			return errors.New("somebody holds it")
+		}
+		return err
+	}
+	if err := take(10*time.Second, "a"); err != nil {
+		t.Fatal(err)
+	}
+	all[2].Pause()
+	if status, err := l.Unlock(t.Context(), "r", "a"); err != nil || status != lock.Done {
+		t.Fatal(status, err)
+	}
+	if err := take(100*time.Millisecond, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the owner, while a server has not unlocked yet: %v", err)
+	}
+	if err := take(10*time.Second, "b"); err != nil {
+		t.Errorf("another owner: %v", err)
+	}
+	all[2].Resume()
+	if status, err := l.Unlock(t.Context(), "r", "b"); err != nil || status != lock.Done {
+		t.Fatal(status, err)
+	}
+	if err := take(10*time.Second, "a"); err != nil {
+		t.Errorf("the owner, when the server is back: %v", err)
+	}
+}

@@ -52,6 +52,7 @@ type reply struct {
 	code int64
 	text string // the owner, or the token
 	err  error
+	late <-chan reply // of a server that had not answered in time: its answer, when it comes
 }
 
 // read makes a reply of what a script returned.
