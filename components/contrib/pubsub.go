@@ -283,7 +283,8 @@ func (p *pubSub) begin(ctx context.Context, s pubsub.Subscription, handle pubsub
 	return sub, nil
 }
 
-// Close implements pubsub.Broker.
+// Close implements pubsub.Broker. What a backend has to say about its end, such as that
+// its server is away, is logged and no error: what was not acknowledged comes again.
 func (p *pubSub) Close() (err error) {
 	p.closing.Do(func() {
 		p.mu.Lock()
@@ -292,9 +293,11 @@ func (p *pubSub) Close() (err error) {
 		p.end()
 		p.gate.shut()
 		late := !within(drainTimeout, p.running.Wait)
-		err = closeWithin(drainTimeout, p.backend)
+		if err := closeWithin(drainTimeout, p.backend); err != nil {
+			p.log.Warn("the broker's connection did not end in order; what was not acknowledged comes again", "error", hideSecrets(err, p.base.Properties))
+		}
 		if late {
-			err = errors.Join(err, fmt.Errorf("a subscription did not end within %s", drainTimeout))
+			err = fmt.Errorf("a subscription did not end within %s", drainTimeout)
 		}
 	})
 	return err

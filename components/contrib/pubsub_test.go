@@ -3,6 +3,7 @@ package contrib_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/internal/logtest"
 )
 
 // fakeBroker is one of contrib's brokers that does what a test wants.
@@ -34,7 +36,7 @@ type fakeWorld struct {
 	all        []*fakeBroker
 	properties []map[string]string
 	closed     atomic.Int32
-	init       error
+	init, end  error // what Init and Close return
 	publish    func(ctx context.Context, b *fakeBroker, req *contribpubsub.PublishRequest) error
 }
 
@@ -78,7 +80,7 @@ func (b *fakeBroker) GetComponentMetadata() metadata.MetadataMap {
 
 func (b *fakeBroker) Close() error {
 	b.world.closed.Add(1)
-	return nil
+	return b.world.end
 }
 
 func newPubSub(t *testing.T, w *fakeWorld, traits contrib.PubSubTraits, md map[string]any, warn func(decode.Problem)) (pubsub.Broker, error) {
@@ -122,6 +124,24 @@ func TestPubSubSettings(t *testing.T) {
 	w.init = errors.New("cannot reach amqp://user:s3cret-word@host")
 	if _, err := newPubSub(t, w, contrib.PubSubTraits{}, map[string]any{"connectionString": "amqp://user:s3cret-word@host"}, nil); err == nil || strings.Contains(err.Error(), "s3cret-word") || w.closed.Load() != 2 {
 		t.Errorf("a broker that cannot be made: %v", err)
+	}
+}
+
+// That a server is away when a broker is closed is logged, and keeps nobody from ending
+// in order.
+func TestPubSubCloseWithoutServer(t *testing.T) {
+	w := &fakeWorld{end: errors.New("connection reconnecting to s3cret-word")}
+	var log logtest.Log
+	b, err := contrib.PubSub(w.make, contrib.PubSubTraits{})(t.Context(), components.Env{Log: slog.New(slog.NewTextHandler(&log, nil))},
+		components.Config{Name: "events", Path: "pub_subs.events", Metadata: map[string]any{"password": "s3cret-word"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if text := log.String(); !strings.Contains(text, "connection reconnecting") || strings.Contains(text, "s3cret-word") {
+		t.Errorf("log %q", text)
 	}
 }
 
