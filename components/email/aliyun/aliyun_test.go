@@ -7,12 +7,12 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/email"
 	"github.com/ottavo-runtime/ottavo/components/email/aliyun"
+	"github.com/ottavo-runtime/ottavo/components/email/emailtest"
 	"github.com/ottavo-runtime/ottavo/components/internal/cloudapi/cloudapitest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestSend(t *testing.T) {
-	matrix.Backend(t, "email", aliyun.Type)
 	var action string
 	var params map[string]any
 	server := cloudapitest.Aliyun(t, "2015-11-23", func(a string, p map[string]any) (map[string]any, error) {
@@ -53,4 +53,18 @@ func TestSend(t *testing.T) {
 	if _, err := s.Send(t.Context(), &email.Mail{SettingID: "s"}); err == nil || action != "" {
 		t.Errorf("a setting: %v", err)
 	}
+}
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "email", aliyun.Type)
+	server := cloudapitest.Aliyun(t, "2015-11-23", func(string, map[string]any) (map[string]any, error) { return map[string]any{}, nil })
+	emailtest.Run(t, func(t *testing.T) email.Sender {
+		s, err := aliyun.New(t.Context(), components.Env{}, components.Config{Path: "runtime.email.e", Metadata: map[string]any{
+			"accessKeyID": cloudapitest.KeyID, "accessKeySecret": cloudapitest.KeySecret, "endpoint": server.URL,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
 }

@@ -8,12 +8,12 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/email"
+	"github.com/ottavo-runtime/ottavo/components/email/emailtest"
 	"github.com/ottavo-runtime/ottavo/components/email/local"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestSend(t *testing.T) {
-	matrix.Backend(t, "email", local.Type)
 	dir := t.TempDir()
 	s, err := local.New(t.Context(), components.Env{DataDir: dir}, components.Config{Name: "e"})
 	if err != nil {
@@ -31,4 +31,15 @@ func TestSend(t *testing.T) {
 	if err != nil || !strings.Contains(string(kept), id) || !strings.Contains(string(kept), "b@x") || !strings.Contains(string(kept), "welcome") {
 		t.Errorf("the outbox holds %s, %v", kept, err)
 	}
+}
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "email", local.Type)
+	emailtest.Run(t, func(t *testing.T) email.Sender {
+		c, err := local.New(t.Context(), components.Env{DataDir: t.TempDir()}, components.Config{Name: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/phone"
 	"github.com/ottavo-runtime/ottavo/components/phone/local"
+	"github.com/ottavo-runtime/ottavo/components/phone/phonetest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestCall(t *testing.T) {
-	matrix.Backend(t, "phone", local.Type)
 	dir := t.TempDir()
 	c, err := local.New(t.Context(), components.Env{DataDir: dir}, components.Config{Name: "p"})
 	if err != nil {
@@ -28,4 +28,15 @@ func TestCall(t *testing.T) {
 	if err != nil || !strings.Contains(string(kept), id) || !strings.Contains(string(kept), "0049") {
 		t.Errorf("the outbox holds %s, %v", kept, err)
 	}
+}
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "phone", local.Type)
+	phonetest.Run(t, func(t *testing.T) phone.Caller {
+		c, err := local.New(t.Context(), components.Env{DataDir: t.TempDir()}, components.Config{Name: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/sms"
 	"github.com/ottavo-runtime/ottavo/components/sms/local"
+	"github.com/ottavo-runtime/ottavo/components/sms/smstest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestSend(t *testing.T) {
-	matrix.Backend(t, "sms", local.Type)
 	dir := t.TempDir()
 	s, err := local.New(t.Context(), components.Env{DataDir: dir}, components.Config{Name: "s"})
 	if err != nil {
@@ -28,4 +28,15 @@ func TestSend(t *testing.T) {
 	if err != nil || !strings.Contains(string(kept), id) {
 		t.Errorf("the outbox holds %s, %v", kept, err)
 	}
+}
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "sms", local.Type)
+	smstest.Run(t, func(t *testing.T) sms.Sender {
+		c, err := local.New(t.Context(), components.Env{DataDir: t.TempDir()}, components.Config{Name: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/internal/cloudapi/cloudapitest"
 	"github.com/ottavo-runtime/ottavo/components/sms"
+	"github.com/ottavo-runtime/ottavo/components/sms/smstest"
 	"github.com/ottavo-runtime/ottavo/components/sms/tencent"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
@@ -25,7 +26,6 @@ func open(t *testing.T, url, secret string) sms.Sender {
 }
 
 func TestSend(t *testing.T) {
-	matrix.Backend(t, "sms", tencent.Type)
 	var params map[string]any
 	server := cloudapitest.Tencent(t, "sms", "2021-01-11", func(action string, p map[string]any) (map[string]any, error) {
 		params = p
@@ -71,4 +71,16 @@ func TestSend(t *testing.T) {
 	if _, _, err := s.Send(t.Context(), &bad); err == nil || !strings.Contains(err.Error(), "SdkAppId") || params != nil {
 		t.Errorf("no application: %v", err)
 	}
+}
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "sms", tencent.Type)
+	server := cloudapitest.Tencent(t, "sms", "2021-01-11", func(_ string, p map[string]any) (map[string]any, error) {
+		var results []map[string]any
+		for _, number := range p["PhoneNumberSet"].([]any) {
+			results = append(results, map[string]any{"PhoneNumber": number, "Code": "Ok"})
+		}
+		return map[string]any{"SendStatusSet": results}, nil
+	})
+	smstest.Run(t, func(t *testing.T) sms.Sender { return open(t, server.URL, cloudapitest.KeySecret) })
 }
