@@ -44,7 +44,7 @@ type settings struct {
 
 const (
 	// answerTime is how long the server may take for what it is asked.
-	answerTime = 20 * time.Second
+	answerTime = 10 * time.Second
 	// reconnectTime is the longest pause between tries to connect again.
 	reconnectTime = 2 * time.Second
 	// quiesceMillis is what work under way has when the client goes.
@@ -141,13 +141,15 @@ var errClosed = errors.New("mqtt: the client was closed")
 
 // wait waits for the server's answer.
 func (c *client) wait(ctx context.Context, token paho.Token) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
+	timer := time.NewTimer(answerTime)
+	defer timer.Stop()
 	select {
 	case <-token.Done():
 		return token.Error()
 	case <-c.gone:
 		return errClosed
+	case <-timer.C:
+		return fmt.Errorf("mqtt: the server has not answered within %s", answerTime)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
