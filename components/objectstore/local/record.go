@@ -184,12 +184,24 @@ func (s *store) loadAll(folder string) ([]*record, error) {
 // tries is how often a reader looks again when a writer was quicker.
 const tries = 100
 
+// looks is how often a folder without a version is looked at before that is believed:
+// while one version takes the place of another, a look may miss both.
+const looks = 8
+
 // newest returns the newest version, a mark too; nil if there is none.
 func (s *store) newest(folder string) (*record, error) {
+	none := 0
 	for range tries {
 		ids, err := s.versions(folder)
-		if err != nil || len(ids) == 0 {
+		if err != nil {
 			return nil, err
+		}
+		if len(ids) == 0 {
+			none++
+			if _, err := s.root.Stat(folder); err != nil || none == looks {
+				return nil, nil // what is wrong with the folder has been said by versions
+			}
+			continue
 		}
 		if r, err := s.load(folder, ids[0]); r != nil || err != nil {
 			return r, err
