@@ -94,8 +94,10 @@ func (c *PipeConn) CloseRead() error {
 // Close closes both directions and wakes whoever waits at either end. It may
 // be called more than once and returns nil.
 func (c *PipeConn) Close() error {
-	c.out.shutWrite(sideClosed)
+	// Reading ends first: what the other end says to the end of our output is
+	// nothing that anybody here may still hear.
 	c.in.shutRead(sideClosed)
+	c.out.shutWrite(sideClosed)
 	return nil
 }
 

@@ -476,3 +476,27 @@ func TestPipeAllocations(t *testing.T) {
 		t.Errorf("%v allocations per message, want none", n)
 	}
 }
+
+// Whoever closes its end hears nothing that the other end says to that.
+func TestPipeCloseIsTheLastWord(t *testing.T) {
+	for range 2000 {
+		here, there := NewPipe("here", "there")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = there.Read(make([]byte, 1))
+			_, _ = there.Write([]byte("an answer"))
+		}()
+		got := make(chan int)
+		go func() {
+			n, _ := here.Read(make([]byte, 16))
+			got <- n
+		}()
+		_ = here.Close()
+		if n := <-got; n != 0 {
+			t.Fatalf("read %d bytes that were written after the end", n)
+		}
+		<-done
+		_ = there.Close()
+	}
+}
