@@ -9,7 +9,6 @@ import (
 
 	server "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
@@ -22,6 +21,7 @@ type Server struct {
 	t        testing.TB
 	password string
 	mqtt     *server.Server
+	listener *listener
 }
 
 // Start starts a server and stops it when the test ends. It asks for the user
@@ -53,11 +53,13 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: s.Addr})
-	if err := s.mqtt.AddListener(listener); err != nil {
+	if s.listener, err = listen(s.Addr); err == nil {
+		err = s.mqtt.AddListener(s.listener)
+	}
+	if err != nil {
 		s.t.Fatalf("testserver: MQTT: %v", err)
 	}
-	s.Addr = listener.Address()
+	s.Addr = s.listener.Address()
 	if err := s.mqtt.Serve(); err != nil {
 		s.t.Fatalf("testserver: MQTT: %v", err)
 	}
@@ -68,6 +70,7 @@ func (s *Server) Stop() {
 	if s.mqtt == nil {
 		return
 	}
+	s.listener.stop()
 	if err := s.mqtt.Close(); err != nil {
 		s.t.Errorf("testserver: MQTT: %v", err)
 	}
