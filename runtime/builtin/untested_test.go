@@ -17,6 +17,7 @@ var untested = []struct{ pattern, why string }{
 	{"state/mongodb", "no MongoDB can be had here, and mongo-java-server lacks updates by aggregation pipeline, which is how this store writes"},
 	{"state/consul", "no Consul can be had here"},
 	{"state/jetstream", "only in the full build, which tests do not run"},
+	{"pubsub/redis.cluster", "taken as contrib has it"},
 	{"pubsub/natsstreaming", "the settings are tested, the rest is `jetstream`"},
 
 	// What has no suite of its kind.

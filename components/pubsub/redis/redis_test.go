@@ -259,12 +259,12 @@ func TestErrorsAtStart(t *testing.T) {
 	defer cancel()
 	server := testserver.Redis(t, testserver.RedisPassword("s3cret"))
 	for text, metadata := range map[string]map[string]any{
-		"NOAUTH":        {"redisHost": server.Addr},
-		"WRONGPASS":     {"redisHost": server.Addr, "redisPassword": "wr0ng"},
-		"127.0.0.1:1":   {"redisHost": "127.0.0.1:1", "maxRetries": -1},
-		"redis.cluster": {"redisHost": server.Addr, "redisType": "cluster"},
-		"leave one out": {"redisHost": server.Addr, "maxLenApprox": 1, "streamTTL": "1h"},
-		"concurrency":   {"redisHost": server.Addr, "concurrency": 0},
+		"NOAUTH":                     {"redisHost": server.Addr},
+		"WRONGPASS":                  {"redisHost": server.Addr, "redisPassword": "wr0ng"},
+		"127.0.0.1:1":                {"redisHost": "127.0.0.1:1", "maxRetries": -1},
+		"has the type redis.cluster": {"redisHost": server.Addr, "redisType": "cluster"},
+		"leave one out":              {"redisHost": server.Addr, "maxLenApprox": 1, "streamTTL": "1h"},
+		"concurrency":                {"redisHost": server.Addr, "concurrency": 0},
 	} {
 		b, err := tryNew(ctx, "g", metadata)
 		if err == nil {
