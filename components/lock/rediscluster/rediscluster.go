@@ -40,6 +40,9 @@ const (
 	moment = time.Second
 	// checkTime is how long a server may take to say that it is there.
 	checkTime = 5 * time.Second
+	// grace is how long an owner's call waits for servers that are still busy with its
+	// last one, where it can do without.
+	grace = 100 * time.Millisecond
 	// tries is how often TryLock tries when nobody has a majority.
 	tries = 8
 )
@@ -118,6 +121,14 @@ func (l *Locker) settle(ctx context.Context, p pair) error {
 			return lock.ErrClosed
 		}
 	}
+}
+
+// settleSoon waits like settle, but not long: a server that took the lock a moment later
+// than the majority shall be able to say so.
+func (l *Locker) settleSoon(ctx context.Context, p pair) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_ = l.settle(ctx, p)
 }
 
 // New connects to the servers. It fails if no majority of them answers, within the
@@ -391,8 +402,10 @@ func (l *Locker) Unlock(ctx context.Context, resource, owner string) (lock.Statu
 	if err := l.enter(ctx, resource, owner, time.Second); err != nil {
 		return 0, err
 	}
+	p := pair{resource, owner}
+	l.settleSoon(ctx, p)
 	l.mu.Lock()
-	if b := l.busy[pair{resource, owner}]; b != nil {
+	if b := l.busy[p]; b != nil {
 		b.unlocked = true
 	}
 	l.mu.Unlock()
@@ -407,6 +420,7 @@ func (l *Locker) Renew(ctx context.Context, resource, owner string, expire time.
 	if err := l.enter(ctx, resource, owner, expire); err != nil {
 		return 0, err
 	}
+	l.settleSoon(ctx, pair{resource, owner})
 	began := time.Now()
 	status, err := l.status(ctx, l.ask(ctx, pair{resource, owner}, share(expire), l.decided, func(ctx context.Context, n *redisnode.Client) reply {
 		return read(n.Script(ctx, true, renewScript, []string{resource}, owner, expire.Milliseconds()))
