@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -47,7 +48,7 @@ func splitAddress(network, address string) (string, string) {
 
 // bind opens a socket as lc has it. A unix socket file that a dead process left
 // behind is replaced; one that somebody serves is not.
-func bind(ctx context.Context, lc *net.ListenConfig, name, network, address string) (net.Listener, error) {
+func bind(ctx context.Context, lc *net.ListenConfig, log *slog.Logger, name, network, address string) (net.Listener, error) {
 	network, address = splitAddress(network, address)
 	fail := &BindError{Listener: name, Address: address}
 	if network == "unix" && !strings.HasPrefix(address, "@") { // "@" is a name without a file
@@ -63,7 +64,7 @@ func bind(ctx context.Context, lc *net.ListenConfig, name, network, address stri
 			return nil, fail
 		}
 	}
-	socket, err := lc.Listen(ctx, network, address)
+	socket, err := listen(ctx, lc, log, name, network, address)
 	if err == nil {
 		return socket, nil
 	}
@@ -76,11 +77,14 @@ func (e *BindError) explain(network string) *BindError {
 	if op, ok := errors.AsType[*net.OpError](e.Err); ok {
 		e.Err = op.Err // without the address, which is said already
 	}
+	held := errors.Is(e.Err, errHeld)
 	errno, known := errors.AsType[syscall.Errno](e.Err)
-	if known {
+	if known && !held {
 		e.Err = errno
 	}
 	switch {
+	case held:
+		e.Remedy = "choose an address outside the range of outgoing connections, or keep the port out of it, on Linux with net.ipv4.ip_local_reserved_ports"
 	case errno == syscall.EADDRINUSE:
 		e.Remedy = "stop the process that has it, or choose another address"
 	case errno == syscall.EACCES && network == "unix":

@@ -84,7 +84,8 @@ func New(ctx context.Context, opts Options) *Listener {
 	return l
 }
 
-// Bind opens the socket, if the listener has one. The error is a *BindError.
+// Bind opens the socket, if the listener has one. It waits up to 75 s for a port
+// that an outgoing connection has. The error is a *BindError.
 func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Unbound {
 		return nil
@@ -96,7 +97,7 @@ func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Prepare != nil {
 		l.opts.Prepare(lc)
 	}
-	nl, err := bind(ctx, lc, l.opts.Name, l.opts.Network, l.opts.Address)
+	nl, err := bind(ctx, lc, l.opts.Log, l.opts.Name, l.opts.Network, l.opts.Address)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,94 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// outgoing returns a connection, and the side that accepted it. The port of the
+// first is held by it.
+func outgoing(t *testing.T) (dialed, accepted *net.TCPConn) {
+	t.Helper()
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	a, err := net.Dial("tcp", server.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	b, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return a.(*net.TCPConn), b.(*net.TCPConn)
+}
+
+// A port that an outgoing connection has is taken once that is gone.
+func TestBindWaitsForOutgoingConnection(t *testing.T) {
+	dialed, accepted := outgoing(t)
+	address := dialed.LocalAddr().String()
+	synctest.Test(t, func(t *testing.T) {
+		l, logged := newListener(t, Options{Address: address})
+		bound := make(chan error, 1)
+		start := time.Now()
+		go func() { bound <- l.Bind(t.Context()) }()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		select {
+		case err := <-bound:
+			t.Fatalf("ended after %v with error %v while the connection lives", time.Since(start), err)
+		default:
+		}
+		// Who ends first has TIME_WAIT: that is the other side's port.
+		if err := accepted.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := dialed.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Fatalf("read %d bytes, error %v", n, err)
+		}
+		if err := dialed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := accepted.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Fatalf("read %d bytes, error %v", n, err)
+		}
+		if err := <-bound; err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(start); waited > 21*time.Second {
+			t.Errorf("bound after %v, want soon after 20 s", waited)
+		}
+		if said := logged.String(); strings.Count(said, "an outgoing connection of this machine has the port") != 1 || !strings.Contains(said, address) {
+			t.Errorf("logged %q", said)
+		}
+		l.Close()
+	})
+}
+
+// One that never ends is an error in the end, with the way out.
+func TestBindGivesUpOnOutgoingConnection(t *testing.T) {
+	dialed, _ := outgoing(t)
+	address := dialed.LocalAddr().String()
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newListener(t, Options{Address: address})
+		start := time.Now()
+		err := l.Bind(t.Context())
+		want := `listener "web" cannot listen on ` + address + `: address already in use by an outgoing connection (choose an address`
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("error %v, want %q…", err, want)
+		}
+		if waited := time.Since(start); waited != heldWait {
+			t.Errorf("gave up after %v, want %v", waited, heldWait)
+		}
+	})
+}
