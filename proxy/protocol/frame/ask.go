@@ -24,7 +24,8 @@ type ask struct {
 	id   uint64
 	at   uint64 // where in all the bytes that are written the request begins
 	err  error
-	safe bool // nothing of it was written
+	safe bool  // nothing of it was written
+	read int64 // how many bytes had come from the host when it was sent
 	m    Message
 	size int // of the answer's frame
 
@@ -117,6 +118,7 @@ func (k *ask) send(oneWay bool) error {
 		return k.explain(err)
 	}
 	if !oneWay {
+		k.read = cl.c.BytesRead()
 		cl.asked[k.id] = k
 		cl.flying++
 	}
@@ -171,6 +173,9 @@ func (k *ask) giveUp() error {
 	cl.flying--
 	if forgotten := len(cl.asked) - cl.flying; forgotten >= cl.maxForgotten() && cl.last == nil {
 		cl.last = errForgotten // the owner sees it when the exchange is over
+	}
+	if cl.last == nil && cl.in.midway.Load() && cl.c.BytesRead() == k.read {
+		cl.last = errStuck // whatever else is sent there would wait as long
 	}
 	cl.changed.Signal()
 	return k.late(false)

@@ -66,7 +66,11 @@ func (k *call) handle() (*stream.Response, error) {
 		k.body.left = p
 		req.Body, req.ContentLength, req.Info.BytesIn = &k.body, int64(len(p)), int64(len(p))
 	}
-	return k.sc.h.Handle(k.sc.life, req)
+	life := k.sc.life
+	if req.OneWay {
+		life = k.sc.lasting
+	}
+	return k.sc.h.Handle(life, req)
 }
 
 // answer queues the answer and reports whether the caller has to flush.

@@ -25,6 +25,7 @@ var (
 	errClosed    = errors.New("the connection was closed")
 	errEnded     = errors.New("the host closed the connection")
 	errForgotten = errors.New("the host leaves too many requests without an answer")
+	errStuck     = errors.New("the host has stopped in the middle of an answer")
 )
 
 // client sends requests over one connection, many at a time.

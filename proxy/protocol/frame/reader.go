@@ -68,8 +68,9 @@ type reader struct {
 	// until is the connection's read deadline as far as the reader has set it.
 	until time.Time
 	begun time.Time // when the reader was last woken by bytes
-	// waits tells that the reader is waiting for the peer, and for nobody else.
-	waits atomic.Bool
+	// waits tells that the reader is waiting for the peer, and for nobody else;
+	// midway that it does so in the middle of a frame.
+	waits, midway atomic.Bool
 }
 
 // next returns the next frame in m. Who is done with it calls m.from.release.
@@ -97,6 +98,7 @@ func (r *reader) next(m *Message) error {
 		case r.w == r.r:
 			err = r.between()
 		case by.IsZero():
+			r.midway.Store(true)
 			by = time.Now().Add(r.limits.FrameTimeout)
 			r.until = by
 			_ = r.c.SetReadDeadline(by)
@@ -123,6 +125,9 @@ func (r *reader) take(m *Message, size int) error {
 	}
 	r.r += size
 	r.k.refs.Add(1)
+	if r.midway.Load() {
+		r.midway.Store(false)
+	}
 	return nil
 }
 

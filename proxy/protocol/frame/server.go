@@ -36,14 +36,16 @@ type server struct {
 
 // serving is one caller's connection.
 type serving struct {
-	srv    *server
-	c      *conn.Conn
-	h      stream.Handler
-	life   context.Context // of all its requests
-	peer   string
-	target string // where a captured connection wanted to go; else ""
-	number uint64
-	in     reader
+	srv *server
+	c   *conn.Conn
+	h   stream.Handler
+	// life is that of its requests, but for those that get no answer: when the
+	// caller has gone, these go on under lasting.
+	life, lasting context.Context
+	peer          string
+	target        string // where a captured connection wanted to go; else ""
+	number        uint64
+	in            reader
 
 	mu  sync.Mutex
 	out output
@@ -68,7 +70,7 @@ var errOver = errors.New("the connection is over")
 // ServeConn implements protocol.Server.
 func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler) error {
 	life, cancel := stream.NewLife(ctx)
-	sc := &serving{srv: srv, c: c, h: h, life: life, peer: c.RemoteAddr().String(), target: c.Target(), number: srv.conns.Add(1), answered: time.Now()}
+	sc := &serving{srv: srv, c: c, h: h, life: life, lasting: ctx, peer: c.RemoteAddr().String(), target: c.Target(), number: srv.conns.Add(1), answered: time.Now()}
 	sc.changed.L = &sc.mu
 	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
 	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}

@@ -1,0 +1,98 @@
+package frame_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
+	"github.com/ottavo-runtime/ottavo/proxy/stream"
+)
+
+// A caller of one-way requests has no reason to stay: those that it has sent
+// are passed on when it has gone. What wants an answer is given up then.
+func TestOneWayOutlivesItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var done, canceled atomic.Int32
+		r := serve(t, rigOptions{}, func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+			select { // a connection to a host is made meanwhile
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			switch {
+			case ctx.Err() != nil:
+				canceled.Add(1)
+				return nil, stream.FromContext(ctx, "test")
+			case !req.OneWay:
+				t.Error("a request is answered for nobody")
+			}
+			done.Add(1)
+			return stream.NoResponse, nil
+		})
+		const calls = 1500 // more than are served at a time
+		var all []byte
+		for id := range uint16(calls) {
+			all = append(all, ask('!', id+1, "x")...)
+		}
+		go func() {
+			r.send(all, ask('?', calls+1, "x"))
+			_ = r.near.Close()
+		}()
+		if err := <-r.over; err != nil {
+			t.Errorf("the connection ended with %v", err)
+		}
+		if done.Load() != calls || canceled.Load() != 1 {
+			t.Errorf("%d one-way requests are passed on, want %d; %d requests are given up, want 1", done.Load(), calls, canceled.Load())
+		}
+	})
+}
+
+// A host that stops in the middle of an answer gets no more requests on that
+// connection. One that is only slow with a large answer is waited for.
+func TestHostStopsMidway(t *testing.T) {
+	for name, c := range map[string]struct {
+		every time.Duration // a byte comes; 0 is never
+		ended bool
+	}{
+		"stops": {0, true},
+		"slow":  {time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := conn.NewPipe("client", "host")
+				cl := frame.New(toy{}, frame.Options{}).NewClient(conn.New(near), protocol.ClientOptions{})
+				defer func() { _, _ = cl.Close(), far.Close() }()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() {
+					answer := ask('=', 1, strings.Repeat("x", 40))
+					_, _ = far.Write(answer[:12])
+					for _, b := range answer[12:] {
+						if c.every == 0 {
+							return
+						}
+						select {
+						case <-time.After(c.every):
+						case <-ctx.Done():
+						}
+						_, _ = far.Write([]byte{b})
+					}
+				}()
+				time.Sleep(time.Millisecond)
+				req := request(nil, 0)
+				req.Deadline = time.Now().Add(5 * time.Second)
+				if _, err := cl.Handle(ctx, req); err == nil || stream.AsError(err).Kind != stream.Timeout {
+					t.Errorf("error %v", err)
+				}
+				if err := cl.Err(); (err != nil) != c.ended {
+					t.Errorf("afterwards the connection says %v", err)
+				}
+			})
+		})
+	}
+}
