@@ -24,10 +24,13 @@ type ask struct {
 	id   uint64
 	at   uint64 // where in all the bytes that are written the request begins
 	err  error
-	safe bool  // nothing of it was written
-	read int64 // how many bytes had come from the host when it was sent
-	m    Message
-	size int // of the answer's frame
+	safe bool // nothing of it was written
+	// midway: the host was in the middle of a frame when the request was sent,
+	// after so many whole ones.
+	midway bool
+	got    int64
+	m      Message
+	size   int // of the answer's frame
 
 	resp stream.Response
 	body askBody
@@ -118,7 +121,7 @@ func (k *ask) send(oneWay bool) error {
 		return k.explain(err)
 	}
 	if !oneWay {
-		k.read = cl.c.BytesRead()
+		k.midway, k.got = cl.in.midway.Load(), cl.got.Load()
 		cl.asked[k.id] = k
 		cl.flying++
 	}
@@ -174,7 +177,7 @@ func (k *ask) giveUp() error {
 	if forgotten := len(cl.asked) - cl.flying; forgotten >= cl.maxForgotten() && cl.last == nil {
 		cl.last = errForgotten // the owner sees it when the exchange is over
 	}
-	if cl.last == nil && cl.in.midway.Load() && cl.c.BytesRead() == k.read {
+	if cl.last == nil && k.midway && cl.in.midway.Load() && cl.got.Load() == k.got {
 		cl.last = errStuck // whatever else is sent there would wait as long
 	}
 	cl.changed.Signal()

@@ -52,23 +52,26 @@ func TestOneWayOutlivesItsCaller(t *testing.T) {
 	})
 }
 
-// A host that stops in the middle of an answer gets no more requests on that
-// connection. One that is only slow with a large answer is waited for.
+// A host that does not come to the end of a frame while a whole call waits gets
+// no more calls on that connection. One that is only slow with it does.
 func TestHostStopsMidway(t *testing.T) {
 	for name, c := range map[string]struct {
 		every time.Duration // a byte comes; 0 is never
 		ended bool
 	}{
 		"stops": {0, true},
-		"slow":  {time.Second, false},
+		"drips": {time.Second, true},
+		"slow":  {100 * time.Millisecond, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				near, far := conn.NewPipe("client", "host")
 				cl := frame.New(toy{}, frame.Options{}).NewClient(conn.New(near), protocol.ClientOptions{})
-				defer func() { _, _ = cl.Close(), far.Close() }()
 				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
+				defer func() {
+					cancel()
+					_, _ = cl.Close(), far.Close()
+				}()
 				go func() {
 					answer := ask('=', 1, strings.Repeat("x", 40))
 					_, _ = far.Write(answer[:12])
@@ -86,11 +89,15 @@ func TestHostStopsMidway(t *testing.T) {
 				time.Sleep(time.Millisecond)
 				req := request(nil, 0)
 				req.Deadline = time.Now().Add(5 * time.Second)
-				if _, err := cl.Handle(ctx, req); err == nil || stream.AsError(err).Kind != stream.Timeout {
+				resp, err := cl.Handle(ctx, req)
+				if (err != nil) != c.ended || err != nil && stream.AsError(err).Kind != stream.Timeout {
 					t.Errorf("error %v", err)
 				}
 				if err := cl.Err(); (err != nil) != c.ended {
 					t.Errorf("afterwards the connection says %v", err)
+				}
+				if err == nil {
+					_ = resp.Close()
 				}
 			})
 		})
