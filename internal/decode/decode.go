@@ -250,11 +250,16 @@ func (w *walker) field(dst, src reflect.Value, p place, name string) {
 		w.fail(p, fmt.Sprintf("remove %q", name), "this version knows the key but has no code behind it yet%s", why)
 		return
 	}
-	w.warn(p, fmt.Sprintf("remove %q to silence this", name), "this version knows the key but has no code behind it yet; it has no effect%s", why)
+	w.unbuilt(p, name, why)
 	// What is inside has no effect either, so warnings about it would be noise.
 	inner := &walker{}
 	inner.value(dst, src, p)
 	w.errs = append(w.errs, inner.errs...)
+}
+
+// unbuilt warns of a key that nothing is behind; why is "" or begins with a colon.
+func (w *walker) unbuilt(p place, name, why string) {
+	w.warn(p, fmt.Sprintf("remove %q to silence this", name), "this version knows the key but has no code behind it yet; it has no effect%s", why)
 }
 
 func (w *walker) unknown(p place, key string, known []string) {
