@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
+	"github.com/ottavo-runtime/ottavo/proxy/protocol/semantics"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
 )
@@ -20,6 +21,7 @@ type attempt struct {
 	choice choice // its host is nil when none was picked
 	start  time.Time
 	resp   *stream.Response
+	status int           // as the host has said it: what it becomes above says nothing about the host
 	body   io.ReadCloser // nil when the answer has none
 	err    error
 	ended  bool
@@ -53,7 +55,7 @@ func (a *attempt) handle(ctx context.Context, req *stream.Request) (resp *stream
 		return resp, nil
 	}
 	answered = true
-	a.resp, a.body = resp, resp.Body
+	a.resp, a.status, a.body = resp, resp.Status, resp.Body
 	resp.Body = a
 	return resp, nil
 }
@@ -81,7 +83,10 @@ func (a *attempt) Buffered() bool {
 
 // Close implements io.Closer.
 func (a *attempt) Close() error {
-	status := a.resp.Status
+	status := a.status
+	if own, ok := semantics.GRPCStatus(a.resp); ok && status == 200 {
+		status = own
+	}
 	var err error
 	if a.body != nil {
 		err = a.body.Close() // the answer may be in use for another exchange now

@@ -27,6 +27,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -223,13 +224,8 @@ func TestHostDown(t *testing.T) {
 }
 
 func TestRealHostRefuses(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	c := newCluster(t, config.Cluster{Hosts: list(l.Addr().String())}, tables(t, nil), nil)
-	_, err = call(t, c, get())
+	c := newCluster(t, config.Cluster{Hosts: list(testserver.Addr(t))}, tables(t, nil), nil)
+	_, err := call(t, c, get())
 	if e := stream.AsError(err); e.Kind != stream.Connect || !e.Retry || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("%v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns/dnstest"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 func TestH18FamiliesAndAliases(t *testing.T) {
@@ -195,13 +196,7 @@ func TestH18DeadAndBrokenServersArePassedOver(t *testing.T) {
 		m.RecursionAvailable = false
 		return m
 	})
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := closed.LocalAddr().String()
-	_ = closed.Close()
-	for name, first := range map[string]string{"dead": dead, "refusing": refusing.Address, "lame": lame.Address} {
+	for name, first := range map[string]string{"dead": testserver.Addr(t), "refusing": refusing.Address, "lame": lame.Address} {
 		start := time.Now()
 		r := resolver(t, config.DNSResolvers{Servers: []string{first, good.Address}, Timeout: 15}, dns.Env{})
 		if got, _ := lookup(t, r, "a.test", dns.V4Only); got != "10.0.0.1" {

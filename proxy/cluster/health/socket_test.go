@@ -20,6 +20,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/health"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // dialSocket is what a cluster does with a Target.
@@ -67,16 +68,12 @@ func changes(t *testing.T, cfg config.HealthCheck, address string) (wait func(wa
 }
 
 func TestI9SocketTCP(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Skip("no sockets here:", err)
-	}
-	address := l.Addr().String()
-	_ = l.Close() // nobody listens at first
+	address := testserver.Addr(t) // nobody listens at first
 	wait := changes(t, config.HealthCheck{Protocol: "TCP"}, address)
 	wait(true)
-	if l, err = net.Listen("tcp", address); err != nil {
-		t.Skip("the port is taken by now:", err)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
 	}
 	wait(false)
 	_ = l.Close()

@@ -112,6 +112,8 @@ func judge(o Outcome) verdict {
 		return serverError
 	case o.Status == 0:
 		return silent
+	case o.Status == 499:
+		return abandoned
 	case o.Status >= 500:
 		return serverError
 	case o.Status >= 400:

@@ -51,7 +51,8 @@ type Reporter interface {
 type Outcome struct {
 	// Err is nil when there was a response.
 	Err error
-	// Status is the HTTP status of the response; 0 if there was none.
+	// Status is the HTTP status of the response, or the one that its own status
+	// stands for, where its protocol has some (gRPC, RPC); 0 if there was none.
 	Status int
 	// Duration is the time from the Pick until the end of the response.
 	Duration time.Duration

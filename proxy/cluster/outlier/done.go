@@ -27,8 +27,6 @@ const (
 // away, that a limit of ours was reached or that nothing was sent at all says
 // nothing; then a status that was there all the same counts. An end without a
 // status and without an error, of a one-way request or a connection, is well.
-//
-// The status of a gRPC call is not looked at: it comes after the body.
 func judge(o *lb.Outcome) verdict {
 	if o.Err != nil {
 		if HostFailed(o.Err) {
@@ -39,6 +37,8 @@ func judge(o *lb.Outcome) verdict {
 		}
 	}
 	switch s := o.Status; {
+	case s == 499: // gRPC's CANCELLED
+		return nothing
 	case s >= 502 && s <= 504:
 		return failedGateway
 	case s >= 500:
