@@ -203,7 +203,10 @@ func (l *Locker) change(ctx context.Context, resource, owner string, do func(con
 			}
 		}
 	})
-	return status, err
+	if err != nil {
+		return 0, err // the call may go on, and status be its own
+	}
+	return status, nil
 }
 
 func (l *Locker) do(ctx context.Context, call func(*zk.Conn) error) error {

@@ -48,15 +48,19 @@ type counter struct {
 }
 
 // Add implements sequencer.Counter.
-func (c counter) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
-	err = c.change(ctx, key, func(number int64) (int64, error) {
+func (c counter) Add(ctx context.Context, key string, n int64) (int64, error) {
+	var sum int64
+	err := c.change(ctx, key, func(number int64) (int64, error) {
 		if number > math.MaxInt64-n {
 			return 0, sequencer.ErrExhausted
 		}
 		sum = number + n
 		return sum, nil
 	})
-	return sum, err
+	if err != nil {
+		return 0, err // the change may go on, and sum be its own
+	}
+	return sum, nil
 }
 
 // Raise implements sequencer.Counter.
