@@ -20,7 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open makes a store of the fake behind addr; with changes the settings differ.
+// open makes a store of the fake behind addr; with changes the settings differ, also
+// the one beside the metadata, timeout.
 func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
 	t.Helper()
 	metadata := map[string]any{
@@ -28,9 +29,14 @@ func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
 		"open_api_token": fakeToken, "open_api_user": fakeUser, "open_api_address": addr,
 	}
 	maps.Copy(metadata, changes)
+	rest := map[string]any{"address": []string{addr}}
+	if timeout, ok := metadata["timeout"]; ok {
+		rest["timeout"] = timeout
+		delete(metadata, "timeout")
+	}
 	s, err := New(t.Context(), components.Env{DataDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}, components.Config{
 		Name: "test", Type: Type, Path: "config_store.test", Metadata: metadata,
-		Rest: map[string]any{"address": []string{addr}, "timeout": "1"},
+		Rest: rest,
 	})
 	if err != nil {
 		return nil, err
@@ -198,7 +204,7 @@ func TestFaults(t *testing.T) {
 	_, err := open(t, link.Addr, nil)
 	unavailable("down at the start", err)
 	link.Mend()
-	s := mustOpen(t, link.Addr, nil)
+	s := mustOpen(t, link.Addr, map[string]any{"timeout": "1"})
 	for name, fault := range map[string]func(){"cut": link.Cut, "hanging": link.Hold} {
 		fault()
 		_, err := s.Get(t.Context(), configuration.Scope{}, []string{"k"})

@@ -20,11 +20,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// open makes a store of the fake behind addr; with changes the settings differ, also
+// the one beside the metadata, timeout.
 func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
 	t.Helper()
 	metadata := map[string]any{"list_interval": "50ms"}
 	maps.Copy(metadata, changes)
-	rest := map[string]any{"timeout": "1"}
+	rest := map[string]any{}
+	if timeout, ok := metadata["timeout"]; ok {
+		rest["timeout"] = timeout
+		delete(metadata, "timeout")
+	}
 	if addr != "" {
 		rest["address"] = []string{strings.TrimPrefix(addr, "http://")}
 	}
@@ -214,7 +220,7 @@ func TestFaults(t *testing.T) {
 	_, err := open(t, link.Addr, nil)
 	unavailable("down at the start", err)
 	link.Mend()
-	s := mustOpen(t, link.Addr, nil)
+	s := mustOpen(t, link.Addr, map[string]any{"timeout": "1"})
 	failing := func() { f.mu.Lock(); f.fail = 500; f.mu.Unlock() }
 	for name, fault := range map[string]func(){"cut": link.Cut, "hanging": link.Hold, "failing": failing} {
 		fault()
