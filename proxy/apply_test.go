@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
@@ -45,9 +46,6 @@ func answering(listeners ...config.Listener) *config.Snapshot {
 	}
 	return s
 }
-
-// freePort returns an address that was free a moment ago.
-func freePort(t testing.TB) string { return refusing(t) }
 
 // ask returns what answers at a TCP address, over a new connection.
 func ask(t testing.TB, address string) string {
@@ -97,7 +95,7 @@ func (k *keepAlive) ask(t testing.TB) string {
 }
 
 func TestApplyMovesListeners(t *testing.T) {
-	one, two, three := freePort(t), freePort(t), freePort(t)
+	one, two, three := testserver.Addr(t), testserver.Addr(t), testserver.Addr(t)
 	s := Start(t, nil, answering(Bound("a", "ra", one), Bound("b", "rb", two)))
 	if got := ask(t, one) + ask(t, two); got != "rarb" {
 		t.Fatal(got)
@@ -213,7 +211,7 @@ func TestApplyChangesLimits(t *testing.T) {
 // new is open.
 func TestApplyThatFailsChangesNothing(t *testing.T) {
 	dir := t.TempDir()
-	one, two, free := freePort(t), freePort(t), freePort(t)
+	one, two, free := testserver.Addr(t), testserver.Addr(t), testserver.Addr(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer func() { _ = taken.Close() }()
@@ -299,7 +297,7 @@ func TestNewThatFailsOpensNothing(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer func() { _ = taken.Close() }()
-	free := freePort(t)
+	free := testserver.Addr(t)
 	snapshot := answering(Bound("a", "ra", free), Bound("b", "rb", taken.Addr().String()))
 	snapshot.Clusters = []config.Cluster{Cluster("c", "h:1")}
 	paths := config.Paths{Listeners: "servers[0].listeners", Made: map[string]string{"b": "runtime.listen"}}
@@ -433,9 +431,9 @@ func TestRemovedListenerEndsInOrder(t *testing.T) {
 // time: none fails.
 func TestApplyUnderLoad(t *testing.T) {
 	a, b := host(t, Echo("a")), host(t, Echo("b"))
-	one, two := freePort(t), freePort(t)
+	one, two := testserver.Addr(t), testserver.Addr(t)
 	for two == one {
-		two = freePort(t)
+		two = testserver.Addr(t)
 	}
 	snapshot := func(i int) *config.Snapshot {
 		s := &config.Snapshot{
@@ -521,7 +519,7 @@ func TestApplyUnderLoad(t *testing.T) {
 
 // Apply against Close: whichever comes first, nothing stays open.
 func TestApplyAgainstClose(t *testing.T) {
-	one, two := freePort(t), freePort(t)
+	one, two := testserver.Addr(t), testserver.Addr(t)
 	for range 30 {
 		s, err := New(t, nil, answering(Bound("a", "ra", one)))
 		must(t, err)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
@@ -98,7 +99,7 @@ func TestChannel(t *testing.T) {
 func TestChannelOverTCP(t *testing.T) {
 	s := Start(t, nil, answering(Bound("a", "ra", "127.0.0.1:0")))
 	wantAnswer(t, open(t, s, proxy.ChannelOptions{Listener: s.Addr(t, "a"), Protocol: "Http1"}), "/", "ra")
-	down := open(t, s, proxy.ChannelOptions{Listener: refusing(t), Protocol: "Http1"})
+	down := open(t, s, proxy.ChannelOptions{Listener: testserver.Addr(t), Protocol: "Http1"})
 	_, _, err := send(t, down, t.Context(), "/")
 	if e := stream.AsError(err); e.Kind != stream.Connect || !e.Retry {
 		t.Errorf("%v", err)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -69,22 +68,6 @@ func host(t testing.TB, h http.HandlerFunc) string {
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
 	return srv.Listener.Addr().String()
-}
-
-// refusing returns an address that nobody listens on.
-func refusing(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		// Below the ports that the system gives to connections: one of those
-		// could be taken, by this very process even, when the test uses it.
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
-		if err == nil {
-			must(t, l.Close())
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // byID matches requests with a header field id.
@@ -157,7 +140,7 @@ func TestFromWireToWire(t *testing.T) {
 }
 
 func TestHostRefuses(t *testing.T) {
-	down := refusing(t)
+	down := testserver.Addr(t)
 	s := Start(t, nil, &config.Snapshot{
 		Listeners: []config.Listener{Bound("egress", "main", "127.0.0.1:0")},
 		Routers:   []config.Router{Router("main", To("/", "down"))},

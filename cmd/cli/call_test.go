@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
 )
 
@@ -118,7 +119,7 @@ func TestCall(t *testing.T) {
 
 func TestCallWithoutServer(t *testing.T) {
 	t.Parallel()
-	closed := closedPort(t)
+	closed := testserver.Addr(t)
 	r := run(t, "call", "--address", closed, "Runtime/SayHello")
 	r.wants(t, 1, nil, []string{"ottavo: nobody answers at " + closed + ": connect: connection refused"})
 	if n := strings.Count(r.errors, closed); n != 1 {

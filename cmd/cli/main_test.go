@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,15 +146,4 @@ func (r result) wants(t testing.TB, code int, out, errs []string) {
 	if t.Failed() {
 		t.Logf("exit code %d\n---- standard output\n%s\n---- standard error\n%s", r.code, r.out, r.errors)
 	}
-}
-
-// closedPort returns an address on which nobody listens.
-func closedPort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/ottavo-runtime/ottavo/cmd/cli"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // small is a file that starts on free ports.
@@ -160,8 +161,8 @@ func TestStartFails(t *testing.T) {
 		"unknown type":   {[]string{"-c", file(t, "c.yaml", "runtime:\n  state: {orders: {type: rediss}}\n")}, []string{"runtime.state.orders.type", "rediss", "redis"}},
 		"strict":         {[]string{"--strict", "-c", file(t, "c.yaml", "runtime: {listne: x}\n")}, []string{"runtime.listne", "listen"}},
 		"port in use":    {[]string{"-c", file(t, "c.yaml", "runtime:\n  listen: "+taken.Addr().String()+"\n  actuator: {enabled: false}\n")}, []string{taken.Addr().String(), "in use"}},
-		"component":      {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {orders: {type: redis, metadata: {redisHost: \""+closedPort(t)+"\", maxRetries: 0}}}\n")}, []string{"orders", "redis", "refused"}},
-		"two components": {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {a: {type: redis, metadata: {redisHost: \""+closedPort(t)+"\", maxRetries: 0}}, b: {type: redis}}\n")}, []string{"ottavo: state component \"a\"", "\nottavo: state component \"b\""}},
+		"component":      {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {orders: {type: redis, metadata: {redisHost: \""+testserver.Addr(t)+"\", maxRetries: 0}}}\n")}, []string{"orders", "redis", "refused"}},
+		"two components": {[]string{"-c", file(t, "c.yaml", "runtime:\n  actuator: {enabled: false}\n  listen: 127.0.0.1:0\n  state: {a: {type: redis, metadata: {redisHost: \""+testserver.Addr(t)+"\", maxRetries: 0}}, b: {type: redis}}\n")}, []string{"ottavo: state component \"a\"", "\nottavo: state component \"b\""}},
 		"log":            {[]string{"-c", file(t, "c.yaml", "runtime: {log: {path: /dev/null/x/y}}\n")}, []string{"the log's folder cannot be made: "}},
 		"manifests":      {[]string{"-c", good, "--resources-path", "components"}, []string{"--resources-path: Dapr's manifests are not built in this version"}},
 		"feature gates":  {[]string{"-c", good, "-f", "auto_config=true"}, []string{`--feature-gates: there is no feature gate "auto_config=true" here`}},
@@ -261,7 +262,7 @@ func TestStatus(t *testing.T) {
 
 func TestStatusWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	closed := closedPort(t)
+	closed := testserver.Addr(t)
 	run(t, "status", "--address", closed).wants(t, 1, nil, []string{"ottavo: nobody answers at " + closed + ": connect: connection refused (is it started"})
 	run(t, "status", "--address", "unix:"+t.TempDir()+"/s.sock").wants(t, 1, nil, []string{"no such file"})
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

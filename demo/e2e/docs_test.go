@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // defaultConfig is configs/default.yaml without its ports, with the service of
@@ -69,7 +70,7 @@ func TestWhatIsBuilt(t *testing.T) {
 	_, section, _ := strings.Cut(page, "## What is built")
 	section, _, _ = strings.Cut(section, "\n## ")
 
-	p := ottavotest.Start(t, defaultConfig(t, closedPort(t)))
+	p := ottavotest.Start(t, defaultConfig(t, testserver.Addr(t)))
 	conn, err := grpc.NewClient(p.Addr("runtime"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
 )
 
@@ -97,17 +98,6 @@ func (r *raw) connections() int {
 	return r.open
 }
 
-// closedPort is an address that nobody listens on.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // nothing was accepted
-	return l.Addr().String()
-}
-
 // faults are services that misbehave, and what a caller gets to see.
 var faults = []struct {
 	name   string
@@ -143,7 +133,7 @@ var faults = []struct {
 // Whatever a service does wrong, the caller gets the right code in time, the
 // process lives, and nothing stays behind.
 func TestFaults(t *testing.T) {
-	services := []service{{"refuses", closedPort(t)}}
+	services := []service{{"refuses", testserver.Addr(t)}}
 	backends := make(map[string]*raw)
 	for i, f := range faults {
 		backends[f.name] = newRaw(t, f.answer, f.keep)

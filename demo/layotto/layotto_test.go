@@ -4,28 +4,20 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // startForeign starts the real program, which looks for its application at the
 // port that is returned.
 func startForeign(t *testing.T) (p *ottavotest.Process, port, callbackPort string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, callbackPort, err = net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	callbackPort = strconv.Itoa(testserver.Port(t))
 	p = ottavotest.StartForeign(t, ottavotest.NoCallbacks, "grpc_callback_port: "+callbackPort)
-	_, port, err = net.SplitHostPort(p.Addr("runtime"))
+	_, port, err := net.SplitHostPort(p.Addr("runtime"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
 	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
 )
@@ -44,7 +44,7 @@ func TestDemo(t *testing.T) {
 	for _, way := range []string{"stream", "callbacks"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := testserver.Port(t)
 			rt := runtimetest.Start(t, ottavotest.DefaultConfig(t, ottavotest.NoCallbacks, fmt.Sprintf("grpc_callback_port: %d", port)))
 			address := rt.Addr(t, rt.Config.Runtime.Listener)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -120,14 +120,4 @@ func untilSubscribed(ctx context.Context, t *testing.T, address string, printed 
 			return fmt.Errorf("nothing came yet")
 		}
 	})
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // nothing hangs on it
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi/layotto"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
@@ -35,12 +36,7 @@ type fakeApp struct {
 // newFakeApp makes one that is not up yet; its address is free.
 func newFakeApp(t testing.TB) *fakeApp {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &fakeApp{t: t, addr: l.Addr().String(), events: make(chan *runtimev1.TopicEventRequest, 1000)}
-	_ = l.Close()
+	a := &fakeApp{t: t, addr: testserver.Addr(t), events: make(chan *runtimev1.TopicEventRequest, 1000)}
 	t.Cleanup(a.kill)
 	return a
 }

@@ -20,7 +20,7 @@ func Mongo(t testing.TB) *Process {
 	java := needCommand(t, "java", "install a Java runtime")
 	main := filepath.Join(here(), "testdata", "jars", "mongo", "Main.java")
 	p := &Process{
-		t: t, name: "mongo-java-server", timeout: 30 * time.Second,
+		t: t, name: "mongo-java-server",
 		command: func(port int) *exec.Cmd {
 			return exec.Command(java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path, main, strconv.Itoa(port))
 		},

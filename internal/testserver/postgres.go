@@ -84,7 +84,7 @@ func MariaDB(t testing.TB) *Process {
 	make.Dir, make.SysProcAttr, make.Env = dir, as, env
 	runSetup(t, make)
 	p := &Process{
-		t: t, name: "MariaDB", timeout: 30 * time.Second,
+		t: t, name: "MariaDB",
 		command: func(port int) *exec.Cmd {
 			cmd := exec.Command(server, "--no-defaults", "--datadir="+data, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port),
 				"--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"), "--init-file="+users, "--skip-name-resolve",

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// startTimeout is how long a server may take to answer: even one in Java, on a machine
+// that has ten other things to do.
+const startTimeout = 90 * time.Second
+
 // A Process is a server that runs as a process of its own. Its methods are for
 // one goroutine.
 type Process struct {
@@ -23,29 +27,21 @@ type Process struct {
 	name    string
 	command func(port int) *exec.Cmd // a new one for every start
 	ready   func(addr string) error  // whether it answers, in at most a second
-	timeout time.Duration            // for the server to answer
 	port    int
 	cmd     *exec.Cmd
 	output  *bytes.Buffer
 	ended   chan struct{} // closed when the process has ended
 }
 
-// launch starts the server on a free port and sees to its end with the test's.
+// launch starts the server on a port of its own and sees to its end with the test's.
 func (p *Process) launch() {
 	p.t.Helper()
-	if p.timeout == 0 {
-		p.timeout = startTimeout
-	}
+	p.port = Port(p.t)
+	p.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
 	p.t.Cleanup(p.Stop)
-	var err error
-	for range 5 { // somebody may take the port between our look and the start
-		p.port = freePort(p.t)
-		p.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
-		if err = p.start(); err == nil {
-			return
-		}
+	if err := p.start(); err != nil {
+		p.t.Fatal(err)
 	}
-	p.t.Fatal(err)
 }
 
 // Start starts the server again after Stop, with what it has kept on disk.
@@ -82,9 +78,9 @@ func (p *Process) start() error {
 		close(ended)
 	}()
 
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(p.timeout)
+	deadline := time.NewTimer(startTimeout)
 	defer deadline.Stop()
 	var err error
 	for {
@@ -94,7 +90,7 @@ func (p *Process) start() error {
 			return fmt.Errorf("testserver: %s at %s ended:\n%s", p.name, p.Addr, p.output)
 		case <-deadline.C:
 			p.Stop()
-			return fmt.Errorf("testserver: %s at %s does not answer after %s: %w\n%s", p.name, p.Addr, p.timeout, err, p.output)
+			return fmt.Errorf("testserver: %s at %s does not answer after %s: %w\n%s", p.name, p.Addr, startTimeout, err, p.output)
 		case <-tick.C:
 			if err = p.ready(p.Addr); err == nil {
 				return nil

@@ -27,11 +27,11 @@ func RabbitMQ(t testing.TB) *Process {
 	dir := t.TempDir()
 	// Erlang's nodes find each other by a daemon, which outlives them. This one is
 	// ours, and ended after the server.
-	names := freePort(t)
+	names := Port(t)
 	t.Cleanup(func() { stopNames(t, names) })
-	distribution := freePort(t)
+	distribution := Port(t)
 	p := &Process{
-		t: t, name: "RabbitMQ", timeout: 60 * time.Second,
+		t: t, name: "RabbitMQ",
 		command: func(port int) *exec.Cmd {
 			cmd := exec.Command(rabbitMQ)
 			cmd.Dir = dir

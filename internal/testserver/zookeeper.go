@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // zooKeeperJar is where Debian's package zookeeper has it; its manifest names
@@ -24,7 +23,7 @@ func ZooKeeper(t testing.TB) *Process {
 	java := needCommand(t, "java", "install a Java runtime")
 	dir := t.TempDir()
 	p := &Process{
-		t: t, name: "ZooKeeper", timeout: 30 * time.Second,
+		t: t, name: "ZooKeeper",
 		command: func(port int) *exec.Cmd {
 			conf := filepath.Join(dir, "zoo.cfg")
 			text := fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\ntickTime=100\nmaxSessionTimeout=30000\n"+

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
 )
 
@@ -299,7 +300,7 @@ func TestGRPCErrorsOfTheProxy(t *testing.T) {
 			slow := via("/grpc.testing.TestService/UnaryCall", "grpc", "")
 			slow.Route.Timeout = 200 * time.Millisecond
 			g := newGRPC(t, secure,
-				backend{proxytest.Cluster("no", closedPort(t)), via("/refused.", "no", ""), secure},
+				backend{proxytest.Cluster("no", testserver.Addr(t)), via("/refused.", "no", ""), secure},
 				backend{proxytest.Cluster("nobody"), via("/empty.", "nobody", ""), secure},
 				backend{route: slow},
 			)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
 )
 
@@ -109,7 +110,7 @@ func TestNghttpd(t *testing.T) {
 	p.file(t, "cert", []byte(c.chain))
 	p.file(t, "key", []byte(c.key))
 	options := []string{"-v", "-a", "127.0.0.1", "-d", p.dir, "--trailer", "x-end: done", "-b", "200", "-m", "5", "--echo-upload"}
-	plain, secure := closedPort(t), closedPort(t)
+	plain, secure := testserver.Addr(t), testserver.Addr(t)
 	nghttpd(t, p, append(options, "--no-tls", port(plain))...)
 	nghttpd(t, p, append(options, port(secure), "key", "cert")...)
 	r := newRig(t, c,

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
@@ -87,7 +88,7 @@ func newRig(t testing.TB, c *certs, more ...backend) *rig {
 		Listeners: []config.Listener{proxytest.Bound("any", "r", "127.0.0.1:0")},
 		Clusters: []config.Cluster{
 			proxytest.Cluster("plain", r.host.addr), secure,
-			proxytest.Cluster("gone", closedPort(t)), proxytest.Cluster("echo", echoTCP(t)),
+			proxytest.Cluster("gone", testserver.Addr(t)), proxytest.Cluster("echo", echoTCP(t)),
 		},
 	}
 	routes := []config.Route{
@@ -144,15 +145,4 @@ func via(prefix, cluster, protocol string) config.Route {
 	r := proxytest.To(prefix, cluster)
 	r.Route.UpstreamProtocol = protocol
 	return r
-}
-
-// closedPort is an address on which nobody listens.
-func closedPort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -164,17 +164,6 @@ func host(t testing.TB, network string, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// down is an address where nobody listens.
-func down(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // echo sends back what comes, and then ends.
 func echo(nc net.Conn) { _, _ = io.Copy(nc, nc) }
 

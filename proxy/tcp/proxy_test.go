@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
@@ -151,7 +152,7 @@ func TestBufferedFirst(t *testing.T) {
 func TestAttempts(t *testing.T) {
 	t.Parallel()
 	up := host(t, "tcp", echo)
-	s := start(t, "tcp", toCluster, dialOf("tcp", down(t), down(t), up), nil)
+	s := start(t, "tcp", toCluster, dialOf("tcp", testserver.Addr(t), testserver.Addr(t), up), nil)
 	nc := s.dial()
 	send(t, nc, "ping")
 	closeWrite(t, nc)
@@ -169,7 +170,7 @@ func TestNotConnected(t *testing.T) {
 	elsewhere := toCluster
 	elsewhere.Cluster = "nowhere"
 	noRoute := config.TCPProxy{L4Proxy: config.L4Proxy{Routes: []config.L4Route{{Cluster: "c", SourcePort: "0"}}}}
-	dead := []string{down(t), down(t), down(t)}
+	dead := []string{testserver.Addr(t), testserver.Addr(t), testserver.Addr(t)}
 	tests := []struct {
 		name     string
 		cfg      config.TCPProxy

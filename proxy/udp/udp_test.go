@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/tcp/l4"
@@ -153,17 +154,6 @@ func serveHost(t testing.TB, pc net.PacketConn, answer func(b []byte) []byte) st
 }
 
 func echo(b []byte) []byte { return b }
-
-// down is an address where nobody listens.
-func down(t testing.TB) string {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = pc.Close() }()
-	return pc.LocalAddr().String()
-}
 
 // ask sends a datagram and returns the answer.
 func ask(t testing.TB, nc net.Conn, question string) string {
@@ -352,7 +342,7 @@ func TestFlood(t *testing.T) {
 // one, which gets the client's next datagrams.
 func TestHostRefuses(t *testing.T) {
 	t.Parallel()
-	dead, alive := down(t), host(t, echo)
+	dead, alive := testserver.Addr(t), host(t, echo)
 	var done atomic.Int32
 	dial := dialOf(dead, alive)
 	s := start(t, "127.0.0.1:0", toCluster, func(ctx context.Context, a l4.Attempt) (l4.Upstream, error) {
@@ -384,7 +374,7 @@ func TestHostRefuses(t *testing.T) {
 
 func TestAllHostsRefuse(t *testing.T) {
 	t.Parallel()
-	s := start(t, "127.0.0.1:0", toCluster, dialOf(down(t), down(t), down(t)))
+	s := start(t, "127.0.0.1:0", toCluster, dialOf(testserver.Addr(t), testserver.Addr(t), testserver.Addr(t)))
 	nc := s.dial()
 	var r l4.Record
 	until(t, "the session ends", func() bool {
@@ -474,7 +464,7 @@ func TestPanic(t *testing.T) {
 
 func TestSocketFails(t *testing.T) {
 	t.Parallel()
-	p, err := udp.New(toCluster, udp.Deps{Listener: "l", Dial: dialOf(down(t))})
+	p, err := udp.New(toCluster, udp.Deps{Listener: "l", Dial: dialOf(testserver.Addr(t))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,12 +172,7 @@ func TestPubSubSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := l.Addr().String()
-	_ = l.Close()
+	api := testserver.Addr(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "ottavo.yaml")
 	err = os.WriteFile(file, fmt.Appendf(nil, `

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
@@ -66,14 +67,7 @@ func TestBadAddress(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := testserver.Addr(t)
 	client, err := ottavo.Dial(address)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ottavo-runtime/ottavo/cmd/cli/grpccall"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
@@ -290,12 +291,7 @@ func TestOldReflection(t *testing.T) {
 
 func TestNoServer(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := l.Addr().String()
-	_ = l.Close()
+	gone := testserver.Addr(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, says nothing
 	if err != nil {
 		t.Fatal(err)

@@ -4,16 +4,18 @@
 package etcd
 
 import (
-	"net"
+	"fmt"
 	"net/url"
 	"testing"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // startTimeout is how long the server may take to be ready.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // A Server is a cluster of one. Its methods are for one goroutine. To let it hang
 // or to slow it down, put a testserver.Link in front of Addr.
@@ -33,16 +35,10 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{t: t, dir: t.TempDir()}
+	s.Addr, s.peer = testserver.Addr(t), testserver.Addr(t)
 	t.Cleanup(s.Stop)
-	var err error
-	for range 5 { // somebody may take a port between our look and the start
-		s.Addr, s.peer = freeAddr(t), freeAddr(t)
-		if err = s.start(); err == nil {
-			return s
-		}
-	}
-	t.Fatalf("testserver: etcd: %v", err)
-	return nil
+	s.Start()
+	return s
 }
 
 // Start starts the server again after Stop.
@@ -79,6 +75,7 @@ func (s *Server) start() error {
 		return nil
 	case err = <-e.Err():
 	case <-timer.C:
+		err = fmt.Errorf("it is not ready after %s", startTimeout)
 	}
 	e.Close()
 	return err
@@ -91,14 +88,4 @@ func (s *Server) Stop() {
 	}
 	s.etcd.Close()
 	s.etcd = nil
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // nothing was accepted
-	return l.Addr().String()
 }

@@ -5,8 +5,6 @@
 package kafka
 
 import (
-	"net"
-	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -29,7 +27,7 @@ type Server struct {
 // asked for, and stops it when the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), Addr: "127.0.0.1:0"}
+	s := &Server{t: t, dir: t.TempDir(), port: testserver.Port(t)}
 	t.Cleanup(s.Stop)
 	s.Start()
 	return s
@@ -41,7 +39,6 @@ func (s *Server) Start() {
 	if s.kafka != nil {
 		s.t.Fatal("testserver: Start of a Kafka broker that runs")
 	}
-	testserver.AwaitPort(s.t, s.Addr)
 	var err error
 	s.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(s.port), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(1),
 		kfake.DataDir(s.dir), kfake.SyncWrites())
@@ -49,13 +46,6 @@ func (s *Server) Start() {
 		s.t.Fatalf("testserver: Kafka: %v", err)
 	}
 	s.Addr = s.kafka.ListenAddrs()[0]
-	_, port, err := net.SplitHostPort(s.Addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if s.port, err = strconv.Atoi(port); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // Stop ends the broker: connections break.

@@ -28,7 +28,7 @@ type Server struct {
 // "app" with the password unless that is "". It forgets everything with Stop.
 func Start(t testing.TB, password string) *Server {
 	t.Helper()
-	s := &Server{t: t, password: password, Addr: "127.0.0.1:0"}
+	s := &Server{t: t, password: password, Addr: testserver.Addr(t)}
 	t.Cleanup(s.Stop)
 	s.Start()
 	return s
@@ -40,7 +40,6 @@ func (s *Server) Start() {
 	if s.mqtt != nil {
 		s.t.Fatal("testserver: Start of an MQTT server that runs")
 	}
-	testserver.AwaitPort(s.t, s.Addr)
 	s.mqtt = server.New(&server.Options{Logger: slog.New(slog.DiscardHandler)})
 	var err error
 	if s.password == "" {
@@ -59,7 +58,6 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatalf("testserver: MQTT: %v", err)
 	}
-	s.Addr = s.listener.Address()
 	if err := s.mqtt.Serve(); err != nil {
 		s.t.Fatalf("testserver: MQTT: %v", err)
 	}

@@ -4,8 +4,6 @@
 package nats
 
 import (
-	"net"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +13,7 @@ import (
 )
 
 // startTimeout is how long the server may take to be ready.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // A Server is one server. Its methods are for one goroutine.
 type Server struct {
@@ -25,6 +23,7 @@ type Server struct {
 	t     testing.TB
 	token string
 	dir   string
+	port  int
 	nats  *server.Server
 }
 
@@ -32,7 +31,7 @@ type Server struct {
 // Stop and Start, and asks for the token unless that is "".
 func Start(t testing.TB, token string) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), token: token, Addr: "127.0.0.1:0"}
+	s := &Server{t: t, dir: t.TempDir(), token: token, port: testserver.Port(t)}
 	t.Cleanup(s.Stop)
 	s.Start()
 	return s
@@ -44,20 +43,9 @@ func (s *Server) Start() {
 	if s.nats != nil {
 		s.t.Fatal("testserver: Start of a NATS server that runs")
 	}
-	testserver.AwaitPort(s.t, s.Addr)
-	host, text, err := net.SplitHostPort(s.Addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
+	var err error
 	s.nats, err = server.NewServer(&server.Options{
-		Host: host, Port: port, JetStream: true, StoreDir: s.dir, SyncAlways: true, Authorization: s.token,
+		Host: "127.0.0.1", Port: s.port, JetStream: true, StoreDir: s.dir, SyncAlways: true, Authorization: s.token,
 		NoLog: true, NoSigs: true,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/frame"
@@ -65,7 +66,7 @@ func TestBolt(t *testing.T) {
 					serves("test.A:1.0", "a"), serves("test.B:1.0", "b"), serves("test.Greet:1.0", "c"), serves("test.Gone:1.0", "gone"),
 				)},
 				Clusters: []config.Cluster{
-					proxytest.Cluster("a", a), proxytest.Cluster("b", b), proxytest.Cluster("c", c), proxytest.Cluster("gone", closedPort(t)),
+					proxytest.Cluster("a", a), proxytest.Cluster("b", b), proxytest.Cluster("c", c), proxytest.Cluster("gone", testserver.Addr(t)),
 				},
 			}, bolt.New(bolt.V1(), opts), bolt.New(bolt.V2(), opts))
 			if got := run(t, "bolt-client.cjs", s.Addr(t, "rpc"), tc.version); got != saidByBolt {

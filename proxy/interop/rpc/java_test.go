@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/bolt"
@@ -96,7 +97,7 @@ func TestJava(t *testing.T) {
 				Listeners: []config.Listener{l},
 				Routers:   []config.Router{proxytest.Router("r", tc.route("a", "a"), tc.route("b", "b"), tc.route("gone", "gone"), hasty)},
 				Clusters: []config.Cluster{
-					proxytest.Cluster("a", a.addr), proxytest.Cluster("b", b.addr), proxytest.Cluster("gone", closedPort(t)),
+					proxytest.Cluster("a", a.addr), proxytest.Cluster("b", b.addr), proxytest.Cluster("gone", testserver.Addr(t)),
 				},
 			}, tc.protocols...)
 			in := newTap(t, s.Addr(t, "rpc"))

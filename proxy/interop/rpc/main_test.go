@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,17 +110,6 @@ func run(t testing.TB, script string, args ...string) string {
 		t.Errorf("%s %v: %v\n%s%s", script, args, err, out, errs.String())
 	}
 	return string(out)
-}
-
-// closedPort is an address on which nobody listens.
-func closedPort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // serves returns a route for the requests to a service.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/filter/transcoder"
@@ -35,7 +36,7 @@ func converting(t *testing.T, host string, filter map[string]any) *proxytest.Ser
 	return proxytest.Start(t, nil, &config.Snapshot{
 		Listeners: []config.Listener{l},
 		Routers:   []config.Router{proxytest.Router("r", nowhere, demo)},
-		Clusters:  []config.Cluster{proxytest.Cluster("demo", host), proxytest.Cluster("gone", closedPort(t))},
+		Clusters:  []config.Cluster{proxytest.Cluster("demo", host), proxytest.Cluster("gone", testserver.Addr(t))},
 	}, proxytest.With(func(o *proxy.Options) { o.Protocols = table }), proxytest.WithFilters(transcoder.Spec(transcoder.Builtin()...)))
 }
 
