@@ -213,7 +213,7 @@ func configurationError(ctx context.Context, op Op, store string, err error) *Er
 	case errors.Is(err, configuration.ErrNotSupported):
 		kind = NotSupported
 	default:
-		if k, ended := contextKind(ctx); ended {
+		if k, ok := lateKind(ctx, err); ok {
 			kind = k
 			break
 		}

@@ -89,7 +89,7 @@ func TestConfigurationErrors(t *testing.T) {
 		{fmt.Errorf("x: %w", configuration.ErrUnavailable), capability.Unavailable},
 		{fmt.Errorf("x: %w", configuration.ErrDenied), capability.PermissionDenied},
 		{configuration.ErrClosed, capability.Unavailable},
-		{context.DeadlineExceeded, capability.Unknown}, // a limit of the store's own
+		{context.DeadlineExceeded, capability.Deadline}, // a limit of the store's own
 	} {
 		c := capability.NewConfiguration("", map[string]configuration.Store{"r": &askedStore{err: tt.err}})
 		_, err := c.Get(t.Context(), "r", configuration.Scope{}, nil)

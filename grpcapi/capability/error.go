@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/ottavo-runtime/ottavo/components"
 )
 
 // Kind says in what way a call failed. The edges turn it into their codes.
@@ -170,9 +172,21 @@ func contextKind(ctx context.Context) (Kind, bool) {
 	}
 }
 
+// lateKind is the kind of a component's failure in which time plays a part: the
+// caller's own end, or Deadline when the backend has not answered within a limit of
+// the component. Of two limits that are about equal it does not matter which one
+// passes first. false: time is not the reason.
+func lateKind(ctx context.Context, err error) (Kind, bool) {
+	if kind, ended := contextKind(ctx); ended {
+		return kind, true
+	}
+	return Deadline, components.IsLate(err)
+}
+
 // failureKind is the kind of a component's failure that says nothing else: the
-// caller's own end, or Internal. Only when the caller's time is up is a "deadline
-// exceeded" of the component the caller's; else it is a limit of its own.
+// caller's own end, or Internal. Here a "deadline exceeded" of the component is one
+// of many ways to fail, unless the caller's time is up: what it stands for only the
+// backend behind it knows.
 func failureKind(ctx context.Context) Kind {
 	kind, _ := contextKind(ctx)
 	return kind

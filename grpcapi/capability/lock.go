@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 )
 
@@ -126,8 +127,10 @@ func lockError(ctx context.Context, op Op, store, resource string, err error) *E
 	case errors.Is(err, lock.ErrInvalid):
 		kind = InvalidArgument
 	default:
-		if k, ended := contextKind(ctx); ended {
+		if k, ok := lateKind(ctx, err); ok {
 			kind = k
+		} else if components.IsAway(err) {
+			kind = Unavailable
 		}
 	}
 	return &Error{Kind: kind, Capability: LockName, Op: op, Component: store, Key: resource, Err: err}

@@ -3,6 +3,8 @@ package capability_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,7 +151,9 @@ func TestLockErrors(t *testing.T) {
 		kind capability.Kind
 	}{
 		{t.Context(), errors.New("on fire"), capability.Internal},
-		{t.Context(), context.DeadlineExceeded, capability.Internal},
+		{t.Context(), fmt.Errorf("no answer within 3s: %w", context.DeadlineExceeded), capability.Deadline}, // a limit of the store's own
+		{t.Context(), io.ErrUnexpectedEOF, capability.Unavailable},
+		{t.Context(), components.Away(errors.New("no leader")), capability.Unavailable},
 		{t.Context(), lock.ErrNotSupported, capability.NotSupported},
 		{cancelled, context.Canceled, capability.Canceled},
 	} {

@@ -193,7 +193,7 @@ func pubSubError(ctx context.Context, op Op, pub *Publication, err error) *Error
 	case errors.Is(err, pubsub.ErrNotSupported):
 		kind = NotSupported
 	default:
-		if k, ended := contextKind(ctx); ended {
+		if k, ok := lateKind(ctx, err); ok {
 			kind = k
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 )
 
@@ -193,8 +194,10 @@ func sequencerError(ctx context.Context, store, key string, err error) *Error {
 	kind := Internal
 	if errors.Is(err, sequencer.ErrInvalid) {
 		kind = InvalidArgument
-	} else if k, ended := contextKind(ctx); ended {
+	} else if k, ok := lateKind(ctx, err); ok {
 		kind = k
+	} else if components.IsAway(err) {
+		kind = Unavailable
 	}
 	return &Error{Kind: kind, Capability: SequencerName, Op: SequencerNext, Component: store, Key: key, Err: err}
 }

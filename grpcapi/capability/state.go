@@ -248,9 +248,7 @@ func stateError(ctx context.Context, op Op, store, key string, err error) *Error
 	case errors.Is(err, state.ErrInvalid):
 		kind = InvalidArgument
 	default:
-		// Only when the caller's time is up is a "deadline exceeded" of the
-		// store the caller's; else it is a limit of the store's own.
-		if k, ended := contextKind(ctx); ended {
+		if k, ok := lateKind(ctx, err); ok {
 			kind = k
 		}
 	}

@@ -80,17 +80,17 @@ var faultKinds = map[string]faultKind{
 		save: publish,
 	},
 	"lock": {
-		section: "lock",
+		section: "lock", denied: codes.Unknown, noRoom: codes.Unknown,
 		calls: []faultCall{
-			{"TryLock", tryLock, codes.Unknown, ""},
+			{"TryLock", tryLock, codes.Unavailable, ""},
 			{"Unlock", func(ctx context.Context, cc grpc.ClientConnInterface, store string) error {
 				_, err := runtimev1.NewRuntimeClient(cc).Unlock(ctx, &runtimev1.UnlockRequest{StoreName: store, ResourceId: "r", LockOwner: "nobody"})
 				return err
-			}, codes.Unknown, ""},
+			}, codes.Unavailable, ""},
 			{"LockKeepAlive", func(ctx context.Context, cc grpc.ClientConnInterface, store string) error {
 				_, err := runtimev1.NewRuntimeClient(cc).LockKeepAlive(ctx, &runtimev1.LockKeepAliveRequest{StoreName: store, ResourceId: "r", LockOwner: "nobody", Expire: 5})
 				return err
-			}, codes.Unknown, ""},
+			}, codes.Unavailable, ""},
 		},
 		save: func(ctx context.Context, cc grpc.ClientConnInterface, store, value string) error {
 			resp, err := runtimev1.NewRuntimeClient(cc).TryLock(ctx, &runtimev1.TryLockRequest{StoreName: store, ResourceId: value, LockOwner: "me", Expire: 60})
@@ -101,8 +101,8 @@ var faultKinds = map[string]faultKind{
 		},
 	},
 	"sequencer": {
-		section: "sequencer",
-		calls:   []faultCall{{"GetNextId", nextID, codes.Unknown, ""}},
+		section: "sequencer", denied: codes.Unknown, noRoom: codes.Unknown,
+		calls: []faultCall{{"GetNextId", nextID, codes.Unavailable, ""}},
 		save: func(ctx context.Context, cc grpc.ClientConnInterface, store, _ string) error {
 			return nextID(ctx, cc, store)
 		},

@@ -14,8 +14,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -155,12 +157,25 @@ func (c *Client) Call(ctx context.Context, call func(context.Context) error) err
 		return ctx.Err()
 	case c.closed.Err() != nil:
 		return ErrClosed
+	case limited.Err() != nil && c.ActiveConnection().GetState() != connectivity.Ready:
+		return components.Away(fmt.Errorf("%s: no connection within %s (dialTimeout): %w", c.where, c.limit, err))
 	case limited.Err() != nil:
-		return fmt.Errorf("%s: no answer within %s (dialTimeout): %w", c.where, c.limit, err)
+		return components.Late(fmt.Errorf("%s: no answer within %s (dialTimeout): %w", c.where, c.limit, err))
+	case away(err):
+		return components.Away(fmt.Errorf("%s: %w", c.where, err))
+	case errors.Is(err, rpctypes.ErrTimeout), errors.Is(err, rpctypes.ErrTimeoutDueToLeaderFail), errors.Is(err, rpctypes.ErrTimeoutDueToConnectionLost):
+		return components.Late(fmt.Errorf("%s: %w", c.where, err))
 	case errors.Is(err, rpctypes.ErrAuthFailed), status.Code(err) == codes.Unauthenticated, errors.Is(err, rpctypes.ErrPermissionDenied):
 		return fmt.Errorf("%s: check username and password, and what the user may do: %w", c.where, err)
 	}
 	return fmt.Errorf("%s: %w", c.where, err)
+}
+
+// away tells that there is nobody to answer: no server, or none with a leader.
+func away(err error) bool {
+	return errors.Is(err, rpctypes.ErrNoLeader) || errors.Is(err, rpctypes.ErrNotLeader) || errors.Is(err, rpctypes.ErrStopped) ||
+		status.Code(err) == codes.Unavailable && !errors.Is(err, rpctypes.ErrTimeout) &&
+			!errors.Is(err, rpctypes.ErrTimeoutDueToLeaderFail) && !errors.Is(err, rpctypes.ErrTimeoutDueToConnectionLost)
 }
 
 // Check asks for a key that need not be there.

@@ -16,7 +16,9 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/mongo/readpref"
 	"go.mongodb.org/mongo-driver/mongo/writeconcern"
+	"go.mongodb.org/mongo-driver/x/mongo/driver/topology"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -169,10 +171,20 @@ func (c *Client) Call(ctx context.Context, call func(context.Context) error) err
 		return ctx.Err()
 	case c.closed.Err() != nil:
 		return ErrClosed
-	case limited.Err() != nil:
-		return fmt.Errorf("%s: no answer within %s (operationTimeout): %w", c.where, c.limit, err)
+	case away(err):
+		return components.Away(fmt.Errorf("%s: %w", c.where, err))
+	case limited.Err() != nil, mongo.IsTimeout(err):
+		return components.Late(fmt.Errorf("%s: no answer within %s (operationTimeout): %w", c.where, c.limit, err))
 	}
 	return fmt.Errorf("%s: %w", c.where, err)
+}
+
+// away tells that there was no server to ask, or none any more before it had answered.
+func away(err error) bool {
+	if _, ok := errors.AsType[topology.ServerSelectionError](err); ok {
+		return true
+	}
+	return mongo.IsNetworkError(err) && !mongo.IsTimeout(err)
 }
 
 // Now returns what the server's clock shows, or a little less.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/ottavo-runtime/ottavo/components"
 )
 
 // Settings say where and as whom.
@@ -95,6 +97,9 @@ func (db *DB) Explain(err error) error {
 	}
 	if e, ok := errors.AsType[*mysql.MySQLError](err); ok && e.Number == 1049 {
 		return fmt.Errorf("%s: %w: create it first (CREATE DATABASE)", db.where, err)
+	}
+	if errors.Is(err, mysql.ErrInvalidConn) {
+		err = components.Away(err)
 	}
 	return fmt.Errorf("%s: %w", db.where, err)
 }

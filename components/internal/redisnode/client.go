@@ -12,6 +12,8 @@ import (
 	"time"
 
 	goredis "github.com/go-redis/redis/v8"
+
+	"github.com/ottavo-runtime/ottavo/components"
 )
 
 // Client is a client of one server, or of the master behind sentinels. It is safe
@@ -157,15 +159,27 @@ func ended(ctx context.Context) error {
 // notNow are the beginnings of answers that pass by themselves; nothing was done.
 var notNow = []string{"LOADING ", "READONLY ", "MASTERDOWN ", "ERR max number of clients reached", "TRYAGAIN "}
 
+// passes tells Redis' answers that pass by themselves.
+func passes(err error) bool {
+	for _, prefix := range notNow {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// What go-redis says without a type of its own: all connections are in use, for as
+// long as each call waits for its answer; and the sentinels know no master.
+const (
+	poolTimeout = "redis: connection pool timeout"
+	noMaster    = "redis: all sentinels"
+)
+
 // again tells whether a command that failed with err may be sent again.
 func again(err error, harmless bool) bool {
 	if _, reply := errors.AsType[goredis.Error](err); reply {
-		for _, prefix := range notNow {
-			if strings.HasPrefix(err.Error(), prefix) {
-				return true
-			}
-		}
-		return false
+		return passes(err)
 	}
 	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
 		return false // the next would take as long
@@ -200,6 +214,10 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("redis %s: the key holds something else already: use another key or keyPrefix: %w", c.Where, err)
 	case network && n.Timeout():
 		return fmt.Errorf("redis %s: no answer in time: %w", c.Where, err)
+	case !reply && err.Error() == poolTimeout:
+		return components.Late(fmt.Errorf("redis %s: no connection was free in time (poolTimeout): %w", c.Where, err))
+	case !reply && strings.HasPrefix(err.Error(), noMaster), reply && passes(err):
+		return components.Away(fmt.Errorf("redis %s: %w", c.Where, err))
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("redis %s: the connection was lost, it may have been done or not: %w", c.Where, io.ErrUnexpectedEOF)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -126,7 +127,11 @@ func (c *Client) Do(ctx context.Context, call func(*zk.Conn) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-limit.C:
-		return fmt.Errorf("%s: no answer within %s (twice sessionTimeout)", c.where, c.limit)
+		err := fmt.Errorf("%s: no answer within %s (twice sessionTimeout)", c.where, c.limit)
+		if c.conn.State() != zk.StateHasSession {
+			return components.Away(err)
+		}
+		return components.Late(err)
 	}
 }
 
@@ -143,7 +148,7 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, zk.ErrNoAuth), errors.Is(err, zk.ErrAuthFailed):
 		return fmt.Errorf("%s: check zookeeperPassword (user:password), the node is somebody's: %w", c.where, err)
 	case errors.Is(err, zk.ErrNoServer), errors.Is(err, zk.ErrConnectionClosed), errors.Is(err, zk.ErrSessionExpired):
-		return fmt.Errorf("%s: the connection was lost, it may have been done or not: %w", c.where, err)
+		return components.Away(fmt.Errorf("%s: the connection was lost, it may have been done or not: %w", c.where, err))
 	}
 	return fmt.Errorf("%s: %w", c.where, err)
 }

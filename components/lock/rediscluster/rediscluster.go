@@ -200,7 +200,7 @@ func (l *Locker) ask(ctx context.Context, p pair, limit time.Duration, enough fu
 			}
 			r := call(ctx, n)
 			if errors.Is(r.err, context.DeadlineExceeded) {
-				r.err = fmt.Errorf("redis %s: no answer within %s", n.Where, limit)
+				r.err = fmt.Errorf("redis %s: no answer within %s: %w", n.Where, limit, context.DeadlineExceeded)
 			}
 			answer(r)
 		})

@@ -14,6 +14,7 @@ import (
 
 	goredis "github.com/go-redis/redis/v8"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/state"
 )
 
@@ -151,7 +152,7 @@ func (l *lanes) send(batch []*call) {
 		case l.quit.Err() != nil:
 			l.finish(c, state.ErrClosed)
 		case l.settings.poolTimeout > 0 && time.Since(c.since) > l.settings.poolTimeout:
-			l.finish(c, fmt.Errorf("redis %s: no connection was free within %s (poolTimeout)", l.settings.where, l.settings.poolTimeout))
+			l.finish(c, components.Late(fmt.Errorf("redis %s: no connection was free within %s (poolTimeout)", l.settings.where, l.settings.poolTimeout)))
 		default:
 			live = append(live, c)
 		}
