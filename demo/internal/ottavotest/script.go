@@ -34,11 +34,11 @@ func StartForeign(t testing.TB, oldnew ...string) *Process {
 	}, oldnew...)...))
 }
 
-// Script runs commands of a README in the root of the repository, within a minute
-// and a half, and returns what they print. When they fail, so does the test.
+// Script runs commands of a README in the root of the repository, within four
+// minutes, and returns what they print. When they fail, so does the test.
 func (p *Process) Script(script string, env ...string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-eu", "-c", script)
 	cmd.Dir, cmd.Env = Root(p.t), append(os.Environ(), env...)
