@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/internal/testserver/etcd"
@@ -44,6 +45,8 @@ var servers = []struct {
 	{`"userName": "root"`, func(*testing.T) string { return `"userName": "ottavo"` }},
 	{`"password": "123456"`, func(*testing.T) string { return fmt.Sprintf(`"password": %q`, testserver.SQLPassword) }}, // as testserver has it
 	{"http://localhost:8088", webServer},
+	{"127.0.0.1:8889", echoServer},
+	{"127.0.0.1:20001", echoServer},
 	{"127.0.0.1:34904", free},
 	{"0.0.0.0:34904", free},
 	{"127.0.0.1:34999", free},
@@ -82,6 +85,16 @@ func webServer(t *testing.T) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "binding") }))
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// echoServer answers with what was sent, and where to.
+func echoServer(t *testing.T) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // what came is the answer
+		_, _ = fmt.Fprintf(w, "%s %s %s %s", r.URL.Path, r.Header.Get("x-services"), r.Header.Get("x-method"), body)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
 }
 
 // cannotRun are samples whose servers cannot be had here, or that need what this
@@ -209,5 +222,13 @@ func callAll(t *testing.T, ctx context.Context, cc *grpc.ClientConn, components 
 	each(config.ObjectStores, func(name string) {
 		_, err := s3v1.NewObjectStorageServiceClient(cc).ListObjects(ctx, &s3v1.ListObjectsInput{StoreName: name, Bucket: "b"})
 		check("ListObjects "+name, true, err)
+	})
+	each(config.RPCs, func(name string) {
+		resp, err := client.InvokeService(ctx, &runtimev1.InvokeServiceRequest{Id: "HelloService:1.0", Message: &runtimev1.CommonInvokeRequest{
+			Method: "/hello", ContentType: "application/json", Data: &anypb.Any{Value: []byte(`{"a":1}`)},
+		}})
+		got := string(resp.GetData().GetValue())
+		// The callback dubbo_json_rpc makes a path of the service's name.
+		check("InvokeService "+name+": "+got, got == `/hello   {"a":1}` || got == `/HelloService:1.0 HelloService:1.0 /hello {"a":1}`, err)
 	})
 }
