@@ -108,35 +108,41 @@ func TestFaultsCredentials(t *testing.T) {
 		}
 		t.Run(row.server, func(t *testing.T) {
 			t.Parallel()
-			addr, change := row.lock(t, rightPassword)
-			var starts []failedStart
-			var cs []faultComponent
-			var kinds []string
-			for _, c := range row.components {
-				if c.skip[credentials] != "" {
-					continue
-				}
-				cs = append(cs, c)
-				if !c.blind {
-					kinds = append(kinds, c.kind)
-				}
-				if c.skip[awayAtStart] != noConnection {
-					starts = append(starts, failedStart{c: c, cfg: runtimetest.Load(t, faultFile(addr, wrongPassword, c), builtin.Tables()), secret: wrongPassword, want: row.denied})
-				}
-			}
-			refused(t, starts)
-			p := newPatient(t, faultFile(addr, rightPassword, cs...))
-			p.works(cs, 20*time.Second)
-			p.up(5 * time.Second)
-			if change == nil {
-				return
-			}
-			change(t)
-			p.fails(cs, 15*time.Second, true)
-			p.down(20*time.Second, kinds...)
-			if log := p.rt.Log.String(); strings.Contains(log, rightPassword) {
-				t.Errorf("the log holds the password:\n%s", log)
-			}
+			row.wrongPassword(t)
 		})
+	}
+}
+
+// wrongPassword does what TestFaultsCredentials says.
+func (row faultRow) wrongPassword(t *testing.T) {
+	t.Helper()
+	addr, change := row.lock(t, rightPassword)
+	var starts []failedStart
+	var cs []faultComponent
+	var kinds []string
+	for _, c := range row.components {
+		if c.skip[credentials] != "" {
+			continue
+		}
+		cs = append(cs, c)
+		if !c.blind {
+			kinds = append(kinds, c.kind)
+		}
+		if c.skip[awayAtStart] != noConnection {
+			starts = append(starts, failedStart{c: c, cfg: runtimetest.Load(t, faultFile(addr, wrongPassword, c), builtin.Tables()), secret: wrongPassword, want: row.denied})
+		}
+	}
+	refused(t, starts)
+	p := newPatient(t, faultFile(addr, rightPassword, cs...))
+	p.works(cs, 20*time.Second)
+	p.up(5 * time.Second)
+	if change == nil {
+		return
+	}
+	change(t)
+	p.fails(cs, 15*time.Second, true)
+	p.down(20*time.Second, kinds...)
+	if log := p.rt.Log.String(); strings.Contains(log, rightPassword) {
+		t.Errorf("the log holds the password:\n%s", log)
 	}
 }

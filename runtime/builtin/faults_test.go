@@ -364,56 +364,62 @@ func TestFaultsLater(t *testing.T) {
 	for _, row := range faultRows {
 		t.Run(row.server, func(t *testing.T) {
 			t.Parallel()
-			var cs []faultComponent
-			for _, c := range row.components {
-				if c.skip[awayLater] == "" {
-					cs = append(cs, c)
-				}
-			}
-			if row.start == nil || len(cs) == 0 {
-				t.Skip("no component of it can lose its server")
-			}
-			s, addr := row.start(t)
-			label(t, row.server)
-			p := newPatient(t, faultFile(addr, "", cs...))
-			p.works(cs, 20*time.Second)
-			p.up(5 * time.Second)
-			ears := p.listeners(cs)
-			p.heard(ears, s, "first", 20*time.Second)
-			if row.guarded {
-				var starts []failedStart
-				for _, c := range cs {
-					starts = append(starts, failedStart{c: c, cfg: runtimetest.Load(t, faultFile(addr, wrongPassword, c), builtin.Tables()), secret: wrongPassword, want: row.denied})
-				}
-				refused(t, starts)
-			}
-
-			slowOnes := slices.DeleteFunc(slices.Clone(cs), func(c faultComponent) bool { return c.skip[slow] != "" })
-			if len(slowOnes) > 0 {
-				s.Pause()
-				p.hangs(slowOnes, row.server)
-				s.Resume()
-				p.works(cs, 20*time.Second)
-				p.up(20 * time.Second)
-				p.heard(ears, s, "resumed", 20*time.Second)
-			}
-
-			p.say(ears, s, "cut", 20*time.Second) // acknowledged, and perhaps on their way only
-			s.Stop()
-			var kinds []string
-			for _, c := range cs {
-				kinds = append(kinds, c.kind)
-			}
-			p.fails(cs, 15*time.Second, false)
-			p.down(10*time.Second, kinds...)
-
-			s.Start()
-			p.works(cs, 30*time.Second)
-			p.up(20 * time.Second)
-			p.hears(ears, "cut", 40*time.Second)
-			p.heard(ears, s, "back", 40*time.Second)
+			row.later(t)
 		})
 	}
+}
+
+// later does what TestFaultsLater says.
+func (row faultRow) later(t *testing.T) {
+	t.Helper()
+	var cs []faultComponent
+	for _, c := range row.components {
+		if c.skip[awayLater] == "" {
+			cs = append(cs, c)
+		}
+	}
+	if row.start == nil || len(cs) == 0 {
+		t.Skip("no component of it can lose its server")
+	}
+	s, addr := row.start(t)
+	label(t, row.server)
+	p := newPatient(t, faultFile(addr, "", cs...))
+	p.works(cs, 20*time.Second)
+	p.up(5 * time.Second)
+	ears := p.listeners(cs)
+	p.heard(ears, s, "first", 20*time.Second)
+	if row.guarded {
+		var starts []failedStart
+		for _, c := range cs {
+			starts = append(starts, failedStart{c: c, cfg: runtimetest.Load(t, faultFile(addr, wrongPassword, c), builtin.Tables()), secret: wrongPassword, want: row.denied})
+		}
+		refused(t, starts)
+	}
+
+	slowOnes := slices.DeleteFunc(slices.Clone(cs), func(c faultComponent) bool { return c.skip[slow] != "" })
+	if len(slowOnes) > 0 {
+		s.Pause()
+		p.hangs(slowOnes, row.server)
+		s.Resume()
+		p.works(cs, 20*time.Second)
+		p.up(20 * time.Second)
+		p.heard(ears, s, "resumed", 20*time.Second)
+	}
+
+	p.say(ears, s, "cut", 20*time.Second) // acknowledged, and perhaps on their way only
+	s.Stop()
+	var kinds []string
+	for _, c := range cs {
+		kinds = append(kinds, c.kind)
+	}
+	p.fails(cs, 15*time.Second, false)
+	p.down(10*time.Second, kinds...)
+
+	s.Start()
+	p.works(cs, 30*time.Second)
+	p.up(20 * time.Second)
+	p.hears(ears, "cut", 40*time.Second)
+	p.heard(ears, s, "back", 40*time.Second)
 }
 
 // An ear is a listener on a component.

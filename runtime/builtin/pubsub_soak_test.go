@@ -44,7 +44,7 @@ func TestPubSubSoakSidecar(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	for { // Redis may be down at the moment
+	for { // the broker may be down at the moment
 		r, err := runtime.New(t.Context(), runtime.Options{Config: cfg, Tables: tables, Log: log})
 		if err != nil {
 			log.Warn("the sidecar does not start yet", "error", err)
@@ -157,6 +157,16 @@ func wait(d time.Duration) {
 // OTTAVO_SOAK=60s lets it go on for longer.
 func TestPubSubSoak(t *testing.T) {
 	t.Parallel()
+	server := testserver.Redis(t, testserver.RedisArgs("--appendonly", "yes", "--appendfsync", "always"))
+	soak(t, server, fmt.Sprintf("{type: redis, metadata: {redisHost: %q, processingTimeout: 1s, redeliverInterval: 500ms}}", server.Addr))
+}
+
+// soak does what TestPubSubSoak says with the broker of a server.
+func soak(t *testing.T, server interface {
+	Start()
+	Stop()
+}, broker string) {
+	t.Helper()
 	duration := 5 * time.Second
 	if text := os.Getenv("OTTAVO_SOAK"); text != "" {
 		var err error
@@ -164,7 +174,6 @@ func TestPubSubSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	server := testserver.Redis(t, testserver.RedisArgs("--appendonly", "yes", "--appendfsync", "always"))
 	app := &counter{t: t, addr: "127.0.0.1:0", got: map[string]int{}}
 	app.start()
 	defer func() { app.kill() }()
@@ -180,10 +189,8 @@ runtime:
   listen: %s
   app: {app_id: soak, grpc_callback_port: %s}
   pub_subs:
-    events:
-      type: redis
-      metadata: {redisHost: %q, processingTimeout: 1s, redeliverInterval: 500ms}
-`, api, appPort, server.Addr), 0o600)
+    events: %s
+`, api, appPort, broker), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
