@@ -219,9 +219,12 @@ func (l *Locker) Renew(ctx context.Context, resource, owner string, expire time.
 			&api.KVTxnOp{Verb: api.KVUnlock, Key: resource, Value: []byte(owner), Session: old.Session},
 			lockOp(resource, owner, session, expire),
 		)
-		if pair == nil {
+		switch {
+		case err != nil:
+			return false, err // the lock may have gone over to the session: it ends by itself
+		case pair == nil:
 			l.destroy(ctx, session)
-			return false, err
+			return false, nil
 		}
 		l.endings.set(resource, hold{session, pair.ModifyIndex}, time.Now().Add(expire))
 		l.destroy(ctx, old.Session)
