@@ -54,6 +54,10 @@ if not owner then return 0 end
 if owner ~= ARGV[1] then return 2 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`)
+	// checkScript writes the last token KEYS[1] as it is.
+	checkScript = goredis.NewScript(`
+redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0')
+return 1`)
 )
 
 // Locker keeps locks in Redis. Use New. It implements lock.Locker and
@@ -143,8 +147,13 @@ func (l *Locker) run(ctx context.Context, harmless bool, s *goredis.Script, keys
 	return reply, err
 }
 
-// Check implements components.Checker: it sends a PING.
-func (l *Locker) Check(ctx context.Context) error { return l.client.Check(ctx) }
+// Check implements components.Checker: it writes, as locks do, so that it fails where
+// they would: at a server that has become a replica or has no room, and without the
+// right to write.
+func (l *Locker) Check(ctx context.Context) error {
+	_, err := l.run(ctx, true, checkScript, []string{tokenKey})
+	return err
+}
 
 // Close implements lock.Locker.
 func (l *Locker) Close() error { return l.client.Close() }

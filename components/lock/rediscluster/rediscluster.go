@@ -452,10 +452,10 @@ func (l *Locker) status(ctx context.Context, replies []reply) (lock.Status, erro
 	return 0, fmt.Errorf("who holds the lock cannot be told without the servers that do not answer: %w", errors.Join(errs...))
 }
 
-// Check implements components.Checker: a majority must answer.
+// Check implements components.Checker: a majority must answer and let us write.
 func (l *Locker) Check(ctx context.Context) error {
 	return l.failed(ctx, l.ask(ctx, pair{}, checkTime, l.decided, func(ctx context.Context, n *redisnode.Client) reply {
-		return reply{code: done, err: n.Check(ctx)}
+		return read(n.Script(ctx, true, checkScript, []string{tokenKey}))
 	}))
 }
 

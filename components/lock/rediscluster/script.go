@@ -33,6 +33,10 @@ return {1, token}`)
 	tokenScript = goredis.NewScript(`
 if (tonumber(redis.call('GET', KEYS[1]) or '0') or 0) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return {1, ''}`)
+	// checkScript writes the last token as it is.
+	checkScript = goredis.NewScript(`
+redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]) or '0')
+return {1, ''}`)
 	unlockScript = goredis.NewScript(`
 local owner = redis.call('GET', KEYS[1])
 if not owner then return {0, ''} end

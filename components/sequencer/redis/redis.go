@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 
 	goredis "github.com/go-redis/redis/v8"
 
@@ -33,20 +34,24 @@ func New(ctx context.Context, _ components.Env, cfg components.Config) (sequence
 	if err != nil {
 		return nil, err
 	}
-	return sequencer.Count(ctx, counter{client}), nil
+	return sequencer.Count(ctx, &counter{client: client}), nil
 }
 
 type counter struct {
 	client *redisnode.Client
+	last   atomic.Pointer[string] // the key that was counted last; nil: none yet
 }
 
 // Add implements sequencer.Counter.
-func (c counter) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
+func (c *counter) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
 	err = c.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error {
 		sum, err = r.IncrBy(ctx, key, n).Result()
 		return err
 	})
-	if err != nil && strings.Contains(err.Error(), "would overflow") {
+	switch {
+	case err == nil:
+		c.last.Store(&key)
+	case strings.Contains(err.Error(), "would overflow"):
 		err = sequencer.ErrExhausted
 	}
 	return sum, err
@@ -63,13 +68,22 @@ end
 return 1`)
 
 // Raise implements sequencer.Counter.
-func (c counter) Raise(ctx context.Context, key string, least int64) error {
+func (c *counter) Raise(ctx context.Context, key string, least int64) error {
 	_, err := c.client.Script(ctx, true, raiseScript, []string{key}, least)
 	return err
 }
 
-// Check implements sequencer.Counter: it sends a PING.
-func (c counter) Check(ctx context.Context) error { return c.client.Check(ctx) }
+// Check implements sequencer.Counter: it adds nothing to the key that was counted last,
+// so that it fails where counting would: at a server that has become a replica or has
+// no room, and without the right to write. Before the first it sends a PING.
+func (c *counter) Check(ctx context.Context) error {
+	key := c.last.Load()
+	if key == nil {
+		return c.client.Check(ctx)
+	}
+	_, err := c.Add(ctx, *key, 0)
+	return err
+}
 
 // Close implements sequencer.Counter.
-func (c counter) Close() error { return c.client.Close() }
+func (c *counter) Close() error { return c.client.Close() }
