@@ -19,7 +19,8 @@ func Secret(make func(logger.Logger) secretstores.SecretStore) components.Factor
 }
 
 // SecretAt is Secret for a backend that cannot be pinged: it is healthy while one of
-// the addresses, host:port, accepts connections.
+// the addresses, host:port, accepts connections, and a secret that could be read
+// before still can.
 func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(properties map[string]string) []string) components.Factory[secret.Store] {
 	return func(ctx context.Context, env components.Env, cfg components.Config) (secret.Store, error) {
 		backend := make(NewLogger(env.Log))
@@ -36,7 +37,13 @@ func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(
 		}
 		if addresses != nil {
 			where := addresses(Base(cfg).Properties)
-			return &checkedSecretStore{secretStore: s, ping: func(ctx context.Context) error { return reach(ctx, where) }}, nil
+			s.probe = new(probe)
+			return &checkedSecretStore{secretStore: s, ping: func(ctx context.Context) error {
+				if err := reach(ctx, where); err != nil {
+					return err
+				}
+				return s.probe.check(ctx, backend)
+			}}, nil
 		}
 		return s, nil
 	}
@@ -46,6 +53,7 @@ func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(
 type secretStore struct {
 	backend secretstores.SecretStore
 	closed  atomic.Bool
+	probe   *probe // nil: the backend says itself how it is
 }
 
 // checkedSecretStore is one that can tell how it is.
@@ -64,6 +72,9 @@ func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]s
 	}
 	return answered(ctx, func(ctx context.Context) (secret.Secret, error) {
 		resp, err := s.backend.GetSecret(ctx, secretstores.GetSecretRequest{Name: key, Metadata: metadata})
+		if s.probe != nil {
+			s.probe.note(key, err)
+		}
 		if err != nil {
 			return nil, err
 		}

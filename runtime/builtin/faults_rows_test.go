@@ -333,13 +333,13 @@ var faultRows = []faultRow{
 		server: "web",
 		start:  func(t *testing.T) (faultServer, string) { w := newWeb(t, ""); return w, w.addr },
 		components: []faultComponent{
-			{kind: "secret", blind: true, typ: "hashicorp.vault", config: func(addr, password string) string {
+			{kind: "secret", typ: "hashicorp.vault", config: func(addr, password string) string {
 				return fmt.Sprintf("metadata: {vaultAddr: \"http://%s\", vaultToken: %q}", addr, orElse(password, "any"))
 			}, skip: map[string]string{awayAtStart: noConnection, full: "it is only read"}},
 			{kind: "binding", typ: "http", config: func(addr, _ string) string { return fmt.Sprintf("metadata: {url: \"http://%s/page\"}", addr) }, skip: map[string]string{
 				awayAtStart: noConnection, credentials: tellsByAnswer, full: tellsByAnswer,
 			}},
-			{kind: "cryption", blind: true, typ: "aws.kms", config: func(addr, password string) string {
+			{kind: "cryption", typ: "aws.kms", config: func(addr, password string) string {
 				return fmt.Sprintf("metadata: {endpoint: \"http://%s\", region: us-east-1, accessKeyID: %q, accessKeySecret: s, KeyID: key}", addr, orElse(password, "any"))
 			}, skip: map[string]string{awayAtStart: noConnection, full: "it keeps nothing"}},
 			{kind: "file", typ: "minio", config: func(addr, password string) string {

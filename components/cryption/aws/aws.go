@@ -42,7 +42,7 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (cryption.C
 	}
 	return &service{keyID: m.KeyID, api: &cloudapi.AWS{
 		Client: cloudapi.NewClient(), Endpoint: cloudapi.Endpoint(m.Endpoint, "kms."+m.Region+".amazonaws.com"), Service: "kms", Target: "TrentService",
-		Region: m.Region, KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret,
+		Region: m.Region, KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret, Question: "ListKeys",
 	}}, nil
 }
 
@@ -109,6 +109,6 @@ func (s *service) Close() error {
 	return nil
 }
 
-// Check implements components.Checker: somebody answers at the endpoint. Whether
-// the key is good, the first call shows.
+// Check implements components.Checker: the service answers and knows the credentials.
+// Whether they may use the key, the first call shows.
 func (s *service) Check(ctx context.Context) error { return s.api.Check(ctx) }

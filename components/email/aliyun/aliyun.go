@@ -41,7 +41,7 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (email.Send
 	}
 	return &sender{api: &cloudapi.Aliyun{
 		Client: cloudapi.NewClient(), Endpoint: cloudapi.Endpoint(m.Endpoint, "dm.aliyuncs.com"), Version: "2015-11-23",
-		KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret,
+		KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret, Question: "DescAccountSummary",
 	}}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -23,10 +24,22 @@ type Aliyun struct {
 	Endpoint, Version string
 	// KeyID and KeySecret sign.
 	KeyID, KeySecret string
+	// Question is an action that changes nothing, for Check; "": it only looks whether
+	// somebody answers. That parameters are missing is an answer, too.
+	Question string
 }
 
-// Check tells whether somebody answers at the endpoint.
-func (a *Aliyun) Check(ctx context.Context) error { return a.Client.reach(ctx, a.Endpoint) }
+// Check tells whether somebody answers at the endpoint, and with a Question whether it
+// knows our credentials.
+func (a *Aliyun) Check(ctx context.Context) error {
+	if a.Question == "" {
+		return a.Client.check(ctx, a.Endpoint, nil)
+	}
+	return a.Client.check(ctx, a.Endpoint, func(ctx context.Context) error {
+		var answer json.RawMessage
+		return a.Call(ctx, a.Question, nil, &answer)
+	})
+}
 
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
@@ -48,7 +61,7 @@ func (a *Aliyun) Call(ctx context.Context, action string, params map[string]stri
 		if decode(req.URL.Host, body, &answer) != nil || answer.Code == "" {
 			return &Error{Status: status, Message: excerpt(body)}
 		}
-		return &Error{Status: status, Code: answer.Code, Message: answer.Message, RequestID: answer.RequestId}
+		return a.Client.refusal(&Error{Status: status, Code: answer.Code, Message: answer.Message, RequestID: answer.RequestId})
 	}
 	return decode(req.URL.Host, body, result)
 }

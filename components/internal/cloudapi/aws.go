@@ -22,10 +22,22 @@ type AWS struct {
 	Endpoint, Service, Target, Region string
 	// KeyID and KeySecret sign.
 	KeyID, KeySecret string
+	// Question is an action that changes nothing and needs no parameters, for Check;
+	// "": it only looks whether somebody answers.
+	Question string
 }
 
-// Check tells whether somebody answers at the endpoint.
-func (a *AWS) Check(ctx context.Context) error { return a.Client.reach(ctx, a.Endpoint) }
+// Check tells whether somebody answers at the endpoint, and with a Question whether it
+// knows our credentials.
+func (a *AWS) Check(ctx context.Context) error {
+	if a.Question == "" {
+		return a.Client.check(ctx, a.Endpoint, nil)
+	}
+	return a.Client.check(ctx, a.Endpoint, func(ctx context.Context) error {
+		var answer json.RawMessage
+		return a.Call(ctx, a.Question, struct{}{}, &answer)
+	})
+}
 
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
@@ -61,7 +73,7 @@ func (a *AWS) Call(ctx context.Context, action string, params, result any) error
 		if !ok {
 			code = answer.Type
 		}
-		return &Error{Status: status, Code: code, Message: answer.Message}
+		return a.Client.refusal(&Error{Status: status, Code: code, Message: answer.Message})
 	}
 	return decode(req.URL.Host, body, result)
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -28,6 +29,9 @@ const (
 	maxAnswer = 4 << 20
 	// reachedFor is how long a server that answered counts as there.
 	reachedFor = 10 * time.Second
+	// acceptedFor is how long credentials that were accepted count as good: some
+	// vendors want money for each question.
+	acceptedFor = time.Minute
 	// maxExcerpt is how many bytes of an answer are quoted in an error.
 	maxExcerpt = 300
 )
@@ -36,8 +40,9 @@ const (
 type Client struct {
 	http *http.Client
 
-	mu      sync.Mutex
-	reached time.Time // when a server answered last
+	mu       sync.Mutex
+	reached  time.Time // when a server answered last
+	accepted time.Time // when it knew our credentials last
 }
 
 // NewClient makes one with connections of its own.
@@ -117,6 +122,63 @@ func (c *Client) reach(ctx context.Context, endpoint string) error {
 	}
 	c.mu.Lock()
 	c.reached = time.Now()
+	c.mu.Unlock()
+	return nil
+}
+
+// badCredentials are the beginnings of the vendors' codes for a key that is unknown,
+// was withdrawn or has run out, and for a wrong secret. What the key may do is
+// another matter: they have other codes for it.
+var badCredentials = []string{
+	// Amazon
+	"UnrecognizedClientException", "InvalidSignatureException", "IncompleteSignature", "InvalidClientTokenId",
+	"ExpiredToken", "MissingAuthenticationToken",
+	// Alibaba
+	"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurityToken", "InvalidAccessKeySecret",
+	// Tencent
+	"AuthFailure",
+}
+
+// refusal returns an answer that is no success, and has the next check ask when it is
+// because of the credentials.
+func (c *Client) refusal(e *Error) error {
+	if e.credentials() {
+		c.mu.Lock()
+		c.accepted = time.Time{}
+		c.mu.Unlock()
+	}
+	return e
+}
+
+func (e *Error) credentials() bool {
+	return slices.ContainsFunc(badCredentials, func(code string) bool { return strings.HasPrefix(e.Code, code) })
+}
+
+// check makes sure that somebody answers at an endpoint and knows our credentials:
+// question is a harmless call that is signed with them; nil: none. That it is refused
+// for another reason is fine. Credentials count as good for acceptedFor.
+func (c *Client) check(ctx context.Context, endpoint string, question func(context.Context) error) error {
+	if err := c.reach(ctx, endpoint); err != nil || question == nil {
+		return err
+	}
+	c.mu.Lock()
+	fresh := time.Since(c.accepted) < acceptedFor
+	c.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	err := question(ctx)
+	if e, ok := errors.AsType[*Error](err); ok {
+		if e.credentials() {
+			return fmt.Errorf("%s does not accept the credentials: %w", endpoint, err)
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.accepted = time.Now()
 	c.mu.Unlock()
 	return nil
 }

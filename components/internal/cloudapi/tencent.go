@@ -21,12 +21,25 @@ type Tencent struct {
 	Endpoint, Service, Version, Region string
 	// KeyID and KeySecret sign.
 	KeyID, KeySecret string
+	// Question is an action that changes nothing, for Check; "": it only looks whether
+	// somebody answers. That parameters are missing is an answer, too.
+	Question string
 }
 
 const jsonType = "application/json; charset=utf-8"
 
-// Check tells whether somebody answers at the endpoint.
-func (c *Tencent) Check(ctx context.Context) error { return c.Client.reach(ctx, c.Endpoint) }
+// Check tells whether somebody answers at the endpoint, and with a Question whether it
+// knows our credentials.
+func (c *Tencent) Check(ctx context.Context) error {
+	if c.Question == "" {
+		return c.Client.check(ctx, c.Endpoint, nil)
+	}
+	return c.Client.check(ctx, c.Endpoint, func(ctx context.Context) error {
+		var answer json.RawMessage
+		_, err := c.Call(ctx, c.Question, struct{}{}, &answer)
+		return err
+	})
+}
 
 // Call calls an action and decodes its answer into result. What the service
 // refuses is an *Error.
@@ -63,7 +76,7 @@ func (c *Tencent) Call(ctx context.Context, action string, params, result any) (
 		return "", &Error{Status: status, Message: excerpt(body)}
 	}
 	if e := common.Error; e != nil {
-		return "", &Error{Status: status, Code: e.Code, Message: e.Message, RequestID: common.RequestId}
+		return "", c.Client.refusal(&Error{Status: status, Code: e.Code, Message: e.Message, RequestID: common.RequestId})
 	}
 	return common.RequestId, decode(req.URL.Host, answer.Response, result)
 }

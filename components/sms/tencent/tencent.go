@@ -46,7 +46,7 @@ func New(_ context.Context, _ components.Env, cfg components.Config) (sms.Sender
 	}
 	return &sender{api: &cloudapi.Tencent{
 		Client: cloudapi.NewClient(), Endpoint: cloudapi.Endpoint(m.Endpoint, "sms.tencentcloudapi.com"), Service: "sms", Version: "2021-01-11",
-		Region: m.Region, KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret,
+		Region: m.Region, KeyID: m.AccessKeyID, KeySecret: m.AccessKeySecret, Question: "SendStatusStatistics",
 	}}, nil
 }
 
