@@ -107,11 +107,8 @@ func (boltWire) answer(resp *stream.Response, out *rpc.Response) error {
 
 func (boltWire) failed(err error) *rpc.Error {
 	e := translate(err)
-	switch s := stream.AsError(err); {
-	case e.Code == rpc.Timeout:
+	if e.Code == rpc.Timeout {
 		e.Msg = "request timeout"
-	case s.Kind == stream.BadMessage && s.Side == stream.Downstream:
-		e.Code = rpc.InvalidCall // no frame can be made of it
 	}
 	return e
 }

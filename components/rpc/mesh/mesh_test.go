@@ -212,11 +212,26 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
+// TestBadCall has calls of which no request can be made: they are the caller's
+// mistake, and no reason to try again.
+func TestBadCall(t *testing.T) {
+	for side, code := range map[stream.Side]rpc.Code{
+		stream.Local: rpc.InvalidCall, stream.Downstream: rpc.InvalidCall, stream.Upstream: rpc.Unavailable,
+	} {
+		e := &stream.Error{Kind: stream.BadMessage, Side: side, Err: errors.New("a blank in path or query")}
+		ch := &fake{answer: func(*stream.Request) (*stream.Response, error) { return nil, e }}
+		_, err := invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{Method: "a b"})
+		if got, ok := rpc.AsError(err); !ok || got.Code != code || !errors.Is(err, e) {
+			t.Errorf("side %v: %v, want code %v", side, err, code)
+		}
+	}
+}
+
 func TestFailures(t *testing.T) {
 	for kind, code := range map[stream.Kind]rpc.Code{
 		stream.Timeout: rpc.Timeout, stream.Canceled: rpc.Canceled, stream.Connect: rpc.Unavailable, stream.Reset: rpc.Unavailable,
 		stream.NoRoute: rpc.Unavailable, stream.Overload: rpc.Unavailable, stream.Internal: rpc.Internal, stream.TooLarge: rpc.TooLarge,
-		stream.BadMessage: rpc.Unavailable, stream.Stopping: rpc.Unavailable,
+		stream.Stopping: rpc.Unavailable,
 	} {
 		e := &stream.Error{Kind: kind, Op: "connect to host 10.0.0.1:80"}
 		ch := &fake{answer: func(*stream.Request) (*stream.Response, error) { return nil, e }}

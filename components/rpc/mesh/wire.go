@@ -56,7 +56,12 @@ func protocolNames() []string {
 
 // translate turns an error of the core into one of a call.
 func translate(err error) *rpc.Error {
-	return &rpc.Error{Code: code(stream.AsError(err).Kind), Msg: "rpc call failed", Err: err}
+	s := stream.AsError(err)
+	e := &rpc.Error{Code: code(s.Kind), Msg: "rpc call failed", Err: err}
+	if s.Kind == stream.BadMessage && s.Side != stream.Upstream {
+		e.Code = rpc.InvalidCall // no request can be made of the call: to try again is in vain
+	}
+	return e
 }
 
 func code(kind stream.Kind) rpc.Code {
