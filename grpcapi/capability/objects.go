@@ -104,6 +104,9 @@ func able[A, R any](ctx context.Context, o *Objects, t target, f func(A) (R, err
 func (o *Objects) Put(ctx context.Context, store string, req *objectstore.PutRequest, r io.Reader) (*objectstore.PutResult, error) {
 	t := target{ObjectPut, store, req.Bucket, req.Key}
 	return object(ctx, o, t, func(s *objectStore) (*objectstore.PutResult, error) {
+		if err := errors.Join(checkExpires(req.Expires), checkLength(req.ContentLength)); err != nil {
+			return nil, err
+		}
 		return s.Put(ctx, req, s.upload.slow(ctx, r))
 	})
 }
@@ -166,7 +169,12 @@ func (o *Objects) DeleteMany(ctx context.Context, store string, req *objectstore
 // Copy copies an object.
 func (o *Objects) Copy(ctx context.Context, store string, req *objectstore.CopyRequest) (*objectstore.CopyResult, error) {
 	t := target{ObjectCopy, store, req.Bucket, req.Key}
-	return object(ctx, o, t, func(s *objectStore) (*objectstore.CopyResult, error) { return s.Copy(ctx, req) })
+	return object(ctx, o, t, func(s *objectStore) (*objectstore.CopyResult, error) {
+		if err := checkExpires(req.Expires); err != nil {
+			return nil, err
+		}
+		return s.Copy(ctx, req)
+	})
 }
 
 // List lists the objects of a bucket.
@@ -213,6 +221,9 @@ func (o *Objects) GetACL(ctx context.Context, store string, ref objectstore.Ref)
 // CreateUpload begins an object that is uploaded in parts.
 func (o *Objects) CreateUpload(ctx context.Context, store string, req *objectstore.CreateUploadRequest) (*objectstore.CreateUploadResult, error) {
 	return able(ctx, o, target{ObjectCreateUpload, store, req.Bucket, req.Key}, func(a objectstore.Multipart) (*objectstore.CreateUploadResult, error) {
+		if err := checkExpires(req.Expires); err != nil {
+			return nil, err
+		}
 		return a.CreateUpload(ctx, req)
 	})
 }
@@ -222,6 +233,9 @@ func (o *Objects) UploadPart(ctx context.Context, store string, req *objectstore
 	t := target{ObjectUploadPart, store, req.Bucket, req.Key}
 	return object(ctx, o, t, func(s *objectStore) (*objectstore.PartResult, error) {
 		return able(ctx, o, t, func(a objectstore.Multipart) (*objectstore.PartResult, error) {
+			if err := checkLength(req.ContentLength); err != nil {
+				return nil, err
+			}
 			return a.UploadPart(ctx, req, s.upload.slow(ctx, r))
 		})
 	})
@@ -281,6 +295,9 @@ func (o *Objects) Append(ctx context.Context, store string, req *objectstore.App
 	t := target{ObjectAppend, store, req.Bucket, req.Key}
 	return object(ctx, o, t, func(s *objectStore) (*objectstore.AppendResult, error) {
 		return able(ctx, o, t, func(a objectstore.Appender) (*objectstore.AppendResult, error) {
+			if err := checkExpires(req.Expires); err != nil {
+				return nil, err
+			}
 			return a.Append(ctx, req, s.upload.slow(ctx, r))
 		})
 	})
@@ -309,6 +326,22 @@ func (o *Objects) LimitUpload(ctx context.Context, store string, bitsPerSecond i
 		return struct{}{}, s.upload.set(bitsPerSecond)
 	})
 	return err
+}
+
+// checkExpires refuses a time that no store can write down, as HTTP has four digits
+// for a year.
+func checkExpires(at time.Time) error {
+	if year := at.UTC().Year(); year < 1 || year > 9999 {
+		return fmt.Errorf("%w: expires %d: must be seconds since 1970, before the year 10000", objectstore.ErrInvalid, at.Unix())
+	}
+	return nil
+}
+
+func checkLength(n int64) error {
+	if n < 0 {
+		return fmt.Errorf("%w: content_length %d is negative: leave it out if it is not known", objectstore.ErrInvalid, n)
+	}
+	return nil
 }
 
 // objectError turns what a store returned into an Error.

@@ -294,6 +294,35 @@ func wantReason(t *testing.T, err error, code codes.Code, reason string) {
 }
 
 // TestObjectErrors asks every method for a store and for an object that are not there.
+// TestObjectHostileNumbers has numbers that no store can do anything with.
+func TestObjectHostileNumbers(t *testing.T) {
+	c, ctx := objectClient(t), timeout(t)
+	for name, in := range map[string]*s3v1.PutObjectInput{
+		"expires, long ago":        {Expires: -1 << 62},
+		"expires, far away":        {Expires: 1 << 62},
+		"content_length, negative": {ContentLength: -1},
+		"a tag without a name":     {Tagging: map[string]string{"": "x"}},
+	} {
+		in.StoreName, in.Bucket, in.Key = "oss", "b", "k"
+		_, err := putObject(ctx, c, in)
+		if status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, _, err := getObject(ctx, c, &s3v1.GetObjectInput{StoreName: "oss", Bucket: "b", Key: "k"})
+	if status.Code(err) != codes.NotFound {
+		t.Errorf("something was written: %v", err)
+	}
+	if _, err := c.CreateMultipartUpload(ctx, &s3v1.CreateMultipartUploadInput{StoreName: "oss", Bucket: "b", Key: "k", Expires: 1 << 62}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("an upload that expires far away: %v", err)
+	}
+	do[s3v1.PutObjectOutput](t)(putObject(ctx, c, &s3v1.PutObjectInput{StoreName: "oss", Bucket: "b", Key: "k", Expires: 1 << 34}))
+	src := &s3v1.CopySource{CopySourceBucket: "b", CopySourceKey: "k"}
+	if _, err := c.CopyObject(ctx, &s3v1.CopyObjectInput{StoreName: "oss", Bucket: "b", Key: "l", CopySource: src, Expires: -1 << 62}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a copy that expired long ago: %v", err)
+	}
+}
+
 func TestObjectErrors(t *testing.T) {
 	c, ctx := objectClient(t), timeout(t)
 	do[s3v1.PutObjectOutput](t)(putObject(ctx, c, &s3v1.PutObjectInput{StoreName: "oss", Bucket: "b", Key: "there"}))

@@ -55,6 +55,9 @@ func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return fmt.Errorf("%w: %d tags; the most is %d", objectstore.ErrInvalid, len(tags), maxTags)
 	}
+	if _, ok := tags[""]; ok {
+		return fmt.Errorf("%w: a tag has no name", objectstore.ErrInvalid)
+	}
 	return nil
 }
 
