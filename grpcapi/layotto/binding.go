@@ -15,5 +15,5 @@ func (r *runtimeServer) InvokeBinding(ctx context.Context, req *runtimev1.Invoke
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &runtimev1.InvokeBindingResponse{Data: resp.Data, Metadata: resp.Metadata}, nil
+	return &runtimev1.InvokeBindingResponse{Data: resp.Data, Metadata: validMap(resp.Metadata)}, nil
 }

@@ -61,6 +61,15 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("GetBulkSecret = %v, %v", all, err)
 	}
 
+	stored["latin1"] = secret.Secret{"latin1": "caf\xe9"}
+	_, err = client.GetSecret(ctx, &runtimev1.GetSecretRequest{StoreName: "plain", Key: "latin1"})
+	wantStatus(t, err, codes.Internal, "failed getting secret with key latin1 from secret store plain: "+
+		"it is no UTF-8 text, all that this API can carry: store it as base64", "INTERNAL")
+	all, err = client.GetBulkSecret(ctx, &runtimev1.GetBulkSecretRequest{StoreName: "listed"})
+	if err != nil || len(all.GetData()) != 2 || all.GetData()["latin1"] != nil {
+		t.Errorf("GetBulkSecret beside one that cannot be carried = %v, %v", all, err)
+	}
+
 	none, _ := serve(t, layotto.Config{})
 	for _, c := range []struct {
 		client       runtimev1.RuntimeClient
