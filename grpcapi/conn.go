@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,24 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 		c.heard.Store(true)
 	}
 	return n, err
+}
+
+// gRPC's writer of a connection flushes once it has nothing left to put into its
+// buffer of bufferedWrite bytes. Before a write of less than smallWrite bytes it
+// lets other goroutines run first, whose answers then leave in the same write.
+const (
+	smallWrite    = 1000
+	bufferedWrite = 32 << 10
+)
+
+// Write implements net.Conn. Before a write that gRPC does not hold back it lets
+// other goroutines run: the answers that they have ready wait in gRPC's queue and
+// leave together in the write after this one, instead of one by one.
+func (c *trackedConn) Write(b []byte) (int, error) {
+	if len(b) >= smallWrite && len(b) < bufferedWrite {
+		runtime.Gosched()
+	}
+	return c.Conn.Write(b)
 }
 
 // ReadOnReady is what gRPC's server reads through, when a connection has it,

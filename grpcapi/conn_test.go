@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -113,4 +114,62 @@ func TestServeConnEnds(t *testing.T) {
 			t.Errorf("ServeConn = %v", err)
 		}
 	})
+}
+
+// countingListener counts the writes of the connections that it accepts.
+type countingListener struct {
+	net.Listener
+	writes atomic.Int64
+}
+
+func (l *countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return countingConn{c, &l.writes}, err
+}
+
+type countingConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countingConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
+}
+
+// countWrites listens on a socket and counts what is written.
+func countWrites(t testing.TB) *countingListener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &countingListener{Listener: l}
+}
+
+// Answers to calls that run at once leave together, also those that gRPC does
+// not hold back because they are not tiny.
+func TestAnswersLeaveTogether(t *testing.T) {
+	const callers, each = 64, 50
+	l := countWrites(t)
+	serveOn(t, newServer(t, grpcapi.Options{Services: []grpcapi.Service{&fake{}}}), l)
+	client := runtimev1.NewRuntimeClient(dial(t, l.Addr().String()))
+	name := strings.Repeat("x", 1200)
+	ctx := timeout(t)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				if resp, err := client.SayHello(ctx, &runtimev1.SayHelloRequest{Name: name}); err != nil || len(resp.GetHello()) < len(name) {
+					t.Errorf("%d bytes, %v", len(resp.GetHello()), err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%.2f writes per answer", float64(l.writes.Load())/(callers*each))
+	if n := l.writes.Load(); n > callers*each/2 {
+		t.Errorf("%d writes for %d answers, want at most half as many", n, callers*each)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -35,6 +34,11 @@ const (
 	// stopTime is how long Shutdown waits for calls that it has cut off to
 	// notice it.
 	stopTime = 2 * time.Second
+	// streamWorkers is how many goroutines are kept for calls. One read brings as
+	// many calls as a client has put together, and only those for which a worker
+	// waits at that moment get one, so it is about how many calls arrive at once
+	// and not about CPUs. A worker that waits holds 2 to 8 KiB of stack.
+	streamWorkers = 128
 )
 
 // Options are what a Server is made from. Only Services is needed.
@@ -142,10 +146,9 @@ func serverOptions(opts Options) []grpc.ServerOption {
 		grpc.StaticConnWindowSize(2 << 20),
 
 		// Calls run on goroutines that are kept, so that their stacks have grown
-		// once and not in each call: about a tenth of the CPU time of a small call
-		// that comes alone. When all are busy, new ones are started as usual:
-		// nothing waits for a worker.
-		grpc.NumStreamWorkers(uint32(4 * runtime.GOMAXPROCS(0))),
+		// once and not in each call. When all are busy, new ones are started as
+		// usual: nothing waits for a worker.
+		grpc.NumStreamWorkers(streamWorkers),
 
 		// Applications stay connected without calling for long, and some of
 		// their platforms make their clients ping meanwhile. gRPC's default takes

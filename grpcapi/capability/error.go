@@ -130,6 +130,13 @@ func (e *Error) Cause() string {
 	return e.Kind.String()
 }
 
+// brief is what a message says of a caller's text, such as a key: a long one must
+// not leave no room for what is wrong with it.
+func brief(text string) string { return Excerpt([]byte(text), maxBrief) }
+
+// maxBrief is how much of a caller's text a message has, in bytes.
+const maxBrief = 256
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

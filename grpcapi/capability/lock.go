@@ -113,7 +113,7 @@ func (l *Lock) check(op Op, store, resource, owner string, expire time.Duration)
 	case err != nil:
 		return c, "", err
 	case strings.Contains(resource, keySeparator):
-		return bad(IllegalKey, "resource %q can't contain %q, which separates prefix and key: choose another name", resource, keySeparator)
+		return bad(IllegalKey, "resource %q can't contain %q, which separates prefix and key: choose another name", brief(resource), keySeparator)
 	}
 	return c, lockLead + c.Prefix.Apply(resource), nil
 }

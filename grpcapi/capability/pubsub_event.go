@@ -120,6 +120,9 @@ func envelop(pub *Publication, ttl time.Duration) ([]byte, error) {
 	var a attributes
 	if mediaType(pub.ContentType) == cloudEventsType {
 		if err := json.Unmarshal(pub.Data, &a); err != nil {
+			if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // its own text names our types
+				return nil, fmt.Errorf("the data are a JSON %s, not a JSON object", other.Value)
+			}
 			return nil, fmt.Errorf("the data are no JSON object: %w", err)
 		}
 		if a == nil {

@@ -154,7 +154,7 @@ func (s *Sequencer) check(store, key string, increment Increment) (*sequence, er
 	case increment != Weak && increment != Strong:
 		return bad(Unknown, "increment %d is unknown: the known values are 0 (WEAK) and 1 (STRONG)", increment)
 	case strings.Contains(key, keySeparator):
-		return bad(IllegalKey, "key %q can't contain %q, which separates prefix and key: choose another key", key, keySeparator)
+		return bad(IllegalKey, "key %q can't contain %q, which separates prefix and key: choose another key", brief(key), keySeparator)
 	}
 	return q, err
 }

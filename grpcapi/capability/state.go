@@ -121,7 +121,7 @@ const (
 )
 
 // Transact carries out all operations or none. metadata goes with every
-// operation, below the operation's own; it may be nil.
+// operation, below the operation's own, TTLKey included; it may be nil.
 func (s *State) Transact(ctx context.Context, store string, ops []TransactOp, metadata map[string]string) error {
 	c, err := s.find(StateTransact, store)
 	if err != nil {
@@ -158,7 +158,7 @@ func (c StateStore) transactOp(store string, i int, t *TransactOp, metadata map[
 		}
 	}
 	if t.Type != Upsert && t.Type != Delete {
-		return bad(NotSupported, "operation type %s not supported", t.Type)
+		return bad(NotSupported, "operation type %s not supported", brief(t.Type))
 	}
 	if t.Missing {
 		// To pass over it, as Layotto does, would acknowledge a write that did
@@ -167,13 +167,13 @@ func (c StateStore) transactOp(store string, i int, t *TransactOp, metadata map[
 	}
 	op := t.Op
 	op.Delete = t.Type == Delete
-	if err := c.prepare(StateTransact, store, &op); err != nil {
-		return state.Op{}, err
-	}
 	if len(metadata) > 0 {
 		merged := maps.Clone(metadata)
 		maps.Copy(merged, op.Metadata)
 		op.Metadata = merged
+	}
+	if err := c.prepare(StateTransact, store, &op); err != nil {
+		return state.Op{}, err
 	}
 	return op, nil
 }
@@ -189,7 +189,7 @@ func (c StateStore) key(op Op, store, user string) (string, error) {
 	if strings.Contains(user, keySeparator) {
 		return "", &Error{
 			Kind: IllegalKey, Capability: StateName, Op: op, Component: store, Key: user,
-			Msg: fmt.Sprintf("key %q can't contain %q, which separates prefix and key: choose another key", user, keySeparator),
+			Msg: fmt.Sprintf("key %q can't contain %q, which separates prefix and key: choose another key", brief(user), keySeparator),
 		}
 	}
 	return c.Prefix.Apply(user), nil
@@ -212,7 +212,8 @@ func (c StateStore) prepare(op Op, store string, w *state.Op) error {
 	return nil
 }
 
-// TTLKey is the key of an item's metadata that says how long it lives.
+// TTLKey is the key of an item's metadata that says how long it lives; its case
+// does not matter.
 const TTLKey = "ttlInSeconds"
 
 // maxTTLSeconds is what fits into a time.Duration, about 292 years.
@@ -221,8 +222,8 @@ const maxTTLSeconds = int64(1<<63-1) / int64(time.Second)
 // ParseTTL reads the time to live of an item's metadata: a whole number of
 // seconds; 0, -1 and absence mean for ever and are returned as 0.
 func ParseTTL(metadata map[string]string) (time.Duration, error) {
-	value, ok := metadata[TTLKey]
-	if !ok || value == "" {
+	value := lookup(metadata, TTLKey)
+	if value == "" {
 		return 0, nil
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)

@@ -355,6 +355,29 @@ func TestTransactMetadata(t *testing.T) {
 	}
 }
 
+func TestTransactTTL(t *testing.T) {
+	r := &recorder{Store: newStore(t)}
+	s := oneStore(t, r)
+	all := map[string]string{"ttlInSeconds": "10"}
+	if err := s.Transact(t.Context(), "s", []capability.TransactOp{
+		{Type: "upsert", Op: state.Op{Key: "as all"}},
+		{Type: "upsert", Op: state.Op{Key: "own", Metadata: map[string]string{"ttlInSeconds": "20"}}},
+		{Type: "upsert", Op: state.Op{Key: "for ever", Metadata: map[string]string{"ttlInSeconds": "-1"}}},
+	}, all); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 0} {
+		if got := r.ops[i].TTL; got != want {
+			t.Errorf("%q lives %v, want %v", r.ops[i].Key, got, want)
+		}
+	}
+	r.ops = nil
+	err := s.Transact(t.Context(), "s", []capability.TransactOp{{Type: "upsert", Op: state.Op{Key: "x"}}}, map[string]string{"ttlInSeconds": "soon"})
+	if e, ok := capability.AsError(err); !ok || e.Kind != capability.InvalidArgument || r.ops != nil {
+		t.Errorf("a time to live that is none: %v, the store got %v", err, r.ops)
+	}
+}
+
 func TestTTL(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"": 0, "0": 0, "-1": 0, "1": time.Second, "3600": time.Hour, "9223372036": 9223372036 * time.Second,
@@ -362,6 +385,9 @@ func TestTTL(t *testing.T) {
 		if got, err := capability.ParseTTL(map[string]string{"ttlInSeconds": text}); err != nil || got != want {
 			t.Errorf("ParseTTL(%q) = %v, %v; want %v", text, got, err, want)
 		}
+	}
+	if got, err := capability.ParseTTL(map[string]string{"TTLInSeconds": "5"}); err != nil || got != 5*time.Second {
+		t.Errorf("in another case: %v, %v", got, err)
 	}
 	for _, text := range []string{"-2", "1.5", "1s", " 1", "9223372037", "abc", "0x10"} {
 		if got, err := capability.ParseTTL(map[string]string{"ttlInSeconds": text}); err == nil || !strings.Contains(err.Error(), strconv.Quote(text)) {

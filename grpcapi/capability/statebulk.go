@@ -146,7 +146,7 @@ func (s *State) writeAll(ctx context.Context, op Op, store string, ops []state.O
 		if err != nil {
 			e := stateError(ctx, op, store, c.Prefix.Strip(ops[i].Key), err)
 			if len(ops) > 1 {
-				e.Msg = fmt.Sprintf("item %d of %d, key %q, failed and the items after it were not tried", i+1, len(ops), e.Key)
+				e.Msg = fmt.Sprintf("item %d of %d, key %q, failed and the items after it were not tried", i+1, len(ops), brief(e.Key))
 			}
 			return e
 		}
@@ -177,6 +177,6 @@ func (c StateStore) bulkWrite(ctx context.Context, bulk state.BulkWriter, op Op,
 	if first == nil {
 		return nil
 	}
-	first.Msg = fmt.Sprintf("%d of %d items failed, the first of them key %q", failed, len(ops), first.Key)
+	first.Msg = fmt.Sprintf("%d of %d items failed, the first of them key %q", failed, len(ops), brief(first.Key))
 	return first
 }

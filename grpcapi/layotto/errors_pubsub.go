@@ -48,5 +48,5 @@ func pubSubText(e *capability.Error) string {
 	case e.Kind == capability.InvalidArgument:
 		return e.Cause()
 	}
-	return fmt.Sprintf("error when publish to topic %s in pubsub %s: %s", e.Key, e.Component, e.Cause())
+	return fmt.Sprintf("error when publish to topic %s in pubsub %s: %s", bounded(e.Key, maxFact), e.Component, e.Cause())
 }

@@ -33,5 +33,5 @@ func secretText(e *capability.Error) string {
 	if e.Op == capability.SecretGetBulk {
 		return fmt.Sprintf("failed getting secrets from secret store %s: %s", e.Component, e.Cause())
 	}
-	return fmt.Sprintf("failed getting secret with key %s from secret store %s: %s", e.Key, e.Component, e.Cause())
+	return fmt.Sprintf("failed getting secret with key %s from secret store %s: %s", bounded(e.Key, maxFact), e.Component, e.Cause())
 }

@@ -40,16 +40,17 @@ func stateText(e *capability.Error) string {
 			return e.Cause()
 		}
 	}
+	key := bounded(e.Key, maxFact)
 	switch e.Op {
 	case capability.StateGet:
-		return fmt.Sprintf("fail to get %s from state store %s: %s", e.Key, e.Component, e.Cause())
+		return fmt.Sprintf("fail to get %s from state store %s: %s", key, e.Component, e.Cause())
 	case capability.StateSave:
-		if e.Msg == "" && e.Key != "" {
-			return fmt.Sprintf("failed saving state in state store %s: key %q: %s", e.Component, e.Key, e.Cause())
+		if e.Msg == "" && key != "" {
+			return fmt.Sprintf("failed saving state in state store %s: key %q: %s", e.Component, key, e.Cause())
 		}
 		return fmt.Sprintf("failed saving state in state store %s: %s", e.Component, e.Cause())
 	case capability.StateDelete:
-		return fmt.Sprintf("failed deleting state with key %s: %s", e.Key, e.Cause())
+		return fmt.Sprintf("failed deleting state with key %s: %s", key, e.Cause())
 	case capability.StateTransact:
 		return "error while executing state transaction: " + e.Cause()
 	case capability.StateBulkGet:

@@ -67,6 +67,10 @@ func TestPublishEventErrors(t *testing.T) {
 			&runtimev1.PublishEventRequest{PubsubName: "events", Topic: "t", DataContentType: "application/cloudevents+json", Data: []byte("{")},
 			codes.InvalidArgument, "bad CloudEvent: the data are no JSON object: unexpected end of JSON input", "INVALID_ARGUMENT",
 		},
+		{
+			&runtimev1.PublishEventRequest{PubsubName: "events", Topic: "t", DataContentType: "application/cloudevents+json", Data: []byte("[]")},
+			codes.InvalidArgument, "bad CloudEvent: the data are a JSON array, not a JSON object", "INVALID_ARGUMENT",
+		},
 	} {
 		_, err := client.PublishEvent(timeout(t), tt.req)
 		wantStatus(t, err, tt.code, tt.text, tt.reason)

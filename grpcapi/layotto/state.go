@@ -31,7 +31,7 @@ func (r *runtimeServer) GetState(ctx context.Context, req *runtimev1.GetStateReq
 	if item == nil {
 		return &runtimev1.GetStateResponse{}, nil
 	}
-	return &runtimev1.GetStateResponse{Data: item.Value, Etag: item.ETag, Metadata: itemMetadata(item)}, nil
+	return &runtimev1.GetStateResponse{Data: item.Value, Etag: valid(item.ETag), Metadata: itemMetadata(item)}, nil
 }
 
 // GetBulkState reads several items, in the order of the request; what could not
@@ -52,7 +52,7 @@ func (r *runtimeServer) GetBulkState(ctx context.Context, req *runtimev1.GetBulk
 		case res.Err != nil:
 			items[i].Error = valid(itemError(res.Err))
 		case res.Item != nil:
-			items[i].Data, items[i].Etag = res.Item.Value, res.Item.ETag
+			items[i].Data, items[i].Etag = res.Item.Value, valid(res.Item.ETag)
 			items[i].Metadata = itemMetadata(res.Item)
 		}
 	}

@@ -227,6 +227,26 @@ func TestStateBadRequests(t *testing.T) {
 	}
 }
 
+// TestStateLongKey has keys that would fill an error's text, and leave no room for
+// what is wrong.
+func TestStateLongKey(t *testing.T) {
+	client, _ := serve(t, states(map[string]state.Store{"s": newStore(t), "b": broken{newStore(t)}}))
+	long := strings.Repeat("k", 10_000)
+	for _, tc := range []struct{ store, key, reason string }{
+		{"b", "bad" + long, errDisk.Error()},
+		{"s", long + "||", "which separates prefix and key"},
+	} {
+		for method, err := range eachState(timeout(t), client, tc.store, tc.key) {
+			if tc.store == "b" && (method == "GetBulkState" || method == "ExecuteStateTransaction") {
+				continue // the one has it in the item, the other is not supported
+			}
+			if text := status.Convert(err).Message(); !strings.Contains(text, tc.reason) {
+				t.Errorf("%s: %q does not say %q", method, text, tc.reason)
+			}
+		}
+	}
+}
+
 func TestStateFailures(t *testing.T) {
 	client, _ := serve(t, states(map[string]state.Store{"b": broken{newStore(t)}, "slow": hanging{newStore(t)}, "s": newStore(t)}))
 	errs := eachState(timeout(t), client, "b", "bad")

@@ -248,13 +248,23 @@ func checkOp(op state.Op) error {
 // ttl returns op's time to live in milliseconds, as Redis wants it; 0: none.
 func (s *Store) ttl(op state.Op) int64 {
 	d := op.TTL
-	if d == 0 && s.settings.defaultTTL > 0 && !strings.HasPrefix(op.Metadata["ttlInSeconds"], "-") {
+	if d == 0 && s.settings.defaultTTL > 0 && !forEver(op.Metadata) {
 		d = s.settings.defaultTTL
 	}
 	if d <= 0 {
 		return 0
 	}
 	return int64((min(d, maxTTL) + time.Millisecond - 1) / time.Millisecond)
+}
+
+// forEver tells whether an operation's metadata say that there is no end.
+func forEver(metadata map[string]string) bool {
+	for key, value := range metadata {
+		if strings.EqualFold(key, "ttlInSeconds") && strings.HasPrefix(value, "-") {
+			return true
+		}
+	}
+	return false
 }
 
 // writeCall returns the command that carries out ops together. Their values
