@@ -125,7 +125,7 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	if err != nil {
 		return nil, err
 	}
-	filterEnv := filter.Env{Listener: cfg.Name, Log: env.Log, Path: path + ".stream_filters", Clusters: clusters, Go: s.background}
+	filterEnv := filter.Env{Listener: cfg.Name, Log: env.Log, Path: path + ".stream_filters", Clusters: clusters, Go: s.background, Calls: &s.calls}
 	places, err := s.opts.Filters.Build(filterEnv, cfg.StreamFilters)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/cluster"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 )
 
@@ -14,6 +16,8 @@ type ClusterStatus struct {
 	Name   string
 	Hosts  []HostStatus
 	Limits cluster.Limits
+	// Closed counts the connections for requests to its hosts that have ended, by cause.
+	Closed [conn.CauseCount]int64
 }
 
 // HostStatus is what is known about one host of a cluster.
@@ -32,6 +36,10 @@ type HostStatus struct {
 // other clusters (request_mirror_policies). They are read, not changed.
 func (s *Server) Copies() *mirror.Counters { return &s.copies }
 
+// Calls tells of the RPC calls that a filter has counted (dubbo_stream). They are
+// read, not changed.
+func (s *Server) Calls() *filter.Calls { return &s.calls }
+
 // Clusters tells about all clusters, sorted by name, their hosts in the order
 // of the configuration.
 func (s *Server) Clusters() []ClusterStatus {
@@ -43,7 +51,7 @@ func (s *Server) Clusters() []ClusterStatus {
 	}
 	var list []ClusterStatus
 	for _, c := range manager.All() {
-		st := ClusterStatus{Name: c.Name(), Limits: c.Limits()}
+		st := ClusterStatus{Name: c.Name(), Limits: c.Limits(), Closed: c.Closed()}
 		for _, h := range c.Hosts() {
 			st.Hosts = append(st.Hosts, HostStatus{
 				Address: h.Address, Hostname: h.Hostname, Weight: h.Weight, Health: h.Trouble().String(), Since: h.Since(),

@@ -89,6 +89,8 @@ type Server struct {
 
 	// copies counts the copies of requests that are sent to other clusters.
 	copies mirror.Counters
+	// calls counts RPC calls where a filter has them counted.
+	calls filter.Calls
 
 	// applying lets one Apply or Shutdown happen at a time.
 	applying sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
+	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 )
 
@@ -47,6 +48,8 @@ func (r *Runtime) info() map[string]any {
 		Name    string     `json:"name"`
 		Hosts   []hostInfo `json:"hosts"`
 		Refused int64      `json:"refused"`
+		// Closed is that of the connections for requests to the hosts.
+		Closed map[string]int64 `json:"closed,omitempty"`
 	}
 	status := r.Status()
 	listeners := make([]listenerInfo, 0, len(status.Listeners))
@@ -59,7 +62,7 @@ func (r *Runtime) info() map[string]any {
 	}
 	clusters := make([]clusterInfo, 0, len(status.Clusters))
 	for _, c := range status.Clusters {
-		info := clusterInfo{c.Name, make([]hostInfo, 0, len(c.Hosts)), c.Limits.Refused + c.Limits.RefusedPending}
+		info := clusterInfo{c.Name, make([]hostInfo, 0, len(c.Hosts)), c.Limits.Refused + c.Limits.RefusedPending, closed(c.Closed)}
 		for _, h := range c.Hosts {
 			info.Hosts = append(info.Hosts, hostInfo{h.Address, h.Health, h.Active, h.Connections})
 		}
@@ -71,7 +74,28 @@ func (r *Runtime) info() map[string]any {
 			"sent": n.Sent.Load(), "failed": n.Failed.Load(), "dropped": n.Dropped.Load(), "behind": n.Behind.Load(), "nowhere": n.Nowhere.Load(),
 		}
 	}
+	if calls := r.proxy.Calls().All(); len(calls) > 0 {
+		info["calls"] = calledInfo(calls)
+	}
 	return info
+}
+
+// callInfo has the names that MOSN's counters have.
+type callInfo struct {
+	Listener  string `json:"listener"`
+	Service   string `json:"service"`
+	Method    string `json:"method"`
+	Requests  int64  `json:"request_total"`
+	Succeeded int64  `json:"response_succ_total"`
+	Failed    int64  `json:"response_fail_total"`
+}
+
+func calledInfo(calls []*filter.CallCount) []callInfo {
+	list := make([]callInfo, len(calls))
+	for i, c := range calls {
+		list[i] = callInfo{c.Listener, c.Service, c.Method, c.Requests.Load(), c.Succeeded.Load(), c.Failed.Load()}
+	}
+	return list
 }
 
 func address(a net.Addr) string {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"sync/atomic"
 
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -12,6 +13,17 @@ type counters struct {
 	retries  atomic.Int64 // in flight
 	refused  atomic.Int64
 	skipped  atomic.Int64 // retries that were not made
+	// closed counts connections to hosts that have ended, by cause.
+	closed [conn.CauseCount]atomic.Int64
+}
+
+// Closed returns how many connections for requests to the cluster's hosts have
+// ended so far, by cause.
+func (c *Cluster) Closed() (n [conn.CauseCount]int64) {
+	for cause := range n {
+		n[cause] = c.counters.closed[cause].Load()
+	}
+	return n
 }
 
 // Limits tells how a cluster stands with its circuit breakers.

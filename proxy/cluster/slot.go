@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
@@ -140,6 +141,7 @@ func (c *Cluster) newPool(host *upstream.Host, proto protocol.Protocol) upstream
 		Pending:        c.pending,
 		Mode:           poolModes[c.cfg.PoolMode],
 		Keepalive:      c.keepalive(),
+		Closed:         func(cause conn.Cause) { c.counters.closed[cause].Add(1) },
 	})
 }
 

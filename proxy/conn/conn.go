@@ -36,6 +36,11 @@ type Conn struct {
 	writeBy time.Time
 	moved   atomic.Bool
 
+	// Ended, unless it is nil, is called once, by the first Close or Abort, with
+	// why the connection has ended: LocalClose where nobody has said. It does not
+	// block. Set it before the connection is used.
+	Ended func(Cause)
+
 	// Destination is where the peer wanted to go, if a firewall brought the
 	// connection here; else not valid.
 	Destination netip.AddrPort
@@ -237,6 +242,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.tell()
 	return c.under().Close()
 }
 
@@ -253,11 +259,20 @@ func (c *Conn) Abort() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	c.tell()
 	nc, _ := bottom(c.Conn)
 	if l, ok := nc.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
 	}
 	return nc.Close()
+}
+
+// tell tells why the connection has ended.
+func (c *Conn) tell() {
+	if c.Ended != nil {
+		c.SetCause(LocalClose)
+		c.Ended(c.Cause())
+	}
 }
 
 // Closed reports whether Close was called on this side.

@@ -37,6 +37,9 @@ type Env struct {
 	// ctx ends with the core, which waits for f. It returns false, and does not
 	// run f, when the core is stopping. nil where a configuration is only checked.
 	Go func(f func(ctx context.Context)) bool
+	// Calls are the core's counters of RPC calls; nil where a configuration is
+	// only checked.
+	Calls *Calls
 }
 
 // Clusters lets filters send requests of their own, and take out hosts. Its

@@ -52,6 +52,17 @@ clusters:
 						t.Errorf("record %+v", rec)
 					}
 				}
+				var counted []string
+				for _, c := range r.Calls().All() {
+					counted = append(counted, fmt.Sprintf("%s %s %d %d %d", c.Service, c.Method, c.Requests.Load(), c.Succeeded.Load(), c.Failed.Load()))
+				}
+				want := "com.example.Nobody echo 1 0 1, com.example.Pay echo 1 1 0, com.example.Stock echo 1 0 1"
+				if name == "bolt" { // the caller's frames name no method
+					want = strings.ReplaceAll(want, "echo", "")
+				}
+				if got := strings.Join(counted, ", "); got != want {
+					t.Errorf("counted %s, want %s", got, want)
+				}
 			})
 		})
 	}

@@ -3,6 +3,8 @@ package upstream
 import (
 	"slices"
 	"time"
+
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 )
 
 // released is called when an exchange is over.
@@ -48,6 +50,7 @@ func (p *Pool) putBack(l *link) {
 	p.mu.Lock()
 	if p.state != poolOpen {
 		p.mu.Unlock()
+		l.conn.SetCause(conn.Drained)
 		p.discard(l)
 		return
 	}
@@ -130,6 +133,7 @@ func (p *Pool) sweep() {
 	drop := slices.Clone(p.idle[:expired])
 	p.idle = slices.Delete(p.idle, 0, expired)
 	for _, l := range drop {
+		l.conn.SetCause(conn.IdleTimeout)
 		p.forget(l)
 		p.leave()
 	}
@@ -158,7 +162,7 @@ func (p *Pool) sweep() {
 		p.mu.Unlock()
 	}
 	for _, l := range drop {
-		_ = l.client.Close()
+		l.close(conn.RemoteClose)
 	}
 
 	p.mu.Lock()
@@ -185,6 +189,7 @@ func (p *Pool) stop(state poolState) {
 	p.state = max(p.state, state)
 	end := slices.Clone(p.idle)
 	for _, l := range end {
+		l.conn.SetCause(state.cause(false))
 		p.forget(l)
 		p.leave()
 	}
@@ -196,6 +201,7 @@ func (p *Pool) stop(state poolState) {
 	}
 	if p.state == poolClosed {
 		for l := range p.links {
+			l.conn.SetCause(conn.CutOff)
 			end = append(end, l) // leaves when its exchange is over
 		}
 		for cancel := range p.dialing {

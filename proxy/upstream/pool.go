@@ -48,6 +48,9 @@ type PoolOptions struct {
 	Mode Mode
 	// Keepalive is handed on to the protocol.
 	Keepalive protocol.Keepalive
+	// Closed is told once of each connection that has ended, and why; nil is
+	// nobody. It does not block.
+	Closed func(cause conn.Cause)
 
 	// dialed and ended, unless they are nil, are told how dialing has ended, and
 	// of the end of a connection that this side did not want.
@@ -107,10 +110,22 @@ const (
 	poolClosed             // no request is taken
 )
 
+// cause is why a connection ends when a pool comes into this state.
+func (s poolState) cause(inUse bool) conn.Cause {
+	switch {
+	case inUse:
+		return conn.CutOff
+	case s == poolDraining:
+		return conn.Drained
+	}
+	return conn.LocalClose
+}
+
 // link is one connection of a pool. Whoever took it out of the pool owns it.
 type link struct {
 	pool   *Pool
 	client protocol.Client
+	conn   *conn.Conn
 	served int
 	used   time.Time
 	// lent is true during an exchange, so that its end counts once.
@@ -183,7 +198,7 @@ func (p *Pool) takeKept(req *stream.Request) *link {
 		p.mu.Unlock()
 		ok := l.usable(req)
 		if !ok {
-			_ = l.client.Close()
+			l.close(conn.RemoteClose)
 		}
 		p.mu.Lock()
 		if ok {
@@ -235,6 +250,12 @@ func (p *Pool) obtain(ctx context.Context, req *stream.Request, fresh bool) (l *
 	return l, true, nil
 }
 
+// close closes the connection, for this reason if there is no other.
+func (l *link) close(cause conn.Cause) {
+	l.conn.SetCause(cause)
+	_ = l.client.Close()
+}
+
 // usable reports whether a kept connection can carry req: its other end has
 // not closed it. A request that would be sent again saves the look at one that
 // was in use just now.
@@ -250,7 +271,11 @@ func (l *link) usable(req *stream.Request) bool {
 
 // replace closes a connection that the caller owns and opens another in its place.
 func (p *Pool) replace(ctx context.Context, req *stream.Request, l *link) (*link, bool, error) {
-	_ = l.client.Close()
+	cause := conn.LocalClose // it has to make room
+	if l.client.Err() != nil || l.client.Stale() {
+		cause = conn.RemoteClose
+	}
+	l.close(cause)
 	p.mu.Lock()
 	p.forget(l)
 	p.mu.Unlock()
@@ -358,42 +383,43 @@ func (o *PoolOptions) connectError(ctx context.Context, err error) *stream.Error
 
 func (p *Pool) connect(ctx context.Context) (*link, error) {
 	l := &link{pool: p}
-	client, err := p.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended, Single: true})
+	client, c, err := p.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended, Single: true})
 	if err != nil {
 		return nil, err
 	}
-	l.client = client
+	l.client, l.conn = client, c
 	return l, nil
 }
 
 // connect opens a connection and waits until its client is ready for requests.
-func (o *PoolOptions) connect(ctx context.Context, opts protocol.ClientOptions) (client protocol.Client, err error) {
+func (o *PoolOptions) connect(ctx context.Context, opts protocol.ClientOptions) (client protocol.Client, c *conn.Conn, err error) {
 	if o.dialed != nil {
 		defer func() { o.dialed(err) }()
 	}
 	nc, err := o.Dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c := conn.New(nc)
-	c.Timeout = o.WriteTimeout
+	c = conn.New(nc)
+	c.Timeout, c.Ended = o.WriteTimeout, o.Closed
 	opts.Keepalive = o.Keepalive
 	client = o.Protocol.NewClient(c, opts)
 	st, ok := client.(protocol.Starter)
 	if !ok {
-		return client, nil
+		return client, c, nil
 	}
 	select {
 	case <-st.Ready():
 		err = client.Err()
 	case <-ctx.Done():
 		err = errors.New("the host accepted the connection and said nothing")
+		c.SetCause(conn.Timeout)
 	}
 	if err != nil {
 		_ = client.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return client, nil
+	return client, c, nil
 }
 
 func (o *PoolOptions) connectTo() string { return "connect to " + o.Name }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -36,6 +37,7 @@ type Shared struct {
 type sharedLink struct {
 	owner  *Shared
 	client protocol.Client
+	conn   *conn.Conn
 	// users counts exchanges, from acquire to the end; served all so far.
 	users, served int
 	used          time.Time
@@ -291,11 +293,11 @@ func (s *Shared) startDial(ctx context.Context) *dialing {
 // dial opens a connection and waits until its client is ready for requests.
 func (s *Shared) dial(ctx context.Context) (*sharedLink, error) {
 	l := &sharedLink{owner: s, used: time.Now()}
-	client, err := s.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended})
+	client, c, err := s.opts.connect(ctx, protocol.ClientOptions{Released: l.released, Ended: l.ended})
 	if err != nil {
 		return nil, err
 	}
-	l.client = client
+	l.client, l.conn = client, c
 	return l, nil
 }
 
@@ -333,6 +335,7 @@ func (l *sharedLink) released() {
 	if kept && l.users == 0 && s.state != poolOpen {
 		s.links = slices.DeleteFunc(s.links, func(o *sharedLink) bool { return o == l })
 		kept = false
+		l.conn.SetCause(s.state.cause(false))
 	}
 	last := !kept && l.users == 0
 	s.armJanitor()
@@ -379,6 +382,13 @@ func (s *Shared) sweep() {
 		if l.users > 0 || time.Since(l.used) < idle && l.client.Err() == nil {
 			return false
 		}
+		if l.client.Err() == nil {
+			cause := conn.IdleTimeout
+			if s.state == poolDraining {
+				cause = conn.Drained
+			}
+			l.conn.SetCause(cause)
+		}
 		expired = append(expired, l)
 		return true
 	})
@@ -403,6 +413,7 @@ func (s *Shared) stop(state poolState, ends func(*sharedLink) bool) {
 	var drop []*sharedLink
 	s.links = slices.DeleteFunc(s.links, func(l *sharedLink) bool {
 		if ends(l) {
+			l.conn.SetCause(state.cause(l.users > 0))
 			drop = append(drop, l)
 			return true
 		}

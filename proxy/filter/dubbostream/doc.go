@@ -9,4 +9,6 @@
 // Nothing of that is sent to anybody, or recorded: once a route is chosen, the
 // request is what it was. Requests of HTTP pass as they are, and without the filter
 // routes go by the header field "service" all the same.
+//
+// The filter also counts the calls of each service and method (filter.Calls).
 package dubbostream

@@ -13,7 +13,7 @@ const Name = "dubbo_stream"
 
 // Config is the filter's configuration.
 type Config struct {
-	Subset string `json:"subset" unbuilt:"warn: there are no counters by labels of the pod" doc:"Name of a label of the pod."`
+	Subset string `json:"subset" unbuilt:"warn: calls are not counted by labels of the pod" doc:"Name of a label of the pod."`
 }
 
 // Spec returns the filter's row for the table.
@@ -30,7 +30,33 @@ func makeFilter(env filter.Env, src map[string]any) (filter.Places, error) {
 			env.Log.Warn("a filter's configuration is not what it seems", "warning", w.String())
 		}
 	}
-	return filter.Places{BeforeRoute: []stream.Filter{disguise}, AfterRoute: []stream.Filter{reveal}}, nil
+	return filter.Places{BeforeRoute: []stream.Filter{count(env), disguise}, AfterRoute: []stream.Filter{reveal}}, nil
+}
+
+// count counts the calls of each service and method.
+func count(env filter.Env) stream.Filter {
+	calls := env.Calls
+	if calls == nil {
+		calls = new(filter.Calls)
+	}
+	return func(next stream.Handler) stream.Handler {
+		return stream.HandlerFunc(func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+			if _, rpc := req.Native.(stream.Coder); !rpc {
+				return next.Handle(ctx, req)
+			}
+			row := calls.Of(env.Listener, req.Header.Get("service"), req.Method)
+			row.Requests.Add(1)
+			resp, err := next.Handle(ctx, req)
+			switch {
+			case req.OneWay, err != nil && stream.AsError(err).Kind == stream.Canceled: // nobody is told
+			case err != nil || resp.Status >= 400:
+				row.Failed.Add(1)
+			default:
+				row.Succeeded.Add(1)
+			}
+			return resp, err
+		})
+	}
 }
 
 // root is the path that requests have for the router.

@@ -2,7 +2,10 @@ package dubbostream_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -77,5 +80,71 @@ func TestConfig(t *testing.T) {
 	_, err := dubbostream.Spec().Make(filter.Env{Path: "f.config"}, map[string]any{"subset": []any{1}})
 	if err == nil || !strings.Contains(err.Error(), "f.config.subset") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// answering is a filter in front of whatever is answered.
+func answering(t *testing.T, calls *filter.Calls) func(req *stream.Request, resp *stream.Response, err error) {
+	t.Helper()
+	places, err := dubbostream.Spec().Make(filter.Env{Listener: "in", Calls: calls}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(req *stream.Request, resp *stream.Response, err error) {
+		h := stream.Chain(stream.HandlerFunc(func(context.Context, *stream.Request) (*stream.Response, error) { return resp, err }), places.BeforeRoute...)
+		if got, gotErr := h.Handle(t.Context(), req); got != resp || !errors.Is(gotErr, err) {
+			t.Errorf("the answer is %v, %v", got, gotErr)
+		}
+	}
+}
+
+func call(service, method string) *stream.Request {
+	req := &stream.Request{Method: method, Native: rpc{}}
+	if service != "" {
+		req.Header.Add("service", service)
+	}
+	return req
+}
+
+// Calls are counted by service and method, as MOSN counts them.
+func TestCounters(t *testing.T) {
+	var calls filter.Calls
+	answer := answering(t, &calls)
+	ok := &stream.Response{Status: 200}
+	for range 3 {
+		answer(call("pay", "cash"), ok, nil)
+	}
+	answer(call("pay", "cash"), &stream.Response{Status: 500}, nil)
+	answer(call("pay", "cash"), &stream.Response{Status: 404}, nil)
+	answer(call("pay", "card"), nil, &stream.Error{Kind: stream.Timeout})
+	answer(call("pay", "card"), nil, &stream.Error{Kind: stream.Canceled})
+	oneWay := call("log", "add")
+	oneWay.OneWay = true
+	answer(oneWay, stream.NoResponse, nil)
+	answer(call("", "x"), ok, nil)
+	answer(&stream.Request{Method: "GET", Path: "/"}, ok, nil) // HTTP
+	var got strings.Builder
+	for _, c := range calls.All() {
+		fmt.Fprintf(&got, "%s/%s/%s %d %d %d\n", c.Listener, c.Service, c.Method, c.Requests.Load(), c.Succeeded.Load(), c.Failed.Load())
+	}
+	if want := "in//x 1 1 0\nin/log/add 1 0 0\nin/pay/card 2 0 1\nin/pay/cash 5 3 2\n"; got.String() != want {
+		t.Errorf("counted:\n%s\nwant\n%s", got.String(), want)
+	}
+}
+
+// Callers that ask for what does not exist do not fill the memory.
+func TestCountersAreBounded(t *testing.T) {
+	var calls filter.Calls
+	answer := answering(t, &calls)
+	const many = 10500
+	for i := range many {
+		answer(call("nobody", strconv.Itoa(i)), nil, &stream.Error{Kind: stream.NoRoute})
+	}
+	list := calls.All()
+	if last := list[len(list)-1]; len(list) != 10001 || last.Service != "*" || last.Failed.Load() != many-10000 {
+		t.Errorf("%d rows; the last is %s %d", len(list), last.Service, last.Failed.Load())
+	}
+	if n := testing.AllocsPerRun(100, func() { calls.Of("in", "nobody", "7").Requests.Add(1) }); n != 0 {
+		t.Errorf("counting takes %v allocations", n)
 	}
 }

@@ -180,6 +180,9 @@ func (k *ask) giveUp() error {
 	if cl.last == nil && k.midway && cl.in.midway.Load() && cl.got.Load() == k.got {
 		cl.last = errStuck // whatever else is sent there would wait as long
 	}
+	if cl.last != nil {
+		cl.blame(cl.last)
+	}
 	cl.changed.Signal()
 	return k.late(false)
 }

@@ -133,12 +133,13 @@ func (cl *client) fail(err error) {
 // end fails all requests; the first reason counts.
 func (cl *client) end(err error) {
 	cl.beats.stop()
+	cl.blame(err)
 	cl.mu.Lock()
 	if cl.err != nil {
 		cl.mu.Unlock()
 		return
 	}
-	told := cl.last != nil
+	told := errors.Is(cl.last, protocol.ErrGoAway) // of the other reasons nobody was
 	cl.err = err
 	for id, k := range cl.asked {
 		delete(cl.asked, id)
@@ -151,6 +152,19 @@ func (cl *client) end(err error) {
 	cl.mu.Unlock()
 	if !told && !errors.Is(err, errClosed) {
 		cl.tell(err)
+	}
+}
+
+// blame notes why the connection ends, where only the client knows.
+func (cl *client) blame(err error) {
+	e, own := errors.AsType[*stream.Error](err)
+	switch {
+	case errors.Is(err, protocol.ErrGoAway):
+		cl.c.SetCause(conn.Drained)
+	case errors.Is(err, errForgotten), errors.Is(err, errStuck), errors.As(err, new(errSilent)), own && e.Kind == stream.Timeout:
+		cl.c.SetCause(conn.Timeout)
+	case own:
+		cl.c.SetCause(conn.ProtocolError)
 	}
 }
 
@@ -239,6 +253,7 @@ func (cl *client) goAway() {
 	}
 	cl.mu.Unlock()
 	if first {
+		cl.blame(protocol.ErrGoAway)
 		cl.tell(protocol.ErrGoAway)
 	}
 }

@@ -44,7 +44,10 @@ func newClient(c *conn.Conn, opts protocol.ClientOptions) *client {
 	cl := &client{c: c, opts: opts}
 	cl.body.cl = cl
 	cl.sender.cl = cl
-	cl.abort.Func = func() { _ = c.Close() }
+	cl.abort.Func = func() {
+		c.SetCause(conn.CutOff)
+		_ = c.Close()
+	}
 	return cl
 }
 
@@ -87,7 +90,20 @@ func (cl *client) finish(err error) { cl.err.CompareAndSwap(nil, &err) }
 // end closes the connection, for this reason.
 func (cl *client) end(err error) error {
 	cl.finish(err)
+	cl.blame(err)
 	return cl.c.Close()
+}
+
+// blame notes why the connection ends, where only the client knows.
+func (cl *client) blame(err error) {
+	switch {
+	case errors.Is(err, errCanceled), errors.Is(err, errNotWhole), errors.As(err, new(*readError)):
+		cl.c.SetCause(conn.CutOff)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		cl.c.SetCause(conn.Timeout)
+	case errors.Is(err, errExtra), errors.As(err, new(*badMessage)):
+		cl.c.SetCause(conn.ProtocolError)
+	}
 }
 
 // Handle implements stream.Handler: it sends req and returns when the head of

@@ -113,7 +113,8 @@ func (b *responseBody) Close() error {
 		// The next exchange would take it for its answer.
 		cl.finish(errExtra)
 	}
-	if cl.Err() != nil {
+	if err := cl.Err(); err != nil {
+		cl.blame(err)
 		_ = cl.c.Close()
 		cl.c.Free()
 	} else {

@@ -492,6 +492,7 @@ func (cl *client) goAway(last uint32, _ xhttp2.ErrCode) {
 	defer s.mu.Unlock()
 	if cl.last == nil {
 		cl.last = errGoAway
+		s.c.SetCause(conn.Drained)
 	}
 	s.drained = true
 	for id, x := range s.streams {
