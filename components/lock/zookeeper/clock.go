@@ -12,8 +12,12 @@ import (
 type clock struct {
 	mu     sync.Mutex
 	leader time.Time // what it showed not later than
+	epoch  int64     // which leader
 	seen   time.Time // this moment of our own clock, which does not jump; zero: never
 }
+
+// epochOf tells under which leader a node was changed last: each has a greater number.
+func epochOf(stat *zk.Stat) int64 { return stat.Mzxid >> 32 }
 
 const (
 	// fresh is how long a look at the leader's clock counts.
@@ -29,22 +33,23 @@ func (c *clock) set(stat *zk.Stat) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leader, c.seen = time.UnixMilli(stat.Mtime), time.Now()
+	c.leader, c.epoch, c.seen = time.UnixMilli(stat.Mtime), epochOf(stat), time.Now()
 }
 
-// now returns what the leader's clock shows, or a little less; false when nobody
-// has looked for long.
-func (c *clock) now() (time.Time, bool) {
+// now returns what a leader's clock shows, or a little less, and which leader's; false
+// when nobody has looked for long.
+func (c *clock) now() (now time.Time, epoch int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	since := time.Since(c.seen)
-	return c.leader.Add(since), !c.seen.IsZero() && since < fresh
+	return c.leader.Add(since), c.epoch, !c.seen.IsZero() && since < fresh
 }
 
-// look reads the leader's clock, unless that was done lately.
-func (c *clock) look(conn *zk.Conn) (time.Time, error) {
-	if now, ok := c.now(); ok {
-		return now, nil
+// look reads the leader's clock, unless that was done lately, and under the leader of
+// epoch or a later one.
+func (c *clock) look(conn *zk.Conn, epoch int64) (now time.Time, whose int64, err error) {
+	if now, whose, ok := c.now(); ok && whose >= epoch {
+		return now, whose, nil
 	}
 	stat, err := conn.Set(clockNode, nil, -1)
 	if err == zk.ErrNoNode { //nolint:errorlint // the library's own
@@ -54,9 +59,8 @@ func (c *clock) look(conn *zk.Conn) (time.Time, error) {
 		}
 	}
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, 0, err
 	}
 	c.set(stat)
-	now, _ := c.now()
-	return now, nil
+	return time.UnixMilli(stat.Mtime), epochOf(stat), nil
 }

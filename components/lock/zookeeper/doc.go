@@ -4,9 +4,10 @@
 // the count begins with the node's last change, by the clock of ZooKeeper's leader.
 // That clock is read from changes that this process makes, and goes on in between
 // with our own, which does not jump. So a lock ends when it was asked to, to within
-// a round trip; when the leader changes, the difference between the clocks of the
-// old and the new one comes on top. The fencing token is the number of ZooKeeper's
-// transaction that granted the lock.
+// a round trip. When the leader changes, whoever wants the lock next has its time
+// counted anew by the clock of the new leader, which may show another time: it lasts
+// longer then, once. The fencing token is the number of ZooKeeper's transaction that
+// granted the lock.
 //
 // One session serves all locks. They outlive it, and the process: whoever made
 // them can give them back through another sidecar. Nodes of locks that have expired

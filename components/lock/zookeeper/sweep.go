@@ -65,12 +65,21 @@ func (l *Locker) remove(path string) {
 	conn := l.conn()
 	data, stat, err := conn.Get(path)
 	if err == nil {
-		var over bool
-		if over, err = l.over(conn, data, stat); err == nil && over {
+		var state standing
+		state, err = l.look(conn, data, stat)
+		r := parse(data, stat)
+		switch {
+		case err != nil || r.expire == 0:
+		case state == over:
 			err = conn.Delete(path, stat.Version)
-		} else if end := parse(data, stat).end(stat); err == nil && !end.IsZero() {
-			now, _ := l.clock.now()
-			l.sweepAt(path, end.Sub(now))
+		case state == unclear:
+			if err = l.countAnew(conn, path, data, stat); err == nil {
+				l.sweepAt(path, r.expire)
+				return
+			}
+		default:
+			now, _, _ := l.clock.now()
+			l.sweepAt(path, r.end(stat).Sub(now))
 			return
 		}
 	}

@@ -105,9 +105,15 @@ func (l *Locker) take(conn *zk.Conn, path string, data []byte) (*zk.Stat, error)
 		if err != nil {
 			return nil, err
 		}
-		over, err := l.over(conn, before, stat)
-		if err != nil || !over {
+		state, err := l.look(conn, before, stat)
+		if err != nil || state == held {
 			return nil, err
+		}
+		if state == unclear {
+			if err := l.countAnew(conn, path, before, stat); !moved(err) {
+				return nil, err
+			}
+			continue
 		}
 		if stat.Version > maxVersion {
 			if err := conn.Delete(path, stat.Version); err != nil && !moved(err) {
@@ -127,14 +133,51 @@ func (l *Locker) take(conn *zk.Conn, path string, data []byte) (*zk.Stat, error)
 // moved tells that somebody else has changed the node meanwhile.
 func moved(err error) bool { return err == zk.ErrBadVersion || err == zk.ErrNoNode } //nolint:errorlint // the library's own
 
-// over tells whether the lock of a node is over.
-func (l *Locker) over(conn *zk.Conn, data []byte, stat *zk.Stat) (bool, error) {
+// standing is how a node's lock stands.
+type standing uint8
+
+const (
+	held standing = iota
+	over
+	// unclear: the node was written under another leader than the one whose clock is
+	// read, which may show another time.
+	unclear
+)
+
+// look tells how the lock of a node stands.
+func (l *Locker) look(conn *zk.Conn, data []byte, stat *zk.Stat) (standing, error) {
 	end := parse(data, stat).end(stat)
 	if end.IsZero() {
-		return false, nil
+		return held, nil
 	}
-	now, err := l.clock.look(conn)
-	return err == nil && !now.Before(end), err
+	now, epoch, err := l.clock.look(conn, epochOf(stat))
+	switch {
+	case err != nil:
+		return held, err
+	case epoch != epochOf(stat):
+		return unclear, nil
+	case now.Before(end):
+		return held, nil
+	}
+	return over, nil
+}
+
+// countAnew writes a node as it is, so that the time of its lock is counted anew, by
+// the clock of the leader that there is now. The lock lasts longer for it, and never
+// shorter.
+func (l *Locker) countAnew(conn *zk.Conn, path string, data []byte, stat *zk.Stat) error {
+	if stat.Version > maxVersion { // whoever wants the lock next makes it anew
+		_, err := conn.Multi(
+			&zk.DeleteRequest{Path: path, Version: stat.Version},
+			&zk.CreateRequest{Path: path, Data: data, Acl: l.client.ACL},
+		)
+		return err
+	}
+	stat, err := conn.Set(path, data, stat.Version)
+	if err == nil {
+		l.clock.set(stat)
+	}
+	return err
 }
 
 // Unlock implements lock.Locker.
@@ -186,11 +229,11 @@ func (l *Locker) change(ctx context.Context, resource, owner string, do func(con
 			if err != nil {
 				return err
 			}
-			over, err := l.over(conn, data, stat)
+			state, err := l.look(conn, data, stat)
 			switch {
 			case err != nil:
 				return err
-			case over:
+			case state == over:
 				status = lock.NotLocked
 				return nil
 			case parse(data, stat).owner != owner:
