@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests with real servers and foreign clients
-# use: only what is missing, only as root, each step bounded in time. It never
-# fails: a test whose server is not there skips itself, and the test runner
-# lists it with its reason. OTTAVO_NO_INSTALL=1 turns the installing off.
+# use: only what is missing, only as root, within OTTAVO_INSTALL_LIMIT seconds
+# (default 420). It never fails: a test whose server is not there skips itself, and
+# the test runner lists it with its reason. OTTAVO_NO_INSTALL=1 turns it off.
 set -u
+limit=${OTTAVO_INSTALL_LIMIT:-420}
 
 say() { echo "make test: $*" >&2; }
 
@@ -55,12 +56,18 @@ fi
 
 log=$(mktemp) || exit 0
 trap 'rm -f "$log"' EXIT
+# What is left of the limit, and never more than $1 seconds.
+within() { local left=$((limit - SECONDS)); echo $((left < $1 ? left : $1)); }
 apt() { # seconds, then what to do
-	local seconds=$1
+	local seconds
+	seconds=$(within "$1")
 	shift
-	# RUNLEVEL=1 keeps a fresh redis-server from being started as a service.
-	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout "$seconds" \
-		apt-get -qq -o DPkg::Lock::Timeout=60 "$@" </dev/null >>"$log" 2>&1
+	((seconds > 0)) || return 124
+	# RUNLEVEL=1 keeps a fresh redis-server from being started as a service. A server of
+	# packages that does not answer is left alone soon.
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 timeout --kill-after=10 "$seconds" \
+		apt-get -qq -o DPkg::Lock::Timeout=60 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1 \
+		"$@" </dev/null >>"$log" 2>&1
 }
 
 say "installing ${missing[*]}"
@@ -70,8 +77,12 @@ if ! apt 240 install -y --no-install-recommends "${missing[@]}"; then
 	if ! apt 300 install -y --no-install-recommends "${missing[@]}"; then
 		# One package that cannot be had must not keep the others away.
 		for package in "${missing[@]}"; do
-			apt 120 install -y --no-install-recommends "$package" ||
-				say "could not install $package; tests that need it will be skipped"
+			apt 120 install -y --no-install-recommends "$package"
+			case $? in
+			0) ;;
+			124) say "no time left to install $package (OTTAVO_INSTALL_LIMIT is $limit s); tests that need it will be skipped" ;;
+			*) say "could not install $package; tests that need it will be skipped" ;;
+			esac
 		done
 		tail -n 3 "$log" >&2
 	fi

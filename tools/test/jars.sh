@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Fetches the Java programs that tests start or are compiled with: for each
 # NAME/pom.xml listed below what it depends on, into .cache/jars/NAME: only when
-# they are not there yet, bounded in time. It never fails: a test whose jars are not
-# there skips itself, and the test runner lists it with its reason.
-# OTTAVO_NO_INSTALL=1 turns it off.
+# they are not there yet, within OTTAVO_INSTALL_LIMIT seconds (default 240). It never
+# fails: a test whose jars are not there skips itself, and the test runner lists it
+# with its reason. OTTAVO_NO_INSTALL=1 turns it off.
 set -u
+limit=${OTTAVO_INSTALL_LIMIT:-240}
 
 say() { echo "make test: $*" >&2; }
 
 cd "$(dirname "$0")/../.." || exit 0
+if (($# == 0)); then
+	set -- internal/testserver/testdata/jars/*/pom.xml proxy/interop/rpc/testdata/java/pom.xml demo/java/java-client/pom.xml demo/layotto/java-sdk/pom.xml
+fi
 missing=()
-for pom in internal/testserver/testdata/jars/*/pom.xml proxy/interop/rpc/testdata/java/pom.xml demo/java/java-client/pom.xml demo/layotto/java-sdk/pom.xml; do
+for pom in "$@"; do
 	name=$(basename "$(dirname "$pom")")
 	cmp -s "$pom" ".cache/jars/$name/pom.xml" || missing+=("$pom")
 done
@@ -28,8 +32,13 @@ mkdir -p .cache/jars && new=$(mktemp -d .cache/jars.XXXXXX) || exit 0
 trap 'rm -rf "$new"' EXIT
 for pom in "${missing[@]}"; do
 	name=$(basename "$(dirname "$pom")")
+	seconds=$((limit - SECONDS))
+	if ((seconds <= 0)); then
+		say "no time left to fetch the jars of $name (OTTAVO_INSTALL_LIMIT is $limit s); tests that need them will be skipped"
+		continue
+	fi
 	say "fetching the jars of $pom"
-	if timeout 180 mvn --batch-mode --quiet --strict-checksums --file "$pom" -Dmaven.repo.local="$PWD/$new/repo" \
+	if timeout --kill-after=10 $((seconds < 180 ? seconds : 180)) mvn --batch-mode --quiet --strict-checksums --file "$pom" -Dmaven.repo.local="$PWD/$new/repo" \
 		dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$new/$name" </dev/null >"$new/log" 2>&1; then
 		cp "$pom" "$new/$name/pom.xml"
 		rm -rf ".cache/jars/$name"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -82,26 +85,33 @@ func run(args []string, stdout, stderr io.Writer) int {
 	sum, extra := r.total(), 0
 	if cause := context.Cause(ctx); cause != nil {
 		_, _ = fmt.Fprintf(stdout, "tests: ended early: %v\n", cause)
+		if left := o.unreached(r); len(left) > 0 {
+			_, _ = fmt.Fprintf(stdout, "tests: %d packages had no turn: %s\n", len(left), strings.Join(left, " "))
+		}
 	}
 	if err != nil && sum.failed == 0 {
 		_, _ = fmt.Fprintf(stdout, "tests: go test: %v\n", err)
 		extra = 1
 	}
+	if sum.failed > 0 || err != nil {
+		for _, line := range littleRoom() {
+			_, _ = fmt.Fprintf(stdout, "tests: %s\n", line)
+		}
+	}
 	if err == nil && sum == (counts{}) {
 		_, _ = fmt.Fprintln(stdout, "tests: no test matches")
 		extra = 1
 	}
-	out := stdout
+	var closing bytes.Buffer
+	r.summary(&closing, time.Since(start), extra)
+	_, err = stdout.Write(closing.Bytes())
 	if o.summary != "" {
-		file, err := os.Create(o.summary)
-		if err != nil {
-			_, _ = fmt.Fprintf(stderr, "tests: summary: %v\n", err)
-			return 2
-		}
-		defer func() { _ = file.Close() }()
-		out = io.MultiWriter(stdout, file)
+		err = errors.Join(err, os.WriteFile(o.summary, closing.Bytes(), 0o600))
 	}
-	r.summary(out, time.Since(start), extra)
+	if err != nil { // a disk that is full, say: whoever reads what is left must not take it for all
+		_, _ = fmt.Fprintf(stderr, "tests: the summary cannot be written: %v\n", err)
+		return 2
+	}
 	if sum.failed+extra > 0 {
 		return 1
 	}
@@ -124,12 +134,12 @@ func (o options) flags(fresh bool) []string {
 }
 
 // run runs the go command in a process group of its own, so that ending it also
-// ends test binaries and the servers that they started.
+// ends test binaries; the servers that those started end with them.
 func (o options) run(ctx context.Context, r *report, stderr io.Writer, fresh bool, rest []string) error {
 	cmd := exec.CommandContext(ctx, goCommand(), append(o.flags(fresh), rest...)...)
 	cmd.Dir = o.dir
 	cmd.Stderr = stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	pipe, err := cmd.StdoutPipe()
@@ -153,6 +163,46 @@ func (o options) run(ctx context.Context, r *report, stderr io.Writer, fresh boo
 		}
 	}
 	return cmd.Wait()
+}
+
+// littleRoom says which of the folders that a build and its tests write to are about
+// to be full: what fails for that does not always say so.
+func littleRoom() []string {
+	const enough = 256 << 20
+	dirs := []string{os.TempDir(), os.Getenv("GOTMPDIR"), os.Getenv("GOCACHE")}
+	if cache, err := os.UserCacheDir(); err == nil && dirs[2] == "" {
+		dirs[2] = filepath.Join(cache, "go-build")
+	}
+	var lines []string
+	for _, dir := range slices.Compact(dirs) {
+		var fs syscall.Statfs_t
+		if dir == "" || syscall.Statfs(dir, &fs) != nil {
+			continue
+		}
+		if left := fs.Bavail * uint64(max(fs.Bsize, 0)); left < enough {
+			lines = append(lines, fmt.Sprintf("%s has only %d MB left", dir, left>>20))
+		}
+	}
+	return lines
+}
+
+// unreached names the packages of which nothing was heard: their turn had not come.
+func (o options) unreached(r *report) []string {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	args := []string{"list", "-e"}
+	for _, a := range o.goTest {
+		if !strings.HasPrefix(a, "-") {
+			args = append(args, a)
+		}
+	}
+	cmd := exec.CommandContext(ctx, goCommand(), args...)
+	cmd.Dir = o.dir
+	out, err := cmd.Output()
+	if err != nil {
+		return nil // there is worse to tell
+	}
+	return slices.DeleteFunc(strings.Fields(string(out)), func(name string) bool { return r.packages[name] != nil })
 }
 
 func goCommand() string {

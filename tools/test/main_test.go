@@ -138,13 +138,27 @@ func TestRun(t *testing.T) {
 
 func TestRunBadFlags(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-race=perhaps"}, {"-nosuch"}, {"-summary=/nonexistent/x", "-C", "testdata/passes"}} {
+	for _, args := range [][]string{{"-race=perhaps"}, {"-nosuch"}, {"-summary=/nonexistent/x", "-C", "testdata/passes"}, {"-summary=/dev/full", "-C", "testdata/passes"}} {
 		var out, errs bytes.Buffer
 		if code := run(args, &out, &errs); code != 2 {
 			t.Errorf("%q: exit code %d, want 2", args, code)
 		}
 		if errs.Len() == 0 {
 			t.Errorf("%q: says nothing", args)
+		}
+	}
+}
+
+// A limit that passes before anything could be compiled is told with what was left out.
+func TestRunOutOfTime(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	if code := run([]string{"-C", "testdata/passes", "-limit=1ms"}, &out, &errs); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	for _, want := range []string{"the run took longer than -limit=1ms", "1 packages had no turn: example.test/passes", "\n0 passed, 1 failed, 0 skipped\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output lacks %q:\n%s", want, &out)
 		}
 	}
 }

@@ -9,12 +9,28 @@ ready=http://127.0.0.1:34999/actuator/health/readiness
 method=spec.proto.runtime.v1.Runtime/SayHello
 log=$(mktemp)
 
+# The ports of configs/default.yaml that somebody else has, with their connections.
+ports=(34904 34999 12221)
+taken() {
+	local port filter=()
+	for port in "${ports[@]}"; do filter+=(${filter[@]+or} sport = :"$port"); done
+	if command -v ss >/dev/null 2>&1; then
+		ss -Htanp "${filter[@]}"
+	else
+		echo "(there is no ss to tell: apt-get install iproute2)"
+	fi
+}
+
 # The process that make runs, once the build is over.
 child() { cat "/proc/$make_pid/task/$make_pid/children" 2>/dev/null; }
 fail() {
 	echo "smoke: $*"
 	echo "---- output of make run:"
 	tail -n 60 "$log"
+	if grep -q 'in use' "$log"; then
+		echo "---- who has a port of ${ports[*]}:"
+		taken
+	fi
 	exit 1
 }
 cleanup() {
@@ -27,7 +43,8 @@ cleanup() {
 }
 
 if curl -s -o /dev/null -m 2 "$ready"; then
-	echo "smoke: something answers on $ready already; stop it first"
+	echo "smoke: something answers on $ready already; stop it first:"
+	taken
 	exit 1
 fi
 make run >"$log" 2>&1 </dev/null &
