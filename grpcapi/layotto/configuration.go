@@ -82,7 +82,7 @@ func (r *runtimeServer) SubscribeConfiguration(stream grpc.BidiStreamingServer[r
 	s.wait()
 	err := context.Cause(ctx)
 	if errors.Is(err, io.EOF) {
-		return nil
+		return toStatus(s.refusal())
 	}
 	if _, ok := status.FromError(err); ok { // gRPC's own, of sending or receiving
 		return err
@@ -100,6 +100,9 @@ type subscriptions struct {
 	// running are the subscriptions; adding holds that none begins after the end.
 	adding  sync.Mutex
 	running sync.WaitGroup
+
+	refusing sync.Mutex
+	refused  error // why the first subscription that names no store failed
 
 	sending sync.Mutex // one message at a time
 	header  sync.Once
@@ -142,9 +145,29 @@ func (s *subscriptions) add(ctx context.Context, req *runtimev1.SubscribeConfigu
 			return nil
 		})
 		if err != nil {
+			s.refuse(err)
 			s.end(err)
 		}
 	})
+}
+
+// refuse keeps an error that a client hears also when it has closed its half of
+// the stream right after the message that was wrong.
+func (s *subscriptions) refuse(err error) {
+	if e, ok := capability.AsError(err); ok && (e.Kind == capability.NotConfigured || e.Kind == capability.UnknownComponent) {
+		s.refusing.Lock()
+		defer s.refusing.Unlock()
+		if s.refused == nil {
+			s.refused = err
+		}
+	}
+}
+
+// refusal returns it; it is for after wait.
+func (s *subscriptions) refusal() error {
+	s.refusing.Lock()
+	defer s.refusing.Unlock()
+	return s.refused
 }
 
 // wait returns when no subscription runs and none will begin, after the end. One

@@ -199,6 +199,13 @@ func TestConfigurationErrors(t *testing.T) {
 			wantStatus(t, err, tt.code, tt.text, tt.reason)
 		}
 	}
+	// A client that has nothing more to say hears of its mistake, too.
+	for range 20 {
+		stream := subscribe(t, ctx, client, &runtimev1.SubscribeConfigurationRequest{StoreName: "x"})
+		_ = stream.CloseSend()
+		_, err := stream.Recv()
+		wantStatus(t, err, codes.Unknown, "configure store [x] don't support now", "UNKNOWN_COMPONENT")
+	}
 	_, err := client.SaveConfiguration(ctx, &runtimev1.SaveConfigurationRequest{StoreName: "odd", Items: []*runtimev1.ConfigurationItem{configItem("", "v")}})
 	wantStatus(t, err, codes.InvalidArgument, "invalid request: an item has no key: every item needs one", "INVALID_ARGUMENT")
 	_, err = client.DeleteConfiguration(ctx, &runtimev1.DeleteConfigurationRequest{StoreName: "odd", Keys: []string{"*"}})
