@@ -18,6 +18,11 @@ import (
 	"github.com/ottavo-runtime/ottavo/runtime/config"
 )
 
+// heapRoom is by how many bytes the heap may grow between two collections of
+// garbage. It is the memory that load costs, and a fifth of the CPU time of a small
+// call (docs/performance.md).
+const heapRoom = 16 << 20
+
 // startFlags are the flags of start that do something.
 type startFlags struct {
 	source
@@ -133,6 +138,10 @@ func (p *program) runStart(cmd *cobra.Command, f startFlags) (err error) {
 	}
 	if err := footprint.Trim(); err != nil {
 		log.Debug("the pages that only the start has read stay in memory", "error", err)
+	}
+	// Not before: what the start leaves behind would stay in memory.
+	if _, set := p.LookupEnv("GOGC"); !set {
+		defer footprint.Room(heapRoom)()
 	}
 	return <-ended
 }
