@@ -119,6 +119,7 @@ func (s *pubSubSubscription) call(ctx context.Context, m *contribpubsub.NewMessa
 // at most grace.
 func (s *pubSubSubscription) drain(grace time.Duration) {
 	<-s.taking.Done()
+	s.pause()
 	s.mu.Lock()
 	s.ended = true
 	idle := make(chan struct{})
@@ -145,6 +146,20 @@ func (s *pubSubSubscription) drain(grace time.Duration) {
 	s.kill()
 	<-idle // handlers heed their context
 	s.finish()
+}
+
+// pause lets the backend fetch nothing more, where it can, before it is told of the
+// end: Kafka's removes a handler from a map which it reads, unlocked, for each message.
+func (s *pubSubSubscription) pause() {
+	backend, ok := s.backend.(contribpubsub.PausableSubscriber)
+	if !ok || !s.own {
+		return
+	}
+	within(drainTimeout, func() {
+		if err := backend.Pause(s.life); err != nil {
+			s.p.log.Debug("the client of a subscription that ends goes on to fetch", "error", hideSecrets(err, s.p.base.Properties))
+		}
+	})
 }
 
 // finish lets the backend go.

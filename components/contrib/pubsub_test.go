@@ -246,6 +246,50 @@ func TestPubSubHold(t *testing.T) {
 	})
 }
 
+// pausingBroker is one that can be paused.
+type pausingBroker struct {
+	*fakeBroker
+	paused, ended bool // whether its subscription had ended when it was paused
+}
+
+func (b *pausingBroker) Pause(context.Context) error {
+	b.paused, b.ended = true, b.ctx.Err() != nil
+	return errors.New("no matter")
+}
+
+func (b *pausingBroker) Resume(context.Context) error { return nil }
+
+// The client of a subscription that ends is paused before it hears of the end; one that
+// others use goes on.
+func TestPubSubPause(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &fakeWorld{}
+			var last *pausingBroker
+			b, err := contrib.PubSub(func(log logger.Logger) contribpubsub.PubSub {
+				last = &pausingBroker{fakeBroker: w.make(log).(*fakeBroker)}
+				return last
+			}, contrib.PubSubTraits{Alone: alone})(t.Context(), components.Env{}, components.Config{Name: "events", Path: "pub_subs.events"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "t"}, func(context.Context, *pubsub.Message) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			<-done
+			if last.paused != alone || last.ended || last.ctx.Err() == nil {
+				t.Errorf("alone %t: paused %t, after the end %t", alone, last.paused, last.ended)
+			}
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestPubSubDelay(t *testing.T) {
 	var got map[string]string
 	w := &fakeWorld{publish: func(_ context.Context, _ *fakeBroker, req *contribpubsub.PublishRequest) error {
