@@ -1,7 +1,8 @@
 # Every command a developer needs. `make` alone prints this list.
 # All targets work on a clean clone; the only things ever fetched are Go modules
 # and, for `make test`, the npm packages and jars that tests name (tools/test/npm.sh,
-# jars.sh) and, as root on Debian, the packages named in tools/test/apt.sh.
+# jars.sh) and, as root on Debian, the packages named in tools/test/apt.sh; and for
+# `make test-wide` the jars of its servers.
 
 export GO ?= go
 BIN      := bin/ottavo
@@ -13,7 +14,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION)
 TOOLS    := .cache/tools
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-full run test race fuzz lint proto demo bench
+.PHONY: help build build-full run test test-wide race fuzz lint proto demo bench
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ test: ## install the servers that tests use (root on Debian only), then run ever
 	@tools/test/jars.sh
 	@$(GO) build -o $(TOOLS)/test ./tools/test
 	@$(TOOLS)/test -race=try $(TESTFLAGS) -- $(PKG)
+
+test-wide: ## run the tests with big servers, which it fetches (Maven and a JDK of 17 or later): a real Kafka
+	@tools/test/wide.sh
 
 race: ## run every test again with -race: never cached, in random order
 	@$(GO) build -o $(TOOLS)/test ./tools/test

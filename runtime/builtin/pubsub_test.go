@@ -2,7 +2,6 @@ package builtin
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -115,8 +114,6 @@ func TestPubSubKafka(t *testing.T) {
 	t.Parallel()
 	matrix.Backend(t, "pubsub", "kafka")
 	if raceEnabled {
-		// contrib sets a variable of sarama's at each start, which the race detector
-		// takes ill.
 		withoutRace(t, "^TestPubSubKafka$|^TestPubSubServerRestarts$/^kafka$")
 		return
 	}
@@ -131,7 +128,12 @@ func TestPubSubKafka(t *testing.T) {
 }
 
 // withoutRace runs tests of this package in a process of its own, without the race
-// detector. Compiling it may take minutes when Go's cache is empty.
+// detector, which finds two races in contrib's Kafka that cannot be kept from it here.
+// At each start it assigns sarama.Logger, which the clients that run already read for
+// each line; they see one logger or the other. And it reads the map of its handlers
+// without the lock under which an ending subscription removes its own; the adapter lets
+// it fetch nothing more before that. Neither can be ordered from outside, as a
+// subscription's client starts while others run. Compiling it may take minutes when Go's cache is empty.
 func withoutRace(t *testing.T, tests string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
@@ -147,20 +149,6 @@ func withoutRace(t *testing.T, tests string) {
 	if want := strings.Count(tests, "|") + 1; err != nil || strings.Count(string(out), "\n--- PASS: ") < want {
 		t.Fatalf("without the race detector: %v\n%s", err, out)
 	}
-}
-
-// A real Kafka is tested when somebody says where one is.
-func TestPubSubRealKafka(t *testing.T) {
-	addr := os.Getenv("OTTAVO_KAFKA")
-	if addr == "" {
-		t.Skip("SKIP: OTTAVO_KAFKA=host:port of a Kafka broker is not set")
-	}
-	pubsubtest.Run(t, pubsubtest.Options{
-		MaxMessage: 512 << 10, Redelivery: 10 * time.Second,
-		Connect: func(t *testing.T, group string) pubsub.Broker {
-			return newBroker(t, "kafka", group, map[string]any{"brokers": addr, "authType": "none", "initialOffset": "oldest", "version": "2.8.0"})
-		},
-	})
 }
 
 // A broker that is away at the start is told of by its address, without the
