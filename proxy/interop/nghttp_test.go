@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
@@ -150,6 +151,7 @@ func nghttpd(t *testing.T, p program, args ...string) {
 	t.Helper()
 	cmd := exec.Command(p.path, args...) //nolint:noctx // ended below
 	cmd.Dir, cmd.Stderr = p.dir, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with the test, however that ends
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

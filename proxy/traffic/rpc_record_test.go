@@ -178,7 +178,7 @@ clusters:
 // that, has closed the connection at the same moment. One that goes before is 499.
 func TestTimeoutOrCanceled(t *testing.T) {
 	for _, name := range []string{"bolt", "boltv2", "dubbo", "tars"} {
-		for _, c := range []struct {
+		for i, c := range []struct {
 			own, route, goes time.Duration
 			status           int
 		}{
@@ -192,22 +192,25 @@ func TestTimeoutOrCanceled(t *testing.T) {
 			{own: time.Second, route: time.Minute, goes: time.Hour, status: 504},
 			{route: time.Second, goes: time.Hour, status: 504},
 		} {
-			t.Run(fmt.Sprintf("%s/%+v", name, c), func(t *testing.T) {
-				for range 5 { // it must not be by chance
-					synctest.Test(t, func(t *testing.T) {
-						r := begin(t, strings.Replace(rpcFile("downstream_protocol: "+name, ""), "10s", c.route.String(), 1), speaking(t))
-						r.peers(name, time.Hour, "host:1")
-						nc := r.Dial(t, "in")
-						_, err := nc.Write(frameOf(t, r, name, c.own))
-						must(t, err)
-						time.Sleep(c.goes)
-						_ = nc.Close()
-						if rec := r.Records.Last(t, 1); rec.Status != c.status {
-							t.Fatalf("record %+v", rec)
-						}
-					})
-				}
-			})
+			mode := []string{"multiplex", "ping_pong", "binding"}[i%3]
+			for _, mode := range []string{mode, "binding"} {
+				t.Run(fmt.Sprintf("%s/%s/%+v", name, mode, c), func(t *testing.T) {
+					for range 5 { // it must not be by chance
+						synctest.Test(t, func(t *testing.T) {
+							r := begin(t, strings.Replace(rpcFile("downstream_protocol: "+name, "pool_mode: "+mode), "10s", c.route.String(), 1), speaking(t))
+							r.peers(name, time.Hour, "host:1")
+							nc := r.Dial(t, "in")
+							_, err := nc.Write(frameOf(t, r, name, c.own))
+							must(t, err)
+							time.Sleep(c.goes)
+							_ = nc.Close()
+							if rec := r.Records.Last(t, 1); rec.Status != c.status {
+								t.Fatalf("record %+v", rec)
+							}
+						})
+					}
+				})
+			}
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +199,7 @@ func (j *java) command(t testing.TB, class string, args []string) *exec.Cmd {
 		"-cp", j.classes + string(filepath.ListSeparator) + filepath.Join(jars, "*"),
 		"peers." + class,
 	}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with the test, however that ends
 	cmd.WaitDelay = time.Second
 	return cmd
 }

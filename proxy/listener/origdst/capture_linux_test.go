@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every wait for something that should happen at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // network makes the namespaces of a proxy and of a caller.
 func network(t testing.TB) (proxy, caller *Namespace) {

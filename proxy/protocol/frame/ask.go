@@ -73,7 +73,13 @@ func (k *ask) exchange(req *stream.Request) (*stream.Response, error) {
 			return nil, err
 		}
 	}
-	if k.err != nil {
+	switch {
+	case k.err == nil:
+	case k.ctx.Err() != nil:
+		// A connection that is bound to the caller's ends with it: that is no
+		// fault of the host.
+		return nil, k.late(k.safe)
+	default:
 		return nil, &stream.Error{Kind: kindOf(k.err), Side: stream.Upstream, Retry: k.safe, Op: op, Err: cause(k.err)}
 	}
 	return k.answer()
