@@ -95,6 +95,7 @@ func start(t *testing.T, args ...string) *process {
 	p := &process{Cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), asOttavo+"=1")
 	p.Dir = t.TempDir()
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with the test, however that ends
 	stdout, outWriter := io.Pipe()
 	stderr, errWriter := io.Pipe()
 	p.Stdout, p.Stderr = outWriter, errWriter

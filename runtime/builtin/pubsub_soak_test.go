@@ -67,7 +67,8 @@ type sidecar struct {
 func (s *sidecar) start() {
 	s.t.Helper()
 	s.cmd = exec.Command(os.Args[0], "-test.run=^TestPubSubSoakSidecar$")
-	s.cmd.Env = append(os.Environ(), soakFile+"="+s.file)
+	// What it leaves when it is killed is in a folder of ours.
+	s.cmd.Env = append(os.Environ(), soakFile+"="+s.file, "TMPDIR="+s.t.TempDir())
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {

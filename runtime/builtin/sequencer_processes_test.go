@@ -46,7 +46,8 @@ type idSidecar struct {
 func startIDSidecar(t *testing.T, file string) *idSidecar {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestIDSidecarProcess$", "-test.v")
-	cmd.Env = append(os.Environ(), idSidecarFile+"="+file)
+	// What it leaves when it is killed is in a folder of ours.
+	cmd.Env = append(os.Environ(), idSidecarFile+"="+file, "TMPDIR="+t.TempDir())
 	cmd.WaitDelay = 5 * time.Second
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

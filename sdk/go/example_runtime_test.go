@@ -82,6 +82,7 @@ func (p *process) start() error {
 	}
 	p.cmd = exec.Command(binary, "start", "-c", file)
 	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with the tests, however those end
 	return p.cmd.Start()
 }
 

@@ -134,6 +134,7 @@ func (p *Process) Start() {
 	defer log.Close() //nolint:errcheck // the process has its own descriptor
 	p.cmd = exec.Command(Binary(p.t), "start", "-c", "ottavo.yaml")
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.Dir, log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with the test, however that ends
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
