@@ -17,7 +17,7 @@ import (
 )
 
 // testTime bounds every wait of these tests.
-const testTime = 20 * time.Second
+const testTime = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

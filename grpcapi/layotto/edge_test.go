@@ -27,7 +27,7 @@ import (
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
 
-const testTime = 20 * time.Second
+const testTime = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

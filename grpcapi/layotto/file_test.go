@@ -315,7 +315,7 @@ func TestFileConstantMemory(t *testing.T) {
 	}
 	store := &sinkFiles{size: size}
 	c, _ := serve(t, fileConfig(store))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*testTime)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*testTime)
 	defer cancel()
 	growth := watchHeap(t)
 	stream, err := c.PutFile(ctx)

@@ -546,7 +546,7 @@ func TestObjectConstantMemory(t *testing.T) {
 	}
 	store := &sinkObjects{size: size}
 	_, cc := serve(t, objectConfig(store))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*testTime)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*testTime)
 	defer cancel()
 	c, growth := s3v1.NewObjectStorageServiceClient(cc), watchHeap(t)
 	stream, err := c.PutObject(ctx)
