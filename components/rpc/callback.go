@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/ottavo-runtime/ottavo/components"
 )
@@ -29,4 +31,36 @@ type Callback struct {
 	Before func(cfg components.Config) (Before, error)
 	// After makes it for after_invoke. nil: it cannot stand there.
 	After func(cfg components.Config) (After, error)
+}
+
+// Chain is the callbacks of an invoker, each list in the order of their turns.
+type Chain struct {
+	Before []Before
+	After  []After
+}
+
+// Invoke has the call made by send, between the callbacks. Those before work on a
+// copy of req, so that the caller's stays as it is; send and those after get what
+// they have made of it.
+func (c *Chain) Invoke(ctx context.Context, req *Request, send func(ctx context.Context, req *Request) (*Response, error)) (*Response, error) {
+	if len(c.Before) > 0 {
+		changed := *req
+		changed.Header = slices.Clone(req.Header)
+		for _, b := range c.Before {
+			if err := b(ctx, &changed); err != nil {
+				return nil, fmt.Errorf("before_invoke: %w", err)
+			}
+		}
+		req = &changed
+	}
+	resp, err := send(ctx, req)
+	if err != nil || req.OneWay {
+		return resp, err
+	}
+	for _, a := range c.After {
+		if err := a(ctx, req, resp); err != nil {
+			return nil, fmt.Errorf("after_invoke: %w", err)
+		}
+	}
+	return resp, nil
 }

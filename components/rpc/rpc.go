@@ -50,7 +50,8 @@ type Response struct {
 type Invoker interface {
 	// Invoke calls the service and returns its answer. Every answer outside
 	// 200 to 299 is an *Error; it holds the answer where the protocol is HTTP. A
-	// one-way call gets an empty answer once it is on its way.
+	// one-way call gets an empty answer once it is on its way. A call whose ctx
+	// has ended is not sent.
 	Invoke(ctx context.Context, req *Request) (*Response, error)
 	// Close releases connections; calls after it fail. It is safe twice.
 	Close() error

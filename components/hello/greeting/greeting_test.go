@@ -5,8 +5,30 @@ import (
 	"testing"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/hello"
 	"github.com/ottavo-runtime/ottavo/components/hello/greeting"
+	"github.com/ottavo-runtime/ottavo/components/hello/hellotest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
+
+func TestSuite(t *testing.T) {
+	matrix.Backend(t, "hello", "helloworld")
+	hellotest.Run(t, hellotest.Options{
+		Open: func(t *testing.T) hello.Greeter {
+			g, err := greeting.New(t.Context(), components.Env{}, components.Config{Rest: map[string]any{"hello": "grüß dich"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		},
+		Want: func(name string) string {
+			if name == "" {
+				return "grüß dich"
+			}
+			return "grüß dich, " + name
+		},
+	})
+}
 
 func TestHello(t *testing.T) {
 	for _, tc := range []struct {

@@ -39,8 +39,7 @@ func Defaults() Config { return Config{MaxResponse: DefaultMaxResponse} }
 // settings is a Config that has been checked.
 type settings struct {
 	channels    []*channel // not open yet
-	before      []rpc.Before
-	after       []rpc.After
+	callbacks   rpc.Chain
 	maxResponse int64
 }
 
@@ -87,11 +86,11 @@ func (r *reader) read() (settings, error) {
 	}
 	for i, b := range c.BeforeInvoke {
 		f := callback(r, "before_invoke", i, b, func(row rpc.Callback) func(components.Config) (rpc.Before, error) { return row.Before })
-		s.before = append(s.before, f)
+		s.callbacks.Before = append(s.callbacks.Before, f)
 	}
 	for i, a := range c.AfterInvoke {
 		f := callback(r, "after_invoke", i, a, func(row rpc.Callback) func(components.Config) (rpc.After, error) { return row.After })
-		s.after = append(s.after, f)
+		s.callbacks.After = append(s.callbacks.After, f)
 	}
 	return s, r.problems.Err()
 }

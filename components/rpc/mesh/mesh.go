@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,30 +74,13 @@ func New(cfg components.Config, open Open, callbacks ...rpc.Callback) (*Invoker,
 // Invoke implements rpc.Invoker. The time that callbacks take counts.
 func (inv *Invoker) Invoke(ctx context.Context, r *rpc.Request) (*rpc.Response, error) {
 	start := time.Now()
-	if len(inv.before) > 0 {
-		changed := *r
-		changed.Header = slices.Clone(r.Header)
-		for _, b := range inv.before {
-			if err := b(ctx, &changed); err != nil {
-				return nil, fmt.Errorf("before_invoke: %w", err)
-			}
+	return inv.callbacks.Invoke(ctx, r, func(ctx context.Context, r *rpc.Request) (*rpc.Response, error) {
+		ch, err := inv.channel(r.Channel)
+		if err != nil {
+			return nil, err
 		}
-		r = &changed
-	}
-	ch, err := inv.channel(r.Channel)
-	if err != nil {
-		return nil, err
-	}
-	out, err := inv.call(ctx, ch, r, start)
-	if err != nil || r.OneWay {
-		return out, err
-	}
-	for _, a := range inv.after {
-		if err := a(ctx, r, out); err != nil {
-			return nil, fmt.Errorf("after_invoke: %w", err)
-		}
-	}
-	return out, nil
+		return inv.call(ctx, ch, r, start)
+	})
 }
 
 // channel returns the channel of that name, or the first.
@@ -121,6 +103,9 @@ func (inv *Invoker) call(ctx context.Context, ch *channel, r *rpc.Request, start
 	if err := ch.wire.refuse(r); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, ch.wire.failed(err)
+	}
 	handler := ch.handler
 	if r.Target != "" {
 		t, err := ch.targets.take(r.Target)
@@ -134,6 +119,9 @@ func (inv *Invoker) call(ctx context.Context, ch *channel, r *rpc.Request, start
 	defer inv.release(req)
 	req.Protocol = Type
 	req.Info.Start = start
+	if len(inv.callbacks.Before) > 0 {
+		req.Info.Start = time.Now() // what they took is not left: see limit
+	}
 	timeout := r.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
