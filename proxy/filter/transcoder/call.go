@@ -232,6 +232,9 @@ func toHTTP(r *Refusal) *stream.Response {
 	if r.Status == 405 {
 		resp.Header.Add("Allow", "POST")
 	}
+	if r.Status == 415 {
+		resp.Header.Add("Accept-Encoding", "gzip")
+	}
 	return resp
 }
 

@@ -125,6 +125,9 @@ type exchange struct {
 
 func (x *exchange) handle(ctx context.Context) (*stream.Response, error) {
 	body, err := x.readRequest(ctx)
+	if err == nil && x.req.Path != "" { // over HTTP
+		body, err = x.unpackRequest(body)
+	}
 	if err != nil {
 		return x.refuse(err)
 	}
@@ -153,6 +156,11 @@ func (x *exchange) handle(ctx context.Context) (*stream.Response, error) {
 		return stream.NoResponse, nil
 	}
 	answer := new(stream.Response)
+	if x.out.Path != "" { // over HTTP
+		if body, err = x.unpackAnswer(resp, body); err != nil {
+			return x.refuse(err)
+		}
+	}
 	body, err = x.by.Response(&x.out, resp, body, answer, int(x.limit))
 	if err == nil && int64(len(body)) > x.limit {
 		err = refuse(502, "converted, the answer has more than %d bytes, which is the max_body_size", x.limit)

@@ -154,6 +154,8 @@ func TestMismatches(t *testing.T) {
 		{"BigDecimal", `[]`, "a list is no"},
 		{"com.shop.Order", `[]`, "a list is no com.shop.Order"},
 		{"Object", `1e999`, "too large a number"},
+		{"Object", `12345678901234567890`, "too large a number"}, // as a double it would be another
+		{"Object", `-9223372036854775809`, "too large a number"},
 		{"Object", strings.Repeat("[", 300) + strings.Repeat("]", 300), "nested deeper than 200"},
 		{"Object", `{"a":1`, "no JSON, at byte 6"},
 		{"Object", `1 2`, "no JSON, at byte 3"},

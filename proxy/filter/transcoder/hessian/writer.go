@@ -304,8 +304,9 @@ func (w *Writer) natural(c *cursor, t Type, isClass bool, depth int) error {
 			return nil
 		}
 		f, err := strconv.ParseFloat(s, 64)
-		if err != nil {
-			return fmt.Errorf("at byte %d: %s is too large a number", at, s)
+		if err != nil || !strings.ContainsAny(s, ".eE") && s != "-0" && strconv.FormatFloat(f, 'f', 0, 64) != s {
+			// As a double it would be another number.
+			return fmt.Errorf("at byte %d: %.40s is too large a number", at, s)
 		}
 		w.double(f)
 	}
