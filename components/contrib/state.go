@@ -50,6 +50,9 @@ type StateTraits struct {
 	// Again tells an error after which the operation did not happen and may be sent
 	// again: a deadlock that the server resolved.
 	Again func(error) bool
+	// Refused tells an error by which the server does not take a key or value, however
+	// often it is tried: state.ErrInvalid.
+	Refused func(error) bool
 	// Prepare is called with the settings before the store is made, and returns those
 	// to make it with; nil: as they are. It must not change its argument.
 	Prepare func(ctx context.Context, properties map[string]string) (map[string]string, error)
@@ -236,7 +239,11 @@ func (s *stateStore) explain(ctx context.Context, key string, err error) error {
 		}
 		return fmt.Errorf("%w (key %q)", state.ErrETagMismatch, key)
 	}
+	refused := s.traits.Refused != nil && s.traits.Refused(err)
 	err = hideSecrets(err, s.properties)
+	if refused {
+		return fmt.Errorf("%w: %w", state.ErrInvalid, err)
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return errors.New("the backend does not answer: " + err.Error()) // its own limit, not the caller's
 	}
@@ -249,7 +256,7 @@ func (s *stateStore) checkKey(key string) error {
 		return nil
 	}
 	if err := s.traits.Key(key); err != nil {
-		return fmt.Errorf("%w: key %q: %w", state.ErrInvalid, key, err)
+		return fmt.Errorf("%w: key %.100q: %w", state.ErrInvalid, key, err)
 	}
 	return nil
 }

@@ -19,13 +19,13 @@ import (
 // V1 returns the constructor of stores in the first layout. It connects and makes
 // tables that are not there.
 func V1() components.Factory[state.Store] {
-	return contrib.State(v1.NewPostgreSQLStateStore, contrib.StateTraits{ETag: isXmin, Key: contrib.TextKey, BulkGet: true, DeletesExpired: true, Again: again})
+	return contrib.State(v1.NewPostgreSQLStateStore, contrib.StateTraits{ETag: isXmin, Key: contrib.TextKey, BulkGet: true, DeletesExpired: true, Again: again, Refused: refused})
 }
 
 // V2 returns the constructor of stores in the second layout. It connects and makes
 // tables that are not there.
 func V2() components.Factory[state.Store] {
-	return contrib.State(v2.NewPostgreSQLStateStore, contrib.StateTraits{ETag: contrib.UUIDETag, Key: contrib.TextKey, BulkGet: true, DeletesExpired: true, Again: again})
+	return contrib.State(v2.NewPostgreSQLStateStore, contrib.StateTraits{ETag: contrib.UUIDETag, Key: contrib.TextKey, BulkGet: true, DeletesExpired: true, Again: again, Refused: refused})
 }
 
 // isXmin: the etags of the first layout are PostgreSQL's xmin, numbers of 32 bits.
@@ -38,4 +38,10 @@ func isXmin(text string) bool {
 func again(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == "40P01" || e.Code == "40001")
+}
+
+// refused: a key that is too long for the server's index, or the like.
+func refused(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "54000"
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +89,49 @@ func testKeys(s *suite) {
 	for _, n := range names[1:] {
 		s.want(s.key(n), n)
 	}
+}
+
+// testLongKeys has keys that are longer than most stores take: one that does not
+// take them says so, and remains as it is.
+func testLongKeys(s *suite) {
+	rnd := rand.New(rand.NewPCG(1, 2)) // what compresses well may fit where this does not
+	for _, size := range []int{4 << 10, 70 << 10, 600 << 10} {
+		name := make([]byte, size)
+		for i := range name {
+			name[i] = 'a' + byte(rnd.IntN(26))
+		}
+		k := s.key(string(name))
+		err := s.store.Write(s.ctx, state.Op{Key: k, Value: []byte("v")})
+		item, gerr := s.store.Get(s.ctx, state.Get{Key: k})
+		derr := s.store.Write(s.ctx, state.Op{Key: k, Delete: true})
+		switch {
+		case err == nil && (gerr != nil || item == nil || string(item.Value) != "v" || derr != nil):
+			s.Errorf("a key of %d bytes was written; Get: %s, %v; Delete: %v", size, stored(item), gerr, derr)
+		case err != nil && (!errors.Is(err, state.ErrInvalid) || item != nil || gerr != nil && !errors.Is(gerr, state.ErrInvalid) || derr != nil && !errors.Is(derr, state.ErrInvalid)):
+			s.Errorf("a key of %d bytes was not written: %s, want ErrInvalid; Get: %s, %s; Delete: %s", size, cutOff(err), stored(item), cutOff(gerr), cutOff(derr))
+		}
+	}
+	s.set(s.key("after"), "v")
+	s.want(s.key("after"), "v")
+}
+
+func stored(item *state.Item) string {
+	if item == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", short(string(item.Value)))
+}
+
+// cutOff is an error's text without all of a long key.
+func cutOff(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	text := err.Error()
+	if len(text) > 400 {
+		text = text[:200] + "..." + text[len(text)-200:]
+	}
+	return text
 }
 
 func testInvalidRequests(s *suite) {

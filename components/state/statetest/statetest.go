@@ -62,6 +62,7 @@ func Run(t *testing.T, o Options) {
 		{"SetGetDelete", 0, testSetGetDelete},
 		{"Values", 0, testValues},
 		{"Keys", 0, testKeys},
+		{"LongKeys", 0, testLongKeys},
 		{"InvalidRequests", 0, testInvalidRequests},
 		{"SlicesAreCopied", 0, testSlicesAreCopied},
 		{"CancelledContext", 0, testCancelledContext},
