@@ -113,13 +113,13 @@ func (boltWire) failed(err error) *rpc.Error {
 	return e
 }
 
-// limit is how long a call may take: what its frame says.
+// limit is how long a call may take from when it is sent: what its frame says.
 func limit(ctx context.Context, req *stream.Request) time.Duration {
 	d := req.Deadline.Sub(req.Info.Start)
 	if at, ok := ctx.Deadline(); ok {
 		d = min(d, at.Sub(req.Info.Start))
 	}
-	return d
+	return max(d, time.Millisecond) // none at all would be no limit
 }
 
 // takeStatus takes the protocol's own status out of an answer's header.
