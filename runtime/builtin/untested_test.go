@@ -20,10 +20,6 @@ var untested = []struct{ pattern, why string }{
 	{"pubsub/redis.cluster", "taken as contrib has it"},
 	{"pubsub/natsstreaming", "the settings are tested, the rest is `jetstream`"},
 
-	// What has no suite of its kind.
-	{"hello/helloworld", "the kind has no suite; tested with the whole runtime"},
-	{"rpc/mosn", "the kind has no suite; tested in `components/rpc/mesh`"},
-
 	// Taken as contrib has them.
 	{"binding/kafka", "taken as contrib has it"},
 	{"binding/mqtt3", "taken as contrib has it"},

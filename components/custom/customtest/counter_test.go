@@ -8,9 +8,11 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/custom"
 	"github.com/ottavo-runtime/ottavo/components/custom/customtest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestCounter(t *testing.T) {
+	matrix.Backend(t, "custom", "counter")
 	settings := func(step any) components.Config {
 		return components.Config{Name: "mine", Type: "counter", Path: "runtime.custom_component.things.mine", Metadata: map[string]any{"step": step}}
 	}

@@ -13,12 +13,14 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/rpc"
 	"github.com/ottavo-runtime/ottavo/components/rpc/memory"
 	"github.com/ottavo-runtime/ottavo/components/rpc/rpctest"
+	"github.com/ottavo-runtime/ottavo/internal/matrix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestSuite: the reference has every feature.
 func TestSuite(t *testing.T) {
+	matrix.Backend(t, "rpc", "memory")
 	rpctest.Run(t, rpctest.Options{
 		FakeTime: true,
 		Features: rpctest.All(),
