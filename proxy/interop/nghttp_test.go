@@ -195,7 +195,7 @@ func TestWrk(t *testing.T) {
 		if m := regexp.MustCompile(`(\d+) requests in`).FindStringSubmatch(out); m != nil {
 			_, _ = fmt.Sscan(m[1], &n)
 		}
-		if n < 50 {
+		if n < 10 { // of 20 connections; a busy machine makes little of a second
 			t.Errorf("%d requests in\n%s", n, out)
 		}
 	}
