@@ -257,13 +257,14 @@ func TestDefaultTTL(t *testing.T) {
 	for _, err := range s.BulkWrite(t.Context(), []state.Op{
 		{Key: "own", TTL: 1000 * time.Second},
 		{Key: "none", Metadata: map[string]string{"ttlInSeconds": "-1"}},
+		{Key: "in another case", Metadata: map[string]string{"TTLInSeconds": "-1"}},
 		{Key: "endless", TTL: 1<<63 - 1},
 	}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for key, want := range map[string]time.Duration{"default": 100 * time.Second, "own": 1000 * time.Second, "none": 0, "endless": maxTTL} {
+	for key, want := range map[string]time.Duration{"default": 100 * time.Second, "own": 1000 * time.Second, "none": 0, "in another case": 0, "endless": maxTTL} {
 		item := get(t, s, key)
 		switch {
 		case item == nil:
