@@ -45,7 +45,8 @@ type Options struct {
 	ComponentSockets string
 }
 
-// Load writes the file (YAML) into a temporary folder and loads it.
+// Load writes the file (YAML) into a temporary folder and loads it. What it leaves to
+// the defaults does not meet with other tests': the ports, and the folder of data.
 func Load(t testing.TB, file string, tables runtime.Tables) *config.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ottavo.yaml")
@@ -58,6 +59,11 @@ func Load(t testing.TB, file string, tables runtime.Tables) *config.Config {
 	}
 	if cfg.Runtime != nil && cfg.Runtime.DataDir == config.DefaultDataDir {
 		cfg.Runtime.DataDir = t.TempDir()
+	}
+	for i, l := range cfg.Proxy.Listeners {
+		if l.Address == config.DefaultListen || l.Address == config.DefaultActuatorListen {
+			cfg.Proxy.Listeners[i].Address = "127.0.0.1:0" // two tests may run at a time
+		}
 	}
 	return cfg
 }

@@ -54,3 +54,16 @@ func TestWholeWay(t *testing.T) {
 		t.Errorf("InvokeService: %v, %v", resp, err)
 	}
 }
+
+// Files that name no ports can be run beside each other, and beside a runtime of the
+// user's that has the usual ones.
+func TestDefaultPorts(t *testing.T) {
+	for range 2 {
+		rt := runtimetest.Start(t, "runtime: {hellos: {hello: {type: helloworld, hello: hi}}}\n")
+		for _, name := range []string{"runtime", "actuator"} {
+			if addr := rt.Addr(t, name); strings.HasSuffix(addr, ":34904") || strings.HasSuffix(addr, ":34999") {
+				t.Errorf("%s listens on %s", name, addr)
+			}
+		}
+	}
+}
