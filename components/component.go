@@ -114,8 +114,11 @@ type Row[T any] struct {
 	// Doc says in one line what it is, for help and documentation.
 	Doc string
 	// Metadata is a pointer to the struct that the metadata is decoded into,
-	// holding the defaults; it is only read, for the schema. nil: no keys.
+	// holding the defaults; it is only read, for the schema. nil: Keys says them.
 	Metadata any
+	// Keys returns the keys of metadata where no struct does: of a backend that reads
+	// its settings itself. It opens nothing. nil, and no Metadata: nobody can say.
+	Keys func() []decode.Key
 	// New makes one.
 	New Factory[T]
 }
@@ -168,6 +171,12 @@ func (t *Table[T]) New(ctx context.Context, env Env, cfg Config) (T, error) {
 		return none, decode.Problems{p}
 	}
 	cfg.Kind = t.kind
+	if row.Keys != nil && cfg.Warn != nil && !cfg.Checked {
+		for _, p := range decode.UnknownKeys(cfg.Metadata, row.Keys(), cfg.SettingsPath()) {
+			cfg.Warn(p)
+		}
+		cfg.Checked = true
+	}
 	c, err := row.New(ctx, env, cfg)
 	if err != nil {
 		return none, fmt.Errorf("%s component %q (type %s): %w", t.kind, cfg.Name, cfg.Type, err)

@@ -19,10 +19,10 @@ const (
 // check asks the components that can tell for their health until ctx ends, and
 // logs changes.
 func (r *Runtime) check(ctx context.Context) {
-	checkers := make(map[part]components.Checker)
+	var checkers []part
 	for _, p := range r.parts {
-		if c, ok := p.value.(components.Checker); ok {
-			checkers[part{kind: p.kind, name: p.name, typ: p.typ}] = c
+		if _, ok := p.value.(components.Checker); ok {
+			checkers = append(checkers, p)
 		}
 	}
 	if len(checkers) == 0 {
@@ -37,8 +37,8 @@ func (r *Runtime) check(ctx context.Context) {
 	for {
 		// Side by side: a component that does not answer delays no other.
 		var wg sync.WaitGroup
-		for p, c := range checkers {
-			wg.Go(func() { r.checkOne(ctx, p, c) })
+		for _, p := range checkers {
+			wg.Go(func() { r.checkOne(ctx, p, p.value.(components.Checker)) })
 		}
 		wg.Wait()
 		r.tellReadiness()
@@ -53,7 +53,7 @@ func (r *Runtime) check(ctx context.Context) {
 func (r *Runtime) checkOne(ctx context.Context, p part, c components.Checker) {
 	cctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := c.Check(cctx)
+	err := p.secrets.in(c.Check(cctx))
 	if ctx.Err() != nil {
 		return
 	}

@@ -29,15 +29,15 @@ type builder struct {
 }
 
 // makeAll makes the components of a section, by their names.
-func makeAll[T any](ctx context.Context, b *builder, section, kind string, rows []components.Row[T]) map[string]T {
+func makeAll[T any](ctx context.Context, b *builder, section, name string, rows []components.Row[T]) map[string]T {
 	made := make(map[string]T)
-	table, err := components.NewTable(kind, rows...)
+	table, err := components.NewTable(name, rows...)
 	if err != nil {
 		b.errs = append(b.errs, err)
 		return made
 	}
 	for _, c := range b.rc.Components[section] {
-		value, err := makeOne(ctx, b, table, section, c)
+		value, err := makeOne(ctx, b, table, kind(b.r.opts.Tables, section, rows), c)
 		if err != nil {
 			b.errs = append(b.errs, err)
 			continue
@@ -48,13 +48,12 @@ func makeAll[T any](ctx context.Context, b *builder, section, kind string, rows 
 }
 
 // makeOne makes a component, keeps it, and notes its health.
-func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T], section string, c config.Component) (T, error) {
+func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T], kind config.Kind, c config.Component) (T, error) {
 	var none T
-	metadata, err := b.r.inject(ctx, c)
+	c, secrets, err := b.r.inject(ctx, kind, c)
 	if err != nil {
 		return none, err
 	}
-	c.Metadata = metadata
 	env, cfg := b.r.surroundings(table.Kind(), c)
 	limited, cancel := context.WithTimeout(ctx, makeTimeout)
 	defer cancel()
@@ -63,31 +62,37 @@ func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T],
 		if limited.Err() != nil && ctx.Err() == nil {
 			err = fmt.Errorf("not ready within %s: %w", makeTimeout, err)
 		}
-		return none, err
+		return none, secrets.in(err)
 	}
-	b.r.keep(part{section, table.Kind(), c.Name, c.Type, value})
+	b.r.keep(part{section: kind.Section, kind: table.Kind(), name: c.Name, typ: c.Type, value: value, secrets: secrets})
 	return value, nil
 }
 
-// inject returns the component's settings with its secrets filled in.
-func (r *Runtime) inject(ctx context.Context, c config.Component) (map[string]any, error) {
-	if len(c.SecretRefs) == 0 {
-		return c.Metadata, nil
-	}
-	metadata := make(map[string]any, len(c.Metadata)+len(c.SecretRefs))
-	maps.Copy(metadata, c.Metadata)
+// inject returns the component with its secrets filled into its settings, and what
+// nobody may see of these.
+func (r *Runtime) inject(ctx context.Context, kind config.Kind, c config.Component) (config.Component, hidden, error) {
+	var values hidden
 	for i, ref := range c.SecretRefs {
 		at := decode.At(decode.Join(c.Path, "secret_ref"), i)
 		name, value, err := r.secret(ctx, ref)
 		if err != nil {
-			return nil, decode.Problems{{Path: at, Message: err.Error(), Remedy: "check store_name, key and sub_key, or write the setting into metadata, as ${VARIABLE}"}}
+			return c, nil, decode.Problems{{Path: at, Message: err.Error(), Remedy: "check store_name, key and sub_key, or write the setting into metadata, as ${VARIABLE}"}}
 		}
-		metadata[name] = value
+		if c.Metadata, err = c.Inject(i, name, value); err != nil {
+			return c, nil, decode.Problems{{Path: decode.Join(at, "inject_as"), Message: fmt.Sprintf("%q leads nowhere: %v", ref.InjectAs, err)}}
+		}
+		if ref.Place == nil {
+			// The loader did not know what it would be called.
+			for _, p := range kind.Unknown(c.Type, name, decode.Join(c.Path, c.Section)) {
+				r.log.Warn("a mistake in the configuration", "problem", decode.Problem{Path: at, Message: p.Path + ": " + p.Message, Remedy: p.Remedy}.String())
+			}
+		}
+		values = values.with(value)
 	}
-	return metadata, nil
+	return c, append(values, secretsIn(c.Metadata)...), nil
 }
 
-// secret returns the name and the value of the setting that ref stands for.
+// secret returns the value that ref stands for, and its name in the store.
 func (r *Runtime) secret(ctx context.Context, ref config.SecretRef) (name, value string, err error) {
 	store, ok := r.secrets[ref.StoreName]
 	if !ok {
@@ -109,9 +114,6 @@ func (r *Runtime) secret(ctx context.Context, ref config.SecretRef) (name, value
 	value, ok = found[sub]
 	if !ok {
 		return "", "", fmt.Errorf("secret %q of the store %q has no value %q; it has: %s", ref.Key, ref.StoreName, sub, strings.Join(slices.Sorted(maps.Keys(found)), ", "))
-	}
-	if ref.InjectAs != "" {
-		sub = ref.InjectAs
 	}
 	return sub, value, nil
 }
@@ -171,7 +173,7 @@ func (r *Runtime) surroundings(kind string, c config.Component) (components.Env,
 	}
 	refs := components.Refs{SecretStore: c.ComponentRef.SecretStore, ConfigStore: c.ComponentRef.ConfigStore}
 	for _, ref := range c.SecretRefs {
-		refs.Secrets = append(refs.Secrets, components.SecretRef(ref))
+		refs.Secrets = append(refs.Secrets, components.SecretRef{StoreName: ref.StoreName, Key: ref.Key, SubKey: ref.SubKey, InjectAs: ref.InjectAs})
 	}
 	return env, components.Config{
 		Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest, Refs: refs,

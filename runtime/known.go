@@ -44,9 +44,42 @@ func (t Tables) ConfigOptions() config.Options {
 }
 
 func kind[T any](t Tables, section string, rows []components.Row[T]) config.Kind {
-	k := config.Kind{Section: section, Elsewhere: t.pluggables.elsewhere}
+	k := config.Kind{Section: section, Keys: commonKeys(section), Elsewhere: t.pluggables.elsewhere}
 	for _, r := range rows {
-		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata, Check: t.pluggables.check(section, r.Type)})
+		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata, Keys: r.Keys, Check: t.pluggables.check(section, r.Type)})
 	}
 	return k
+}
+
+// commonKeys are the settings that are the runtime's, not the backend's: those that it
+// reads itself, and those that Dapr's runtime reads and this one has nothing for yet.
+func commonKeys(section string) []decode.Key {
+	prefix := decode.Key{Name: keyPrefixKey}
+	switch section {
+	case config.Locks, config.Sequencers:
+		return []decode.Key{prefix}
+	case config.States:
+		const outbox, encryption = "a transaction publishes no events", "values are stored as they are, not encrypted"
+		return []decode.Key{
+			prefix,
+			{Name: "actorStateStore", Kind: decode.BooleanValue, Unbuilt: "there are no actors"},
+			{Name: "outboxPublishPubsub", Unbuilt: outbox},
+			{Name: "outboxPublishTopic", Unbuilt: outbox},
+			{Name: "outboxPubsub", Unbuilt: outbox},
+			{Name: "outboxDiscardWhenMissingState", Kind: decode.BooleanValue, Unbuilt: outbox},
+			{Name: "primaryEncryptionKey", Unbuilt: encryption},
+			{Name: "secondaryEncryptionKey", Unbuilt: encryption},
+		}
+	case config.Bindings:
+		return []decode.Key{{Name: "route", Unbuilt: "events of a binding come to the application under the binding's name"}}
+	case config.PubSubs:
+		const scopes = "every topic may be published to and subscribed to"
+		return []decode.Key{
+			{Name: "publishingScopes", Unbuilt: scopes},
+			{Name: "subscriptionScopes", Unbuilt: scopes},
+			{Name: "allowedTopics", Unbuilt: scopes},
+			{Name: "protectedTopics", Unbuilt: scopes},
+		}
+	}
+	return nil
 }

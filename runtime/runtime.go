@@ -59,6 +59,7 @@ type part struct {
 	section         string // as in the configuration: "hellos"
 	kind, name, typ string // "hello", …
 	value           any
+	secrets         hidden // of its settings
 }
 
 func (p part) key() string { return p.kind + "/" + p.name }

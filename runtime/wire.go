@@ -108,7 +108,7 @@ func (r *Runtime) newInvokers(ctx context.Context) (map[string]rpc.Invoker, erro
 		}
 		invokers[c.Name] = inv
 		r.invokers = append(r.invokers, inv)
-		r.keep(part{config.RPCs, "rpc", c.Name, c.Type, nil})
+		r.keep(part{section: config.RPCs, kind: "rpc", name: c.Name, typ: c.Type})
 	}
 	return invokers, errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -55,15 +56,17 @@ func BindingAt[B bindingBackend](newBackend func(logger.Logger) B, addresses fun
 				Remedy: "leave it out",
 			}}
 		}
+		base := Base(cfg)
+		properties := maps.Clone(base.Properties) // backends write into theirs
 		err = run(ctx, func(ctx context.Context) error {
-			return backend.Init(ctx, bindings.Metadata{Base: Base(cfg)})
+			return backend.Init(ctx, bindings.Metadata{Base: base})
 		})
 		if err != nil {
-			return nil, errors.Join(err, closeFailed(backend))
+			return nil, hideSecrets(errors.Join(err, closeFailed(backend)), properties)
 		}
-		core := &bindingCore{backend: backend, closing: make(chan struct{})}
+		core := &bindingCore{backend: backend, properties: properties, closing: make(chan struct{})}
 		if addresses != nil {
-			core.addresses = addresses(Base(cfg).Properties)
+			core.addresses = addresses(maps.Clone(properties))
 		}
 		switch {
 		case !isInput:
@@ -104,12 +107,13 @@ func directions(cfg components.Config) (input, output bool, err error) {
 
 // bindingCore is one of contrib's bindings.
 type bindingCore struct {
-	backend   bindingBackend
-	addresses []string // of its servers; none: they are not looked for
-	once      sync.Once
-	closing   chan struct{} // closed by Close
-	reading   sync.WaitGroup
-	err       error
+	backend    bindingBackend
+	properties map[string]string // the settings
+	addresses  []string          // of its servers; none: they are not looked for
+	once       sync.Once
+	closing    chan struct{} // closed by Close
+	reading    sync.WaitGroup
+	err        error
 }
 
 func (b *bindingCore) closed() bool {
@@ -124,7 +128,7 @@ func (b *bindingCore) closed() bool {
 // Check implements components.Checker. A backend that cannot tell counts as well.
 func (b *bindingCore) Check(ctx context.Context) error {
 	if p, ok := b.backend.(health.Pinger); ok {
-		return run(ctx, p.Ping)
+		return hideSecrets(run(ctx, p.Ping), b.properties)
 	}
 	return reach(ctx, b.addresses)
 }
@@ -133,7 +137,7 @@ func (b *bindingCore) Check(ctx context.Context) error {
 func (b *bindingCore) Close() error {
 	b.once.Do(func() {
 		close(b.closing)
-		b.err = b.backend.Close()
+		b.err = hideSecrets(b.backend.Close(), b.properties)
 		b.reading.Wait()
 	})
 	return b.err
@@ -159,7 +163,7 @@ func (b outputBinding) Invoke(ctx context.Context, req *binding.Request) (*bindi
 	if b.closed() {
 		return nil, binding.ErrClosed
 	}
-	return await(ctx, func(ctx context.Context) (*binding.Response, error) {
+	resp, err := await(ctx, func(ctx context.Context) (*binding.Response, error) {
 		// Backends write into the metadata, and reckon with it not being nil.
 		metadata := make(map[string]string, len(req.Metadata))
 		for k, v := range req.Metadata {
@@ -172,6 +176,7 @@ func (b outputBinding) Invoke(ctx context.Context, req *binding.Request) (*bindi
 		// Some backends return both: the answer and what is wrong with it.
 		return &binding.Response{Data: resp.Data, Metadata: resp.Metadata}, err
 	})
+	return resp, hideSecrets(err, b.properties)
 }
 
 type inputBinding struct {
@@ -205,7 +210,7 @@ func (b inputBinding) Read(ctx context.Context, handle func(context.Context, *bi
 	})
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, hideSecrets(err, b.properties)
 	}
 	done := make(chan struct{})
 	b.reading.Go(func() {

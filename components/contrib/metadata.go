@@ -1,10 +1,6 @@
 package contrib
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/dapr/components-contrib/metadata"
 
 	"github.com/ottavo-runtime/ottavo/components"
@@ -19,33 +15,17 @@ func Base(cfg components.Config) metadata.Base {
 	return metadata.Base{Name: cfg.Name, Properties: settings.Texts(cfg.Metadata)}
 }
 
-// WarnUnknown warns of settings that the backend does not have, by what it tells
-// about itself, if it does; own are keys that are ours. Backends compare keys in lower case.
+// WarnUnknown warns of settings that the backend does not have, unless the loader did.
+// own are keys that are ours.
 func WarnUnknown(cfg components.Config, backend any, own ...string) {
-	teller, ok := backend.(interface {
-		GetComponentMetadata() metadata.MetadataMap
-	})
-	if cfg.Warn == nil || !ok {
+	if cfg.Warn == nil || cfg.Checked {
 		return
 	}
-	known := teller.GetComponentMetadata()
-	if len(known) == 0 {
+	keys := keysOf(backend, own)
+	if keys == nil {
 		return
 	}
-	names := slices.Clone(own)
-	for name, field := range known {
-		names = append(names, name)
-		names = append(names, field.Aliases...)
-	}
-	slices.Sort(names)
-	for key := range cfg.Metadata {
-		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, key) }) {
-			continue
-		}
-		p := decode.Problem{Path: decode.Join(cfg.SettingsPath(), key), Message: "unknown key, it has no effect", Remedy: "known keys: " + strings.Join(names, ", ")}
-		if near := decode.Nearest(key, names); near != "" {
-			p.Remedy = fmt.Sprintf("did you mean %q?", near)
-		}
+	for _, p := range decode.UnknownKeys(cfg.Metadata, keys, cfg.SettingsPath()) {
 		cfg.Warn(p)
 	}
 }

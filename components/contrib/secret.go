@@ -3,6 +3,7 @@ package contrib
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 
 	"github.com/dapr/components-contrib/health"
@@ -25,18 +26,20 @@ func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(
 	return func(ctx context.Context, env components.Env, cfg components.Config) (secret.Store, error) {
 		backend := make(NewLogger(env.Log))
 		WarnUnknown(cfg, backend)
+		base := Base(cfg)
+		properties := maps.Clone(base.Properties) // backends write into theirs
 		err := run(ctx, func(ctx context.Context) error {
-			return backend.Init(ctx, secretstores.Metadata{Base: Base(cfg)})
+			return backend.Init(ctx, secretstores.Metadata{Base: base})
 		})
 		if err != nil {
-			return nil, errors.Join(err, closeFailed(backend))
+			return nil, hideSecrets(errors.Join(err, closeFailed(backend)), properties)
 		}
-		s := &secretStore{backend: backend}
+		s := &secretStore{backend: backend, properties: properties}
 		if pinger, ok := backend.(health.Pinger); ok {
 			return &checkedSecretStore{secretStore: s, ping: pinger.Ping}, nil
 		}
 		if addresses != nil {
-			where := addresses(Base(cfg).Properties)
+			where := addresses(maps.Clone(properties))
 			s.probe = new(probe)
 			return &checkedSecretStore{secretStore: s, ping: func(ctx context.Context) error {
 				if err := reach(ctx, where); err != nil {
@@ -51,9 +54,10 @@ func SecretAt(make func(logger.Logger) secretstores.SecretStore, addresses func(
 
 // secretStore is one of contrib's secret stores.
 type secretStore struct {
-	backend secretstores.SecretStore
-	closed  atomic.Bool
-	probe   *probe // nil: the backend says itself how it is
+	backend    secretstores.SecretStore
+	properties map[string]string
+	closed     atomic.Bool
+	probe      *probe // nil: the backend says itself how it is
 }
 
 // checkedSecretStore is one that can tell how it is.
@@ -63,14 +67,16 @@ type checkedSecretStore struct {
 }
 
 // Check implements components.Checker.
-func (s *checkedSecretStore) Check(ctx context.Context) error { return run(ctx, s.ping) }
+func (s *checkedSecretStore) Check(ctx context.Context) error {
+	return hideSecrets(run(ctx, s.ping), s.properties)
+}
 
 // Get implements secret.Store.
 func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]string) (secret.Secret, error) {
 	if s.closed.Load() {
 		return nil, secret.ErrClosed
 	}
-	return answered(ctx, func(ctx context.Context) (secret.Secret, error) {
+	found, err := answered(ctx, func(ctx context.Context) (secret.Secret, error) {
 		resp, err := s.backend.GetSecret(ctx, secretstores.GetSecretRequest{Name: key, Metadata: metadata})
 		if s.probe != nil {
 			s.probe.note(key, err)
@@ -83,6 +89,7 @@ func (s *secretStore) Get(ctx context.Context, key string, metadata map[string]s
 		}
 		return resp.Data, nil
 	})
+	return found, hideSecrets(err, s.properties)
 }
 
 // List implements secret.Lister.
@@ -90,7 +97,7 @@ func (s *secretStore) List(ctx context.Context, metadata map[string]string) (map
 	if s.closed.Load() {
 		return nil, secret.ErrClosed
 	}
-	return answered(ctx, func(ctx context.Context) (map[string]secret.Secret, error) {
+	found, err := answered(ctx, func(ctx context.Context) (map[string]secret.Secret, error) {
 		resp, err := s.backend.BulkGetSecret(ctx, secretstores.BulkGetSecretRequest{Metadata: metadata})
 		if err != nil {
 			return nil, err
@@ -101,6 +108,7 @@ func (s *secretStore) List(ctx context.Context, metadata map[string]string) (map
 		}
 		return all, nil
 	})
+	return found, hideSecrets(err, s.properties)
 }
 
 // Close implements secret.Store.
@@ -108,5 +116,5 @@ func (s *secretStore) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return s.backend.Close()
+	return hideSecrets(s.backend.Close(), s.properties)
 }

@@ -38,7 +38,7 @@ func show(v reflect.Value, hide bool) string {
 		}
 		kind, text = "the number", fmt.Sprint(v.Interface())
 	}
-	if hide {
+	if hide || v.Kind() == reflect.String && SecretText(v.String()) {
 		return "a " + strings.TrimPrefix(kind, "the ") + " that is not shown here"
 	}
 	return kind + " " + text
@@ -85,7 +85,7 @@ func (w *walker) text(dst, src reflect.Value, p place) {
 
 // shown is ` "value"`, or nothing when the value must not be shown.
 func shown(src reflect.Value, hide bool) string {
-	if hide {
+	if hide || SecretText(src.String()) {
 		return ""
 	}
 	return " " + strconv.Quote(clip(src.String()))

@@ -13,6 +13,7 @@ const Hidden = "***"
 var secretWords = []string{
 	"password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "private",
 	"apikey", "accesskey", "accountkey", "masterkey", "sharedkey", "signingkey", "encryptionkey",
+	"clientkey", "authkey", "assertionkey",
 	"connectionstring",
 }
 
@@ -37,8 +38,12 @@ func Secret(name string) bool {
 	return false
 }
 
-// Redact returns a deep copy of a tree in which the values of secret keys, and
-// everything below them, are replaced by Hidden. tree itself is not changed.
+// SecretText reports whether a text is a secret whatever the name of its key: a
+// private key in PEM.
+func SecretText(text string) bool { return strings.Contains(text, "PRIVATE KEY-----") }
+
+// Redact returns a deep copy of a tree in which the values of secret keys, everything
+// below them, and secret texts are replaced by Hidden. tree itself is not changed.
 func Redact(tree any) any { return redact(tree, false, 0) }
 
 func redact(v any, hide bool, depth int) any {
@@ -55,7 +60,7 @@ func redact(v any, hide bool, depth int) any {
 	case map[string]string:
 		out := maps.Clone(v)
 		for key := range out {
-			if hide || Secret(key) {
+			if hide || Secret(key) || SecretText(out[key]) {
 				out[key] = Hidden
 			}
 		}
@@ -67,7 +72,7 @@ func redact(v any, hide bool, depth int) any {
 		}
 		return out
 	}
-	if hide && !blank(reflect.ValueOf(v)) {
+	if text, ok := v.(string); ok && SecretText(text) || hide && !blank(reflect.ValueOf(v)) {
 		return Hidden
 	}
 	return v

@@ -25,19 +25,19 @@ import (
 // bindings are the bindings.
 func bindings() []components.Row[binding.Binding] {
 	return append([]components.Row[binding.Binding]{
-		{Type: "http", Doc: "calls an HTTP server", New: contrib.BindingAt(http.NewHTTP, webAddresses("url"))},
-		{Type: "cron", Doc: "ticks", New: contrib.Binding(cron.NewCron)},
-		{Type: "localstorage", Doc: "files below rootPath", New: contrib.Binding(localstorage.NewLocalStorage)},
-		{Type: "smtp", Doc: "sends mail", New: contrib.Binding(smtp.NewSMTP)},
-		{Type: "graphql", Doc: "queries a GraphQL server", New: contrib.BindingAt(graphql.NewGraphQL, webAddresses("endpoint"))},
-		{Type: "redis", Doc: "keys of Redis", New: contrib.Binding(redis.NewRedis)},
-		{Type: "mysql", Doc: "SQL on MySQL or MariaDB", New: contrib.Binding(mysql.NewMysql)},
-		{Type: "postgres", Doc: "SQL on PostgreSQL", New: contrib.Binding(postgres.NewPostgres)},
-		{Type: "postgresql", Doc: "SQL on PostgreSQL", New: contrib.Binding(postgres.NewPostgres)},
-		{Type: "kafka", Doc: "a topic of Kafka", New: contrib.BindingAt(kafka.NewKafka, listAddresses("brokers"))},
-		{Type: "rabbitmq", Doc: "a queue of RabbitMQ", New: contrib.BindingAt(rabbitmq.NewRabbitMQ, urlAddresses("5672", "host"))},
-		{Type: "mqtt3", Doc: "a topic of an MQTT broker", New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
-		{Type: "mqtt", Doc: "a topic of an MQTT broker", New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
+		{Type: "http", Doc: "calls an HTTP server", Keys: contrib.BindingKeys(http.NewHTTP, "errorIfNot2XX"), New: contrib.BindingAt(http.NewHTTP, webAddresses("url"))},
+		{Type: "cron", Doc: "ticks", Keys: contrib.BindingKeys(cron.NewCron), New: contrib.Binding(cron.NewCron)},
+		{Type: "localstorage", Doc: "files below rootPath", Keys: contrib.BindingKeys(localstorage.NewLocalStorage), New: contrib.Binding(localstorage.NewLocalStorage)},
+		{Type: "smtp", Doc: "sends mail", Keys: contrib.BindingKeys(smtp.NewSMTP), New: contrib.Binding(smtp.NewSMTP)},
+		{Type: "graphql", Doc: "queries a GraphQL server", Keys: contrib.BindingKeys(graphql.NewGraphQL), New: contrib.BindingAt(graphql.NewGraphQL, webAddresses("endpoint"))},
+		{Type: "redis", Doc: "keys of Redis", Keys: contrib.BindingKeys(redis.NewRedis, redisKeys()...), New: contrib.Binding(redis.NewRedis)},
+		{Type: "mysql", Doc: "SQL on MySQL or MariaDB", Keys: contrib.BindingKeys(mysql.NewMysql), New: contrib.Binding(mysql.NewMysql)},
+		{Type: "postgres", Doc: "SQL on PostgreSQL", Keys: contrib.BindingKeys(postgres.NewPostgres, postgresKeys()...), New: contrib.Binding(postgres.NewPostgres)},
+		{Type: "postgresql", Doc: "SQL on PostgreSQL", Keys: contrib.BindingKeys(postgres.NewPostgres, postgresKeys()...), New: contrib.Binding(postgres.NewPostgres)},
+		{Type: "kafka", Doc: "a topic of Kafka", Keys: contrib.BindingKeys(kafka.NewKafka, kafkaKeys("topics", "publishTopic")...), New: contrib.BindingAt(kafka.NewKafka, listAddresses("brokers"))},
+		{Type: "rabbitmq", Doc: "a queue of RabbitMQ", Keys: contrib.BindingKeys(rabbitmq.NewRabbitMQ, "ttlInSeconds"), New: contrib.BindingAt(rabbitmq.NewRabbitMQ, urlAddresses("5672", "host"))},
+		{Type: "mqtt3", Doc: "a topic of an MQTT broker", Keys: contrib.BindingKeys(mqtt.NewMQTT, tlsKeys()...), New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
+		{Type: "mqtt", Doc: "a topic of an MQTT broker", Keys: contrib.BindingKeys(mqtt.NewMQTT, tlsKeys()...), New: contrib.BindingAt(mqtt.NewMQTT, urlAddresses("1883", "url"))},
 	}, bindingsOfFull()...)
 }
 

@@ -18,6 +18,7 @@ import (
 func configurations() []components.Row[configuration.Store] {
 	// Each subscription of Postgres holds a connection of its pool.
 	postgres := contrib.Configuration(contribpostgres.NewPostgresConfigurationStore, contrib.ConfigurationTraits{OneSubscription: true})
+	postgresSettings := contrib.Keys(contribpostgres.NewPostgresConfigurationStore, postgresKeys("pgNotifyChannel")...)
 	return append([]components.Row[configuration.Store]{
 		{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: &memory.Metadata{}, New: memory.New},
 		{Type: file.Type, Doc: "a YAML or JSON file, or a folder of files; changes are noticed", Metadata: ptr(file.Defaults()), New: file.New},
@@ -25,8 +26,8 @@ func configurations() []components.Row[configuration.Store] {
 		{Type: etcd.Type, Doc: "etcd 3, with Layotto's layout", Metadata: &etcd.Metadata{}, New: etcd.New},
 		{Type: apollo.Type, Doc: "Apollo: configuration service and open API", Metadata: ptr(apollo.Defaults()), New: apollo.New},
 		{Type: nacos.Type, Doc: "Nacos 1 and 2, over HTTP", Metadata: ptr(nacos.Defaults()), New: nacos.New},
-		{Type: "redis", Doc: "Redis with keyspace notifications, to read and watch", New: contrib.Configuration(contribredis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})},
-		{Type: "postgresql", Doc: "a table of PostgreSQL, to read and watch", New: postgres},
-		{Type: "postgres", Doc: "another name of postgresql", New: postgres},
+		{Type: "redis", Doc: "Redis with keyspace notifications, to read and watch", Keys: contrib.Keys(contribredis.NewRedisConfigurationStore, redisKeys()...), New: contrib.Configuration(contribredis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})},
+		{Type: "postgresql", Doc: "a table of PostgreSQL, to read and watch", Keys: postgresSettings, New: postgres},
+		{Type: "postgres", Doc: "another name of postgresql", Keys: postgresSettings, New: postgres},
 	}, configurationsOfFull()...)
 }

@@ -3,8 +3,10 @@ package builtin
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
 	"github.com/ottavo-runtime/ottavo/components/pubsub/memory"
 	"github.com/ottavo-runtime/ottavo/components/pubsub/redis"
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
 // holdTime is how long a message whose handler fails is tried again here before
@@ -32,18 +35,18 @@ func brokers() []components.Row[pubsub.Broker] {
 	return append([]components.Row[pubsub.Broker]{
 		{Type: memory.Type, Doc: "in this process; gone when it ends", Metadata: ptr(memory.Defaults()), New: memory.New},
 		{Type: redis.Type, Doc: "streams of Redis 5 and later, one node or sentinels; the layout of Dapr and Layotto", Metadata: ptr(redis.Defaults()), New: redis.New},
-		{Type: "kafka", Doc: "Kafka; a topic's order is kept for each key", New: contrib.PubSub(kafka.NewKafka, contrib.PubSubTraits{
+		{Type: "kafka", Doc: "Kafka; a topic's order is kept for each key", Keys: contrib.PubSubKeys(kafka.NewKafka, kafkaKeys()...), New: contrib.PubSub(kafka.NewKafka, contrib.PubSubTraits{
 			Ordered: always, Hold: holdTime, Alone: true, Addresses: listAddresses("brokers"),
 		})},
-		{Type: "rabbitmq", Doc: "RabbitMQ; messages are confirmed and persistent unless the settings say otherwise", New: contrib.PubSub(rabbitmq.NewRabbitMQ, contrib.PubSubTraits{
+		{Type: "rabbitmq", Doc: "RabbitMQ; messages are confirmed and persistent unless the settings say otherwise", Keys: contrib.PubSubKeys(rabbitmq.NewRabbitMQ, tlsKeys("host", modeKey, "ttl")...), New: contrib.PubSub(rabbitmq.NewRabbitMQ, contrib.PubSubTraits{
 			Ordered: oneByOne(false), Hold: holdTime, Alone: true, Prepare: prepareRabbitMQ, Unsaid: "did not receive confirmation", Addresses: urlAddresses("5672", "connectionString", "host", "hostname"),
 		})},
-		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", New: mqtt3},
-		{Type: "mqtt", Doc: "Layotto's name of mqtt3", New: mqtt3},
-		{Type: "jetstream", Doc: "NATS JetStream; the stream must exist", New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
+		{Type: "mqtt3", Doc: "MQTT 3.1.1; every consumerID gets every message", Keys: mqttKeys, New: mqtt3},
+		{Type: "mqtt", Doc: "Layotto's name of mqtt3", Keys: mqttKeys, New: mqtt3},
+		{Type: "jetstream", Doc: "NATS JetStream; the stream must exist", Keys: contrib.PubSubKeys(jetstream.NewJetStream, modeKey, concurrencyKey), New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
 			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Prepare: prepareMode, Addresses: urlAddresses("4222", "natsURL"),
 		})},
-		{Type: "natsstreaming", Doc: "the settings of NATS Streaming, which has ended, for JetStream; the stream must exist", New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
+		{Type: "natsstreaming", Doc: "the settings of NATS Streaming, which has ended, for JetStream; the stream must exist", Keys: contrib.PubSubKeys(jetstream.NewJetStream, natsStreamingKeys()...), New: contrib.PubSub(jetstream.NewJetStream, contrib.PubSubTraits{
 			Ordered: oneByOne(true), Hold: holdTime, Alone: true, Client: jetStreamClient, Prepare: prepareNATSStreaming, Addresses: urlAddresses("4222", "natsURL"),
 		})},
 	}, brokersOfFull()...)
@@ -72,6 +75,9 @@ func missing(properties map[string]string, key, value string) {
 // other, "single", or side by side, "parallel".
 const modeKey = "concurrencyMode"
 
+// concurrencyKey is the other name of it, which some brokers list.
+const concurrencyKey = "concurrency"
+
 // oneByOne tells which of them it is.
 func oneByOne(byDefault bool) func(map[string]string) bool {
 	return func(properties map[string]string) bool {
@@ -82,7 +88,7 @@ func oneByOne(byDefault bool) func(map[string]string) bool {
 
 // prepareMode lets the mode also be called concurrency, as some brokers list it.
 func prepareMode(properties map[string]string) {
-	if mode := setting(properties, "concurrency"); mode != "" {
+	if mode := setting(properties, concurrencyKey); mode != "" {
 		missing(properties, modeKey, mode)
 	}
 }
@@ -131,18 +137,39 @@ func hash(text string) uint32 {
 // JetStream; those of the rest mean nothing there.
 func prepareNATSStreaming(properties map[string]string) {
 	prepareMode(properties)
-	for old, name := range map[string]string{
-		"durableSubscriptionName": "durableName", "ackWaitTime": "ackWait", "maxInFlight": "maxAckPending",
-	} {
+	for old, name := range natsStreamingNames() {
 		if value := setting(properties, old); value != "" {
 			missing(properties, name, value)
 		}
 	}
-	for key, policy := range map[string]string{"deliverNew": "new", "deliverAll": "all", "startWithLastReceived": "last"} {
+	for key, policy := range natsStreamingPolicies() {
 		if strings.EqualFold(setting(properties, key), "true") {
 			missing(properties, "deliverPolicy", policy)
 		}
 	}
+}
+
+// natsStreamingNames are settings of NATS Streaming, with their names in JetStream.
+func natsStreamingNames() map[string]string {
+	return map[string]string{"durableSubscriptionName": "durableName", "ackWaitTime": "ackWait", "maxInFlight": "maxAckPending"}
+}
+
+// natsStreamingPolicies are switches of NATS Streaming, with the policy that they are
+// in JetStream.
+func natsStreamingPolicies() map[string]string {
+	return map[string]string{"deliverNew": "new", "deliverAll": "all", "startWithLastReceived": "last"}
+}
+
+// natsStreamingKeys are all of them, sorted.
+func natsStreamingKeys() []string {
+	keys := slices.Collect(maps.Keys(natsStreamingNames()))
+	keys = slices.AppendSeq(keys, maps.Keys(natsStreamingPolicies()))
+	return append(slices.Sorted(slices.Values(keys)), modeKey, concurrencyKey)
+}
+
+// mqttKeys are contrib's; the client's private one is nobody's to set.
+func mqttKeys() []decode.Key {
+	return slices.DeleteFunc(contrib.PubSubKeys(mqtt.New, tlsKeys()...)(), func(k decode.Key) bool { return k.Name == mqtt.SubscriberKey })
 }
 
 // listAddresses reads host:port with commas in between.

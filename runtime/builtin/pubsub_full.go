@@ -28,24 +28,26 @@ func brokersOfFull() []components.Row[pubsub.Broker] {
 		return "ScheduledEnqueueTimeUtc", time.Now().Add(d).UTC().Format(http.TimeFormat)
 	}}
 	sqs := contrib.PubSub(snssqs.NewSnsSqs, held)
+	sqsKeys := contrib.PubSubKeys(snssqs.NewSnsSqs, awsKeys("awsAccountID", "awsSecret")...)
+	topicKeys := contrib.PubSubKeys(topics.NewAzureServiceBusTopics, serviceBusKeys()...)
 	serviceBus := contrib.PubSub(topics.NewAzureServiceBusTopics, scheduled)
 	return []components.Row[pubsub.Broker]{
-		{Type: "pulsar", Doc: "Pulsar; messages for later with deliverAfter", New: contrib.PubSub(pulsar.NewPulsar, contrib.PubSubTraits{
+		{Type: "pulsar", Doc: "Pulsar; messages for later with deliverAfter", Keys: contrib.PubSubKeys(pulsar.NewPulsar, "*.avroschema", "*.jsonschema", "*.rawschema"), New: contrib.PubSub(pulsar.NewPulsar, contrib.PubSubTraits{
 			Hold: holdTime, Delay: func(d time.Duration) (string, string) { return "deliverAfter", d.String() },
 		})},
 		// It acknowledges a message whose handler has failed, so it never hears of that.
-		{Type: "redis.cluster", Doc: "streams of a Redis cluster; the layout of redis", New: contrib.PubSub(contribredis.NewRedisStreams, contrib.PubSubTraits{
+		{Type: "redis.cluster", Doc: "streams of a Redis cluster; the layout of redis", Keys: contrib.PubSubKeys(contribredis.NewRedisStreams, redisKeys("redeliverInterval")...), New: contrib.PubSub(contribredis.NewRedisStreams, contrib.PubSubTraits{
 			Hold: contrib.Forever, Prepare: func(properties map[string]string) { missing(properties, "redisType", "cluster") },
 		})},
-		{Type: "aws.snssqs", Doc: "see Dapr's broker of this name", New: sqs},
-		{Type: "snssqs", Doc: "Layotto's name of aws.snssqs", New: sqs},
-		{Type: "azure.eventhubs", Doc: "see Dapr's broker of this name", New: contrib.PubSub(eventhubs.NewAzureEventHubs, held)},
-		{Type: "azure.servicebus.topics", Doc: "see Dapr's broker of this name; messages for later", New: serviceBus},
-		{Type: "azure.servicebus", Doc: "Layotto's name of azure.servicebus.topics", New: serviceBus},
-		{Type: "azure.servicebus.queues", Doc: "see Dapr's broker of this name; messages for later", New: contrib.PubSub(queues.NewAzureServiceBusQueues, scheduled)},
-		{Type: "gcp.pubsub", Doc: "see Dapr's broker of this name", New: contrib.PubSub(gcppubsub.NewGCPPubSub, held)},
-		{Type: "kubemq", Doc: "see Dapr's broker of this name", New: contrib.PubSub(kubemq.NewKubeMQ, held)},
-		{Type: "rocketmq", Doc: "see Dapr's broker of this name", New: contrib.PubSub(rocketmq.NewRocketMQ, held)},
-		{Type: "solace.amqp", Doc: "see Dapr's broker of this name", New: contrib.PubSub(amqp.NewAMQPPubsub, held)},
+		{Type: "aws.snssqs", Doc: "see Dapr's broker of this name", Keys: sqsKeys, New: sqs},
+		{Type: "snssqs", Doc: "Layotto's name of aws.snssqs", Keys: sqsKeys, New: sqs},
+		{Type: "azure.eventhubs", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(eventhubs.NewAzureEventHubs, azureKeys()...), New: contrib.PubSub(eventhubs.NewAzureEventHubs, held)},
+		{Type: "azure.servicebus.topics", Doc: "see Dapr's broker of this name; messages for later", Keys: topicKeys, New: serviceBus},
+		{Type: "azure.servicebus", Doc: "Layotto's name of azure.servicebus.topics", Keys: topicKeys, New: serviceBus},
+		{Type: "azure.servicebus.queues", Doc: "see Dapr's broker of this name; messages for later", Keys: contrib.PubSubKeys(queues.NewAzureServiceBusQueues, serviceBusKeys()...), New: contrib.PubSub(queues.NewAzureServiceBusQueues, scheduled)},
+		{Type: "gcp.pubsub", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(gcppubsub.NewGCPPubSub, gcpKeys()...), New: contrib.PubSub(gcppubsub.NewGCPPubSub, held)},
+		{Type: "kubemq", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(kubemq.NewKubeMQ), New: contrib.PubSub(kubemq.NewKubeMQ, held)},
+		{Type: "rocketmq", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(rocketmq.NewRocketMQ), New: contrib.PubSub(rocketmq.NewRocketMQ, held)},
+		{Type: "solace.amqp", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(amqp.NewAMQPPubsub, tlsKeys()...), New: contrib.PubSub(amqp.NewAMQPPubsub, held)},
 	}
 }

@@ -13,9 +13,9 @@ import (
 // secrets are the secret stores.
 func secrets() []components.Row[secret.Store] {
 	return append([]components.Row[secret.Store]{
-		{Type: "local.file", Doc: "a JSON file, read at the start", New: contrib.Secret(file.NewLocalSecretStore)},
-		{Type: "local.env", Doc: "the environment of this process, or what begins with `prefix` of it", New: contrib.Secret(env.NewEnvSecretStore)},
-		{Type: "hashicorp.vault", Doc: "HashiCorp Vault, its key-value engine", New: contrib.SecretAt(vault.NewHashiCorpVaultSecretStore, vaultAddresses)},
+		{Type: "local.file", Doc: "a JSON file, read at the start", Keys: contrib.Keys(file.NewLocalSecretStore), New: contrib.Secret(file.NewLocalSecretStore)},
+		{Type: "local.env", Doc: "the environment of this process, or what begins with `prefix` of it", Keys: contrib.Keys(env.NewEnvSecretStore), New: contrib.Secret(env.NewEnvSecretStore)},
+		{Type: "hashicorp.vault", Doc: "HashiCorp Vault, its key-value engine", Keys: contrib.Keys(vault.NewHashiCorpVaultSecretStore), New: contrib.SecretAt(vault.NewHashiCorpVaultSecretStore, vaultAddresses)},
 	}, secretsOfFull()...)
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/dapr/components-contrib/state/oracledatabase"
 	"github.com/dapr/components-contrib/state/ravendb"
 	"github.com/dapr/components-contrib/state/rethinkdb"
+	contribsqlite "github.com/dapr/components-contrib/state/sqlite"
 	"github.com/dapr/components-contrib/state/sqlserver"
 	sqlserverv2 "github.com/dapr/components-contrib/state/sqlserver/v2"
 
@@ -35,29 +36,30 @@ import (
 // drivers are big, or their servers few. What they declare is taken at its word.
 func statesOfFull() []components.Row[state.Store] {
 	word := contrib.StateTraits{}
+	sqliteKeys := contrib.StateKeys(contribsqlite.NewSQLiteStateStore, "url", "timeoutInSeconds", "cleanupIntervalInSeconds")
 	return []components.Row[state.Store]{
-		{Type: "aerospike", Doc: "Aerospike", New: contrib.State(aerospike.NewAerospikeStateStore, word)},
-		{Type: "alicloud.tablestore", Doc: "Alibaba Cloud Tablestore", New: contrib.State(tablestore.NewAliCloudTableStore, word)},
-		{Type: "aws.dynamodb", Doc: "Amazon DynamoDB", New: contrib.State(dynamodb.NewDynamoDBStateStore, word)},
-		{Type: "azure.blobstorage", Doc: "Azure Blob Storage, the first layout", New: contrib.State(blobstoragev1.NewAzureBlobStorageStore, word)},
-		{Type: "azure.blobstorage/v2", Doc: "Azure Blob Storage, the second layout", New: contrib.State(blobstoragev2.NewAzureBlobStorageStore, word)},
-		{Type: "azure.cosmosdb", Doc: "Azure Cosmos DB", New: contrib.State(cosmosdb.NewCosmosDBStateStore, word)},
-		{Type: "azure.tablestorage", Doc: "Azure Table Storage", New: contrib.State(tablestorage.NewAzureTablesStateStore, word)},
-		{Type: "cassandra", Doc: "Apache Cassandra", New: contrib.State(cassandra.NewCassandraStateStore, word)},
-		{Type: "cloudflare.workerskv", Doc: "Cloudflare Workers KV", New: contrib.State(workerskv.NewCFWorkersKV, word)},
-		{Type: "cockroachdb", Doc: "CockroachDB", New: contrib.State(cockroachdb.New, contrib.StateTraits{Key: contrib.TextKey, BulkGet: true, DeletesExpired: true})},
-		{Type: "coherence", Doc: "Oracle Coherence", New: contrib.State(coherence.NewCoherenceStateStore, word)},
-		{Type: "couchbase", Doc: "Couchbase", New: contrib.State(couchbase.NewCouchbaseStateStore, word)},
-		{Type: "gcp.firestore", Doc: "Google Cloud Firestore", New: contrib.State(firestore.NewFirestoreStateStore, word)},
-		{Type: "hazelcast", Doc: "Hazelcast", New: contrib.State(hazelcast.NewHazelcastStore, word)},
-		{Type: "jetstream", Doc: "the key-value store of NATS JetStream", New: contrib.State(jetstream.NewJetstreamStateStore, word)},
-		{Type: "oci.objectstorage", Doc: "Oracle Cloud object storage", New: contrib.State(objectstorage.NewOCIObjectStorageStore, word)},
-		{Type: "oracledatabase", Doc: "Oracle Database", New: contrib.State(oracledatabase.NewOracleDatabaseStateStore, word)},
-		{Type: "ravendb", Doc: "RavenDB", New: contrib.State(ravendb.NewRavenDB, word)},
-		{Type: "rethinkdb", Doc: "RethinkDB", New: contrib.State(rethinkdb.NewRethinkDBStateStore, word)},
-		{Type: "sqlite", Doc: "a file of SQLite; the layout of Dapr", New: sqlite.New()},
-		{Type: "sqlite3", Doc: "another name of `sqlite`", New: sqlite.New()},
-		{Type: "sqlserver", Doc: "Microsoft SQL Server, the first layout", New: contrib.State(sqlserver.New, word)},
-		{Type: "sqlserver/v2", Doc: "Microsoft SQL Server, the second layout", New: contrib.State(sqlserverv2.New, word)},
+		{Type: "aerospike", Doc: "Aerospike", Keys: contrib.StateKeys(aerospike.NewAerospikeStateStore), New: contrib.State(aerospike.NewAerospikeStateStore, word)},
+		{Type: "alicloud.tablestore", Doc: "Alibaba Cloud Tablestore", Keys: contrib.StateKeys(tablestore.NewAliCloudTableStore), New: contrib.State(tablestore.NewAliCloudTableStore, word)},
+		{Type: "aws.dynamodb", Doc: "Amazon DynamoDB", Keys: contrib.StateKeys(dynamodb.NewDynamoDBStateStore, awsKeys()...), New: contrib.State(dynamodb.NewDynamoDBStateStore, word)},
+		{Type: "azure.blobstorage", Doc: "Azure Blob Storage, the first layout", Keys: contrib.StateKeys(blobstoragev1.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev1.NewAzureBlobStorageStore, word)},
+		{Type: "azure.blobstorage/v2", Doc: "Azure Blob Storage, the second layout", Keys: contrib.StateKeys(blobstoragev2.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev2.NewAzureBlobStorageStore, word)},
+		{Type: "azure.cosmosdb", Doc: "Azure Cosmos DB", Keys: contrib.StateKeys(cosmosdb.NewCosmosDBStateStore, azureKeys()...), New: contrib.State(cosmosdb.NewCosmosDBStateStore, word)},
+		{Type: "azure.tablestorage", Doc: "Azure Table Storage", Keys: contrib.StateKeys(tablestorage.NewAzureTablesStateStore, azureStorageKeys("tableName", "table", "storageAccountTable")...), New: contrib.State(tablestorage.NewAzureTablesStateStore, word)},
+		{Type: "cassandra", Doc: "Apache Cassandra", Keys: contrib.StateKeys(cassandra.NewCassandraStateStore), New: contrib.State(cassandra.NewCassandraStateStore, word)},
+		{Type: "cloudflare.workerskv", Doc: "Cloudflare Workers KV", Keys: contrib.StateKeys(workerskv.NewCFWorkersKV), New: contrib.State(workerskv.NewCFWorkersKV, word)},
+		{Type: "cockroachdb", Doc: "CockroachDB", Keys: contrib.StateKeys(cockroachdb.New, postgresKeys()...), New: contrib.State(cockroachdb.New, contrib.StateTraits{Key: contrib.TextKey, BulkGet: true, DeletesExpired: true})},
+		{Type: "coherence", Doc: "Oracle Coherence", Keys: contrib.StateKeys(coherence.NewCoherenceStateStore), New: contrib.State(coherence.NewCoherenceStateStore, word)},
+		{Type: "couchbase", Doc: "Couchbase", Keys: contrib.StateKeys(couchbase.NewCouchbaseStateStore), New: contrib.State(couchbase.NewCouchbaseStateStore, word)},
+		{Type: "gcp.firestore", Doc: "Google Cloud Firestore", Keys: contrib.StateKeys(firestore.NewFirestoreStateStore, "endpoint"), New: contrib.State(firestore.NewFirestoreStateStore, word)},
+		{Type: "hazelcast", Doc: "Hazelcast", Keys: contrib.StateKeys(hazelcast.NewHazelcastStore), New: contrib.State(hazelcast.NewHazelcastStore, word)},
+		{Type: "jetstream", Doc: "the key-value store of NATS JetStream", Keys: contrib.StateKeys(jetstream.NewJetstreamStateStore), New: contrib.State(jetstream.NewJetstreamStateStore, word)},
+		{Type: "oci.objectstorage", Doc: "Oracle Cloud object storage", Keys: contrib.StateKeys(objectstorage.NewOCIObjectStorageStore), New: contrib.State(objectstorage.NewOCIObjectStorageStore, word)},
+		{Type: "oracledatabase", Doc: "Oracle Database", Keys: contrib.StateKeys(oracledatabase.NewOracleDatabaseStateStore), New: contrib.State(oracledatabase.NewOracleDatabaseStateStore, word)},
+		{Type: "ravendb", Doc: "RavenDB", Keys: contrib.StateKeys(ravendb.NewRavenDB), New: contrib.State(ravendb.NewRavenDB, word)},
+		{Type: "rethinkdb", Doc: "RethinkDB", Keys: contrib.StateKeys(rethinkdb.NewRethinkDBStateStore), New: contrib.State(rethinkdb.NewRethinkDBStateStore, word)},
+		{Type: "sqlite", Doc: "a file of SQLite; the layout of Dapr", Keys: sqliteKeys, New: sqlite.New()},
+		{Type: "sqlite3", Doc: "another name of `sqlite`", Keys: sqliteKeys, New: sqlite.New()},
+		{Type: "sqlserver", Doc: "Microsoft SQL Server, the first layout", Keys: contrib.StateKeys(sqlserver.New, sqlServerKeys()...), New: contrib.State(sqlserver.New, word)},
+		{Type: "sqlserver/v2", Doc: "Microsoft SQL Server, the second layout", Keys: contrib.StateKeys(sqlserverv2.New, sqlServerKeys()...), New: contrib.State(sqlserverv2.New, word)},
 	}
 }

@@ -74,7 +74,7 @@ var bad = map[string][]string{
 	"component_types.yaml": {
 		`!:3: runtime.hellos.one.type: unknown type "hellowrld" (did you mean "helloworld"? known types: helloworld)`,
 		`!:4: runtime.hellos.two.type: the type is missing (known types: helloworld)`,
-		`!:7: runtime.state.a.type: unknown type "mysql" (known types: embedded, in-memory, redis)`,
+		`!:7: runtime.state.a.type: unknown type "mysql" (known types: embedded, in-memory, kafka, redis)`,
 		`!:11: runtime.state.b.metadata.redisHost: must be a text, not the number 6379 (put it in quotes)`,
 		`!:12: runtime.state.b.metadata.redisPassword: must be a text, not a number that is not shown here (put it in quotes)`,
 		`!:13: runtime.state.b.metadata.redisDB: must be at least 0, not the number -1`,
@@ -251,6 +251,21 @@ var bad = map[string][]string{
 		`!:11: runtime.secret_store.files.secret_ref[0]: a secret store cannot get its settings from secret stores (write the setting into metadata, as ${VARIABLE})`,
 		`!:14: runtime.files.f: the section file has a component of this name, too (keep one)`,
 		`?:14: runtime.files: is an old name (write file)`,
+	},
+	"places.yaml": {
+		`!:6: runtime.file.f.secret_ref[2].inject_as: "[1].accessKeySecret" leads nowhere: clients is a list of 1, so it has no element [1] (write a key of the settings, or a path to one: "basic_config.accessKeySecret", "clients[0].accessKeySecret")`,
+		`!:7: runtime.file.f.secret_ref[3].inject_as: "[0": a bracket in the path is not closed: write [0] (write a key of the settings, or a path to one: "basic_config.accessKeySecret", "clients[0].accessKeySecret")`,
+		`!:12: runtime.oss.o.secret_ref[2].inject_as: "region[0]" leads nowhere: region is a plain value, so it has no element [0] (write a key of the settings, or a path to one: "basic_config.accessKeySecret", "clients[0].accessKeySecret")`,
+		`?:5: runtime.file.f.secret_ref[1].inject_as: runtime.file.f.metadata.clients[0].accesKeySecret: unknown key; it has no effect (did you mean "accessKeySecret"?)`,
+		`?:11: runtime.oss.o.secret_ref[1].inject_as: runtime.oss.o.metadata["basicconfig.accessKeySecret"]: unknown key; it has no effect (known keys: basic_config, clients, region)`,
+		`?:16: runtime.state.k.secret_ref[1].inject_as: runtime.state.k.metadata.saslPasword: unknown key; it has no effect (did you mean "saslPassword"?)`,
+		`?:17: runtime.state.k.secret_ref[2].sub_key: runtime.state.k.metadata.nobody: unknown key; it has no effect (known keys: *.schema, batch, brokers, keyPrefix, password, saslPassword)`,
+	},
+	"settings.yaml": {
+		`?:4: runtime.state.k.metadata.broker: unknown key; it has no effect (did you mean "brokers"?)`,
+		`?:5: runtime.state.k.metadata.password: the key is there twice: as "Password" too (remove "password" or "Password")`,
+		`?:9: runtime.state.k.metadata.ActorStateStore: this version knows the key but has no code behind it yet; it has no effect: there are no actors (remove "ActorStateStore" to silence this)`,
+		`?:10: runtime.state.r.metadata.actorStateStore: this version knows the key but has no code behind it yet; it has no effect: there are no actors (remove "actorStateStore" to silence this)`,
 	},
 	"unbuilt.yaml": {
 		`!:8: third_part_codec: this version knows the key but has no code behind it yet, and leaving it out would change what happens (remove "third_part_codec")`,

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -376,7 +375,7 @@ const ClientsKey = "clients"
 
 // fileComponent brings the forms of a file store's metadata into one.
 func (b *builder) fileComponent(c FileComponent) Component {
-	out := Component{Type: c.Type, Section: "metadata"}
+	out := Component{Type: c.Type, Section: "metadata", SecretRefs: c.SecretRef}
 	switch m := c.Metadata.(type) {
 	case nil:
 	case map[string]any:
@@ -384,6 +383,7 @@ func (b *builder) fileComponent(c FileComponent) Component {
 	default:
 		// What is no list of objects either is found when it is decoded.
 		out.Metadata = map[string]any{ClientsKey: m}
+		out.listed = true
 	}
 	return out
 }
@@ -464,7 +464,7 @@ func (b *builder) collectAt(path, section string, n int, names iter.Seq[string],
 		case c.Type == "":
 			b.fail(decode.Join(c.Path, "type"), b.knownTypes(section), "the type is missing")
 		default:
-			b.component(section, c)
+			b.component(section, &c)
 		}
 		out = append(out, c)
 	}
@@ -499,9 +499,10 @@ func (k Kind) names() []string {
 }
 
 // component checks type and settings of a component, as far as they are known.
-func (b *builder) component(section string, c Component) {
+func (b *builder) component(section string, c *Component) {
 	kind, ok := b.kind(section)
 	if !ok {
+		b.places(Kind{}, nil, c)
 		return
 	}
 	i := slices.IndexFunc(kind.Types, func(t Type) bool { return t.Name == c.Type })
@@ -522,25 +523,12 @@ func (b *builder) component(section string, c Component) {
 		b.fail(path, remedy, "unknown type %q", c.Type)
 		return
 	}
-	var err error
-	if target := copyOf(kind.Types[i].Metadata); target != nil {
-		var warnings decode.Problems
-		warnings, err = decode.Into(target, c.Metadata, decode.Join(c.Path, c.Section))
-		b.warnings = append(b.warnings, warnings...)
-	}
-	if check := kind.Types[i].Check; check != nil && err == nil {
-		err = check(c, func(p decode.Problem) { b.warnings = append(b.warnings, p) })
+	t := kind.Types[i]
+	b.places(kind, &t, c)
+	warnings, err := known(kind, t, c.Metadata, decode.Join(c.Path, c.Section))
+	b.warnings = append(b.warnings, warnings...)
+	if check := t.Check; check != nil && err == nil {
+		err = check(*c, func(p decode.Problem) { b.warnings = append(b.warnings, p) })
 	}
 	b.errs = append(b.errs, decode.AsProblems(err, c.Path)...)
-}
-
-// copyOf returns a pointer to a copy of what p points to; nil if p is no pointer.
-func copyOf(p any) any {
-	v := reflect.ValueOf(p)
-	if v.Kind() != reflect.Pointer || v.IsNil() {
-		return nil
-	}
-	out := reflect.New(v.Type().Elem())
-	out.Elem().Set(v.Elem())
-	return out.Interface()
 }

@@ -117,6 +117,8 @@ type Component struct {
 	SecretRefs []SecretRef
 	// ComponentRef names the stores that the component may use.
 	ComponentRef ComponentRef
+
+	listed bool // Metadata is a list in the file, which ClientsKey holds
 }
 
 // Actuator says whether there is an actuator.
@@ -154,6 +156,9 @@ type Options struct {
 type Kind struct {
 	Section string
 	Types   []Type
+	// Keys are settings that every component of the kind may have, whatever its type
+	// says: they are the runtime's, not the backend's.
+	Keys []decode.Key
 	// Elsewhere says what else there is to know of a type that is not in Types, for
 	// the message; nil: nothing.
 	Elsewhere func(typ string) string
@@ -166,8 +171,11 @@ type Type struct {
 	// Doc says in a line what it is.
 	Doc string
 	// Metadata is a pointer to the struct that the settings are decoded into,
-	// holding the defaults. It is only read. nil: not checked.
+	// holding the defaults. It is only read. nil: Keys says what there may be.
 	Metadata any
+	// Keys returns the keys that the settings may have where no struct says them. nil,
+	// and no Metadata: not checked.
+	Keys func() []decode.Key
 	// Check finds what decoding the settings cannot, in settings that can be
 	// decoded: its error, decode.Problems, and what is odd, given to warn. nil:
 	// there is nothing more to find.

@@ -57,6 +57,18 @@ type (
 )
 
 // testOptions are what a build with a few names in its tables passes.
+// accountSettings have places below the first level.
+type accountSettings struct {
+	Basic struct {
+		Secret string `json:"accessKeySecret"`
+	} `json:"basic_config"`
+	Clients []struct {
+		ID     string `json:"accessKeyID"`
+		Secret string `json:"accessKeySecret"`
+	} `json:"clients"`
+	Region string `json:"region"`
+}
+
 func testOptions() Options {
 	protocols, _ := protocol.NewTable(http1.Protocol{}, http2.Protocol{}, bolt.New(bolt.V1(), frame.Options{}))
 	balancers, _ := lb.NewTable(lb.Builtin()...)
@@ -72,7 +84,12 @@ func testOptions() Options {
 				{Name: "in-memory", Doc: "Keeps items in memory.", Metadata: &memorySettings{}},
 				{Name: "embedded", Doc: "Keeps items in a file.", Metadata: &memorySettings{}},
 				{Name: "redis", Doc: "Keeps items in Redis.", Metadata: &redisSettings{Host: "localhost:6379"}},
-			}},
+				{Name: "kafka", Doc: "Reads its settings itself.", Keys: func() []decode.Key {
+					return []decode.Key{{Name: "brokers"}, {Name: "saslPassword", Aliases: []string{"password"}}, {Name: "batch", Kind: decode.NumberValue}, {Name: "*.schema"}}
+				}},
+			}, Keys: []decode.Key{{Name: "keyPrefix"}, {Name: "actorStateStore", Kind: decode.BooleanValue, Unbuilt: "there are no actors"}}},
+			{Section: "file", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}}},
+			{Section: "oss", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}}},
 			{Section: "rpcs", Types: []Type{{Name: "mosn", Doc: "Calls through the proxy.", Metadata: &meshSettings{}}}},
 		},
 		LookupEnv: func(name string) (string, bool) {

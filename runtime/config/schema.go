@@ -21,7 +21,8 @@ import (
 // editors. It is made from the structs that Load decodes into, so it knows the
 // same keys; opts says which names of components, filters, protocols and
 // balancers it lists. It is somewhat stricter than Load: keys that Load warns of
-// are errors here, so that an editor underlines them.
+// are errors here, so that an editor underlines them, and so are those written in
+// another case.
 func Schema(opts Options) []byte {
 	g := &generator{opts: opts, defs: map[string]any{
 		// Where a number is wanted, a text may stand that holds one, or a
@@ -275,11 +276,10 @@ func (g *generator) componentsOf(kind Kind, component reflect.Type) object {
 	var rules []any
 	section := object{"type": "object"}
 	for _, t := range kind.Types {
-		target := reflect.TypeOf(t.Metadata)
-		if target == nil || target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Struct {
+		schema := g.settingsOf(kind, t)
+		if schema == nil {
 			continue
 		}
-		schema := g.settings(t)
 		if kind.Section == Files {
 			schema = orAccounts(schema)
 		}
@@ -315,31 +315,6 @@ func describe(kind Kind) string {
 		lines[i] = t.Name + ": " + t.Doc
 	}
 	return strings.Join(lines, " ")
-}
-
-// settings is the schema of a component's settings, with the defaults that its
-// struct holds.
-func (g *generator) settings(t Type) object {
-	v := reflect.ValueOf(t.Metadata)
-	if v.IsNil() {
-		v = reflect.New(v.Type().Elem())
-	}
-	s := g.structure(v.Type().Elem())
-	properties := s["properties"].(object)
-	for _, f := range decode.Fields(v.Type().Elem()) {
-		p, ok := properties[f.Key].(object)
-		field := v.Elem().FieldByIndex(f.Index)
-		if !ok || field.IsZero() || decode.Secret(f.Key) {
-			continue
-		}
-		if d, ok := plainValue(field); ok {
-			p["default"] = d
-		}
-	}
-	if t.Doc != "" {
-		s["description"] = t.Doc
-	}
-	return s
 }
 
 // value is the schema of a type, with the limits that the tags of its field set.

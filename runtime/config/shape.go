@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/decode"
 	proxyconfig "github.com/ottavo-runtime/ottavo/proxy/config"
 )
 
@@ -129,7 +130,11 @@ type SecretRef struct {
 	StoreName string `json:"store_name" doc:"Which secret store, by its name."`
 	Key       string `json:"key" doc:"Which secret."`
 	SubKey    string `json:"sub_key" doc:"Which value of the secret. Default: the only one, or the one named as the key."`
-	InjectAs  string `json:"inject_as" doc:"The key in metadata that gets the value. Default: sub_key."`
+	InjectAs  string `json:"inject_as" doc:"The key in metadata that gets the value, or a path to it: clients[0].accessKeySecret. Default: sub_key."`
+
+	// Place leads to the setting that gets the value; nil: it is the key that the
+	// value has in its store. Load fills it in.
+	Place []decode.Step `json:"-"`
 }
 
 // ComponentRef names the stores that a component may use.
@@ -148,8 +153,9 @@ type ConfigStoreComponent struct {
 // FileComponent is a file store. Its metadata may be a list, one entry for each
 // account.
 type FileComponent struct {
-	Type     string `json:"type" doc:"Which backend."`
-	Metadata any    `json:"metadata" doc:"Settings of the backend, or a list of them, one for each account."`
+	Type      string      `json:"type" doc:"Which backend."`
+	Metadata  any         `json:"metadata" doc:"Settings of the backend, or a list of them, one for each account."`
+	SecretRef []SecretRef `json:"secret_ref" doc:"Settings from secret stores."`
 }
 
 // SequencerComponent is a maker of ids.

@@ -66,8 +66,11 @@ func Secrets(texts map[string]string, also ...string) []string {
 		}
 	}
 	for key, value := range texts {
-		if decode.Secret(key) {
+		if decode.Secret(key) || decode.SecretText(value) {
 			add(value)
+		}
+		for _, text := range nested(value) {
+			add(text)
 		}
 		for _, match := range passwordIn.FindAllStringSubmatch(value, -1) {
 			add(match[1])
@@ -77,6 +80,38 @@ func Secrets(texts map[string]string, also ...string) []string {
 	for _, key := range also {
 		add(texts[key])
 	}
+	return found
+}
+
+// nested returns the secrets in a value that was an object, or a list of them, before
+// Text made it a text.
+func nested(value string) []string {
+	if !strings.HasPrefix(value, "{") && !strings.HasPrefix(value, "[") {
+		return nil
+	}
+	var list []any
+	if json.Unmarshal([]byte("["+value+"]"), &list) != nil {
+		return nil
+	}
+	var found []string
+	var walk func(v any, secret bool)
+	walk = func(v any, secret bool) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, below := range v {
+				walk(below, secret || decode.Secret(key))
+			}
+		case []any:
+			for _, below := range v {
+				walk(below, secret)
+			}
+		case string:
+			if secret || decode.SecretText(v) {
+				found = append(found, v)
+			}
+		}
+	}
+	walk(list, false)
 	return found
 }
 
