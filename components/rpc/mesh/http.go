@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -59,7 +60,8 @@ func (httpWire) fill(_ context.Context, req *stream.Request, r *rpc.Request) {
 
 func (httpWire) answer(resp *stream.Response, out *rpc.Response) error {
 	if kind, ok := stream.ParseProxyStatus(resp.Header.Get(stream.ProxyStatus)); ok {
-		return &rpc.Error{Code: code(kind), Msg: strings.TrimSpace(string(out.Data))}
+		// An answer to HEAD has no body, and so no words of the proxy's.
+		return &rpc.Error{Code: code(kind), Msg: cmp.Or(strings.TrimSpace(string(out.Data)), kind.String())}
 	}
 	if resp.Status < 200 || resp.Status > 299 {
 		return &rpc.Error{Code: rpc.Status, Response: out, Msg: fmt.Sprintf("http response code %d", resp.Status)}

@@ -245,6 +245,12 @@ func TestFailures(t *testing.T) {
 		if got, ok := rpc.AsError(err); !ok || got.Code != code || !strings.Contains(err.Error(), "10.0.0.1:80") {
 			t.Errorf("%v behind the channel: %v", kind, err)
 		}
+		// To HEAD, it has no words.
+		ch.answer = respond(e.Status(), "", stream.ProxyStatus, e.ProxyStatus())
+		_, err = invoker(t, nil, ch).Invoke(t.Context(), &rpc.Request{Verb: "HEAD"})
+		if got, ok := rpc.AsError(err); !ok || got.Code != code || !strings.Contains(err.Error(), kind.String()) {
+			t.Errorf("%v behind the channel, without a body: %v", kind, err)
+		}
 	}
 }
 
