@@ -54,7 +54,7 @@ func Tables() runtime.Tables {
 		Secrets:        secrets(),
 		Configurations: configurations(),
 		Bindings:       bindings(),
-		Brokers:        brokers(),
+		Brokers:        withDelays(brokers()),
 		Files:          files(),
 		ObjectStores:   objectStores(),
 		Locks:          locks(),
