@@ -87,9 +87,15 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 			err = errors.Join(first.Err(), c.Client.Close())
 			c.Client = nil
 		}
+		if errors.Is(err, context.Canceled) { // because of end
+			err = first.Err()
+		}
 	}
 	if err != nil {
 		c.end()
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %s (dialTimeout): %w", m.DialTimeout, err)
+		}
 		return nil, fmt.Errorf("%s: cannot connect: %w", c.where, err)
 	}
 	if err := c.Check(first); err != nil {
