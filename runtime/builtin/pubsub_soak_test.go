@@ -175,7 +175,7 @@ func soak(t *testing.T, server interface {
 			t.Fatal(err)
 		}
 	}
-	app := &counter{t: t, addr: "127.0.0.1:0", got: map[string]int{}}
+	app := &counter{t: t, addr: testserver.Addr(t), got: map[string]int{}}
 	app.start()
 	defer func() { app.kill() }()
 	_, appPort, err := net.SplitHostPort(app.addr)
@@ -188,6 +188,7 @@ func soak(t *testing.T, server interface {
 	err = os.WriteFile(file, fmt.Appendf(nil, `
 runtime:
   listen: %s
+  actuator: {listen: "127.0.0.1:0"}
   app: {app_id: soak, grpc_callback_port: %s}
   pub_subs:
     events: %s
