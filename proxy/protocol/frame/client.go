@@ -113,7 +113,7 @@ func (cl *client) Close() error {
 	cl.end(errClosed)
 	cl.mu.Lock()
 	if cl.out.writing && !cl.out.broken {
-		cl.out.closing = true
+		cl.out.closing = cl.c.Close
 		cl.mu.Unlock()
 		return cl.c.SetWriteDeadline(time.Now().Add(lingerTime))
 	}

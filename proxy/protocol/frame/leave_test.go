@@ -2,6 +2,9 @@ package frame_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +102,54 @@ func TestHostStopsMidway(t *testing.T) {
 				if err == nil {
 					_ = resp.Close()
 				}
+			})
+		})
+	}
+}
+
+// A caller that always has a call under way, and knows nothing of going away, does
+// not keep a connection that drains. What was taken from it is answered, and it
+// gets the answers before the end of the connection.
+func TestDrainUnderLoad(t *testing.T) {
+	for _, atATime := range []int{1, 3, 20} {
+		t.Run(fmt.Sprint(atATime), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var taken atomic.Int32
+				r := serve(t, rigOptions{}, func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+					taken.Add(1)
+					time.Sleep(time.Duration(100+7*taken.Load()%90) * time.Millisecond)
+					if ctx.Err() != nil {
+						t.Error("a call is given up")
+					}
+					return text("x"), nil
+				})
+				for id := range uint16(atATime) {
+					r.send(ask('?', id, "x"))
+				}
+				time.AfterFunc(time.Second, r.conn.Drain)
+				answers, asked := int32(0), int32(atATime)
+				for {
+					got := make([]byte, 11)
+					if _, err := io.ReadFull(r.near, got); err != nil {
+						if !errors.Is(err, io.EOF) {
+							t.Errorf("the connection ended with %v", err)
+						}
+						break
+					}
+					answers++
+					if _, err := r.near.Write(ask('?', uint16(asked), "x")); err == nil {
+						asked++
+					}
+				}
+				ended := time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
+				_ = r.near.Close()
+				if err := <-r.over; err != nil || r.conn.Cause() != conn.Drained {
+					t.Errorf("%v, %v", err, r.conn.Cause())
+				}
+				if answers != taken.Load() || ended > 11*time.Second {
+					t.Errorf("after %v: %d calls were taken, %d answered", ended, taken.Load(), answers)
+				}
+				t.Logf("after %v: %d sent, %d taken, %d answered", ended, asked, taken.Load(), answers)
 			})
 		})
 	}

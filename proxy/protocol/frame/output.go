@@ -32,8 +32,8 @@ type output struct {
 	queued, taken uint64
 	writing       bool
 	broken        bool
-	// closing: the connection is to be closed when all is written.
-	closing bool
+	// closing ends the connection when all is written; nil is nothing.
+	closing func() error
 	run     func()
 	stopped sync.Cond // the writer has come to rest
 	turns   []*turn
@@ -104,8 +104,8 @@ func (o *output) flush() {
 			o.wake(maxOutput)
 			o.stopped.Broadcast()
 			o.mu.Unlock()
-			if closing {
-				_ = o.c.Close()
+			if closing != nil {
+				_ = closing()
 			}
 			return
 		}

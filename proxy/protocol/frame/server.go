@@ -22,6 +22,14 @@ const (
 	maxControl = 64 << 10
 	// maxFree is how many calls a connection keeps for reuse.
 	maxFree = 128
+	// patience is how long a connection that drains may go on without a pause of
+	// conn.LastCall. Then it ends as soon as all is answered that came; after
+	// mostPatience no more is taken from it until that is so.
+	patience     = 3 * time.Second
+	mostPatience = 3 * patience
+	// farewell is how long a caller may take to close a connection that we have
+	// ended: to close it with something unread would take our last answers along.
+	farewell = time.Second
 )
 
 // server answers callers' connections.
@@ -58,8 +66,12 @@ type serving struct {
 	answered time.Time
 	// told: the caller was told to go away.
 	told bool
-	// hung: the connection ends when nothing is being answered any more.
-	hung bool
+	// hung: the connection ends when nothing is being answered any more, and
+	// takes nothing until then. last: it will be hung when nothing is. left: it
+	// was ended in this way.
+	hung, last, left bool
+	// drains is when the reader has seen that the connection drains; zero is never.
+	drains time.Time
 	// control counts bytes of answers to heartbeats since the output was empty.
 	control int
 	calls   sync.WaitGroup
@@ -79,7 +91,8 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 
 	err := sc.read()
-	if errors.Is(err, errOver) {
+	over := errors.Is(err, errOver)
+	if over {
 		sc.out.wait()
 		err = nil
 	} else {
@@ -92,6 +105,9 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	sc.calls.Wait()
 	sc.out.wait()
 	sc.in.drop()
+	if over && sc.last {
+		sc.linger()
+	}
 	cancel()
 	stop()
 	srv.workers.Leave()
@@ -101,9 +117,37 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	return err
 }
 
+// linger lets the caller take our last answers, and close the connection.
+func (sc *serving) linger() {
+	_ = sc.c.CloseWrite()
+	_ = sc.c.SetReadDeadline(time.Now().Add(farewell))
+	_, _ = io.Copy(io.Discard, sc.c)
+}
+
+// impatient ends a connection that drains, and whose caller does not pause.
+func (sc *serving) impatient() {
+	if !sc.c.Draining() {
+		return
+	}
+	if sc.drains.IsZero() {
+		sc.drains = time.Now()
+	}
+	waited := time.Since(sc.drains)
+	if waited < patience {
+		return
+	}
+	sc.c.SetCause(conn.Drained)
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.last = true
+	sc.hung = sc.hung || waited >= mostPatience
+	sc.leave()
+}
+
 // read takes frames until the connection ends.
 func (sc *serving) read() error {
 	for {
+		sc.impatient()
 		k := sc.take()
 		if err := sc.in.next(&k.m); err != nil {
 			return sc.ended(k, err)
@@ -129,6 +173,9 @@ func (sc *serving) read() error {
 // ended makes the error that the reader has ended with that of the connection.
 func (sc *serving) ended(k *call, err error) error {
 	e, bad := errors.AsType[*stream.Error](err)
+	if sc.drained() {
+		return errOver // what has begun was not taken
+	}
 	if !bad && errors.Is(err, io.EOF) && sc.in.partial() {
 		e, bad = &stream.Error{Kind: stream.BadMessage, Op: "read frame", Err: io.ErrUnexpectedEOF}, true
 	}
@@ -231,14 +278,28 @@ func (sc *serving) over() bool {
 	return sc.hung
 }
 
-// leave closes the connection after HangUp, when all is answered. The mutex is held.
+// drained reports whether the connection has ended because it drains.
+func (sc *serving) drained() bool {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	return sc.hung && sc.last
+}
+
+// leave ends the connection when all is answered, if it is to end then. The
+// mutex is held.
 func (sc *serving) leave() {
-	switch {
-	case !sc.hung || sc.busy > 0:
-	case sc.out.writing && !sc.out.broken:
-		sc.out.closing = true
-	default:
-		go func() { _ = sc.c.Close() }() // what is queued for nobody is lost
+	if !sc.hung && !sc.last || sc.busy > 0 || sc.left {
+		return
+	}
+	sc.hung, sc.left = true, true
+	end := sc.c.Close
+	if sc.last { // see linger
+		end = sc.c.CloseWrite
+	}
+	if sc.out.writing && !sc.out.broken {
+		sc.out.closing = end
+	} else {
+		go func() { _ = end() }() // what is queued for nobody is lost
 	}
 }
 
@@ -294,9 +355,13 @@ func (sc *serving) rest() error {
 	}
 	for {
 		sc.goAway()
+		sc.impatient()
 		err := sc.wait(wait)
 		if err == nil {
 			return nil
+		}
+		if sc.drained() {
+			return errOver
 		}
 		sc.mu.Lock()
 		busy, answered := sc.busy > 0, sc.answered
