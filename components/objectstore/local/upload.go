@@ -223,7 +223,7 @@ func (s *store) CopyPart(ctx context.Context, req *objectstore.CopyPartRequest) 
 	}
 	defer func() { _ = f.Close() }()
 	size := cmp.Or(req.Size, rec.Size-req.Start)
-	if req.Start < 0 || size < 0 || req.Start+size > rec.Size {
+	if req.Start < 0 || size < 0 || size > rec.Size-req.Start {
 		return nil, fmt.Errorf("%w: bytes from %d, %d of them, of a source that has %d", objectstore.ErrInvalid, req.Start, req.Size, rec.Size)
 	}
 	content, err := s.spool(ctx, io.NewSectionReader(f, req.Start, size))

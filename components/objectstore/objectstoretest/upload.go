@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -217,6 +218,13 @@ func testCopyPart(s *suite) {
 	s.wantErr("CopyPart without a source", err, objectstore.ErrInvalid)
 	_, err = m.CopyPart(s.ctx, &objectstore.CopyPartRequest{Bucket: r.Bucket, Key: s.prefix + "g", UploadID: id, PartNumber: 1, Source: s.ref("no")})
 	s.wantErr("CopyPart of what is not there", err, objectstore.ErrNotFound)
+	for _, c := range []objectstore.CopyPartRequest{
+		{Start: -1}, {Start: -2, Size: 3}, {Start: 2, Size: -1}, {Start: math.MaxInt64, Size: 5}, {Start: 5, Size: math.MaxInt64}, {Start: math.MinInt64, Size: math.MinInt64},
+	} {
+		c.Bucket, c.Key, c.UploadID, c.PartNumber, c.Source = r.Bucket, s.prefix+"g", id, 1, s.ref("src")
+		_, err := m.CopyPart(s.ctx, &c)
+		s.wantErr(fmt.Sprintf("CopyPart of %d bytes from %d", c.Size, c.Start), err, objectstore.ErrInvalid)
+	}
 }
 
 func testVersions(s *suite) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -114,6 +115,9 @@ func (s *store) UploadPart(ctx context.Context, req *objectstore.UploadPartReque
 func (s *store) CopyPart(ctx context.Context, req *objectstore.CopyPartRequest) (*objectstore.CopyPartResult, error) {
 	if err := s.ready(ctx, objectstore.CheckName(req.Bucket, req.Key), objectstore.CheckSource(req.Source), objectstore.CheckPart(req.PartNumber), checkUpload(req.UploadID)); err != nil {
 		return nil, err
+	}
+	if req.Start < 0 || req.Size < 0 || req.Size > math.MaxInt64-req.Start {
+		return nil, fmt.Errorf("%w: bytes from %d, %d of them, are no range", objectstore.ErrInvalid, req.Start, req.Size)
 	}
 	h := header{}
 	h.set("X-Amz-Copy-Source", copySource(req.Source))
