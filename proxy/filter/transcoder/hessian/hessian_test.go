@@ -45,7 +45,7 @@ func TestTypes(t *testing.T) {
 	}
 	for value, want := range map[string]string{
 		`"a"`: "java.lang.String", ` {}`: "java.util.Map", "[1]": "java.util.List", "true": "boolean", "null": "java.lang.Object",
-		"1": "int", "2147483648": "long", "-1.5": "double", "1e3": "double", "99999999999999999999": "double", "": "java.lang.Object",
+		"1": "int", "2147483648": "long", "-1.5": "double", "1e3": "double", "100000000000000000000": "double", "99999999999999999999": "java.lang.Object", "": "java.lang.Object",
 	} {
 		if got := hessian.Infer([]byte(value)); got.String() != want {
 			t.Errorf("%s is taken for %s, want %s", value, got, want)
@@ -79,6 +79,7 @@ func TestThereAndBack(t *testing.T) {
 		{"Object", `9223372036854775807`, ""},
 		{"Object", `-300`, ""},
 		{"Object", `1e2`, "100.0"},
+		{"Object", `100000000000000000000`, "100000000000000000000.0"}, // which a double says exactly
 		{"double", `1`, "1.0"},
 		{"double", `-0.5`, ""},
 		{"Double", `1e300`, "1e+300"},

@@ -227,6 +227,9 @@ func Infer(value []byte) Type {
 	number := strings.TrimSpace(string(value))
 	switch n, isWhole := wholeNumber(number); {
 	case !isWhole:
+		if _, ok := doubleOf(number); !ok {
+			return Type{} // writing it is an error
+		}
 		return Type{name: "double"}
 	case int64(int32(n)) == n:
 		return Type{name: "int"}

@@ -303,9 +303,8 @@ func (w *Writer) natural(c *cursor, t Type, isClass bool, depth int) error {
 			}
 			return nil
 		}
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || !strings.ContainsAny(s, ".eE") && s != "-0" && strconv.FormatFloat(f, 'f', 0, 64) != s {
-			// As a double it would be another number.
+		f, ok := doubleOf(s)
+		if !ok {
 			return fmt.Errorf("at byte %d: %.40s is too large a number", at, s)
 		}
 		w.double(f)
@@ -343,6 +342,16 @@ func (w *Writer) list(c *cursor, t Type, depth int) error {
 func wholeNumber(s string) (int64, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && s != "-0"
+}
+
+// doubleOf reads a number that a double can say: a whole one must not become
+// another by that.
+func doubleOf(s string) (float64, bool) {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !strings.ContainsAny(s, ".eE") && s != "-0" && strconv.FormatFloat(f, 'f', 0, 64) != s {
+		return 0, false
+	}
+	return f, true
 }
 
 // double writes a double.
