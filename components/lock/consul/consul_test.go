@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -19,62 +19,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, addr string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"address": addr, "scheme": "http"}
-	for k, v := range more {
-		metadata[k] = v
+func backend() backendtest.Backend[lock.Locker, *Locker] {
+	return backendtest.Backend[lock.Locker, *Locker]{
+		Path: "lock.test", Type: Type, New: New,
+		Address: "address", Metadata: map[string]any{"scheme": "http"},
 	}
-	l, err := New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
-	if err != nil {
-		return nil, err
-	}
-	return l.(*Locker), nil
-}
-
-func newLocker(t *testing.T, addr string) *Locker {
-	t.Helper()
-	l, err := tryNew(t.Context(), addr, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
 
 // There is no Consul to be had here: this is against a stand-in, see fake.
 func TestConformance(t *testing.T) {
 	matrix.Backend(t, "lock", Type)
 	f := newFake(t)
-	locktest.Run(t, locktest.Options{New: func(t *testing.T) lock.Locker {
-		l, err := tryNew(t.Context(), f.addr(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}})
+	locktest.Run(t, locktest.Options{New: backend().Maker(f.addr(), nil)})
 }
 
 func TestHistoryWithFaults(t *testing.T) {
 	f := newFake(t)
 	link := testserver.NewLink(t, f.addr())
-	lockers := []lock.Locker{newLocker(t, f.addr()), newLocker(t, link.Addr)}
+	lockers := []lock.Locker{backend().Open(t, f.addr(), nil), backend().Open(t, link.Addr, nil)}
 	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
 		Timeout: 150 * time.Millisecond, Calls: 50,
 		Faults: func(done <-chan struct{}) {
-			for {
-				for _, step := range []func(){link.Hold, link.Mend, link.Cut, link.Mend} {
-					step()
-					select {
-					case <-done:
-						return
-					case <-time.After(50 * time.Millisecond):
-					}
-				}
-			}
+			testserver.Rounds(done, 50*time.Millisecond, link.Hold, link.Mend, link.Cut, link.Mend)
 		},
 	})
 }
@@ -82,7 +48,7 @@ func TestHistoryWithFaults(t *testing.T) {
 // A hundred locks need no more than one goroutine, and no session is left behind.
 func TestManyLocks(t *testing.T) {
 	f := newFake(t)
-	l := newLocker(t, f.addr())
+	l := backend().Open(t, f.addr(), nil)
 	for i := range 100 {
 		if g, err := l.TryLock(t.Context(), fmt.Sprint(i), "me", time.Minute); err != nil || g == nil {
 			t.Fatal(g, err)
@@ -100,7 +66,7 @@ func TestManyLocks(t *testing.T) {
 			t.Fatal(status, err)
 		}
 	}
-	eventually(t, func() error {
+	testserver.Eventually(t, 15*time.Second, func() error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if len(f.keys)+len(f.sessions) > 0 {
@@ -108,7 +74,7 @@ func TestManyLocks(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, func() error {
+	testserver.Eventually(t, 15*time.Second, func() error {
 		l.endings.mu.Lock()
 		defer l.endings.mu.Unlock()
 		if l.endings.running || len(l.endings.locks) > 0 {
@@ -122,7 +88,7 @@ func TestManyLocks(t *testing.T) {
 // that took it leaves it alone.
 func TestOtherProcess(t *testing.T) {
 	f := newFake(t)
-	first, second := newLocker(t, f.addr()), newLocker(t, f.addr())
+	first, second := backend().Open(t, f.addr(), nil), backend().Open(t, f.addr(), nil)
 	for _, r := range []string{"renewed", "left"} {
 		if g, err := first.TryLock(t.Context(), r, "me", 200*time.Millisecond); err != nil || g == nil {
 			t.Fatal(g, err)
@@ -131,7 +97,7 @@ func TestOtherProcess(t *testing.T) {
 	if status, err := second.Renew(t.Context(), "renewed", "me", time.Minute); err != nil || status != lock.Done {
 		t.Fatal(status, err)
 	}
-	eventually(t, func() error {
+	testserver.Eventually(t, 15*time.Second, func() error {
 		if g, err := second.TryLock(t.Context(), "left", "other", time.Minute); err != nil || g == nil {
 			return fmt.Errorf("still held: %w", err)
 		}
@@ -147,7 +113,7 @@ func TestOtherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	eventually(t, func() error {
+	testserver.Eventually(t, 15*time.Second, func() error {
 		if g, err := second.TryLock(t.Context(), "orphan", "other", time.Minute); err != nil || g == nil {
 			return fmt.Errorf("still held: %w", err)
 		}
@@ -161,19 +127,11 @@ func TestOtherProcess(t *testing.T) {
 func TestFaults(t *testing.T) {
 	f := newFake(t)
 	f.token = "sesame"
-	if _, err := tryNew(t.Context(), f.addr(), map[string]any{"aclToken": "wrong-one"}); err == nil || !strings.Contains(err.Error(), "check aclToken") || strings.Contains(err.Error(), "wrong-one") {
+	if _, err := backend().Try(t.Context(), f.addr(), map[string]any{"aclToken": "wrong-one"}); err == nil || !strings.Contains(err.Error(), "check aclToken") || strings.Contains(err.Error(), "wrong-one") {
 		t.Errorf("a wrong token: %v", err)
 	}
 	link := testserver.NewLink(t, f.addr())
-	l, err := tryNew(t.Context(), link.Addr, map[string]any{"aclToken": "sesame", "username": "me", "password": "pass"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	l := backend().Open(t, link.Addr, map[string]any{"aclToken": "sesame", "username": "me", "password": "pass"})
 	link.Hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -187,7 +145,7 @@ func TestFaults(t *testing.T) {
 	if err := l.Check(t.Context()); err == nil {
 		t.Error("Check finds nothing wrong")
 	}
-	if _, err := tryNew(t.Context(), link.Addr, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
+	if _, err := backend().Try(t.Context(), link.Addr, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
 		t.Errorf("down at the start: %v", err)
 	}
 	link.Mend()
@@ -203,24 +161,7 @@ func TestFaults(t *testing.T) {
 	if _, err := l.TryLock(t.Context(), "r", "a", 25*time.Hour); !errors.Is(err, lock.ErrInvalid) {
 		t.Errorf("for too long: %v", err)
 	}
-	if _, err := tryNew(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.address") {
+	if _, err := backend().Try(t.Context(), "", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.address") {
 		t.Errorf("without an address: %v", err)
-	}
-}
-
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
 	}
 }

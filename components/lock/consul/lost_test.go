@@ -53,7 +53,7 @@ func deaf(t *testing.T, f *fake, words string) (addr string, lose *atomic.Bool) 
 func TestRenewalWithoutAnAnswer(t *testing.T) {
 	f := newFake(t)
 	addr, lose := deaf(t, f, "check-index")
-	l, other := newLocker(t, addr), newLocker(t, f.addr())
+	l, other := backend().Open(t, addr, nil), backend().Open(t, f.addr(), nil)
 	if g, err := l.TryLock(t.Context(), "r", "me", time.Minute); err != nil || g == nil {
 		t.Fatal(g, err)
 	}

@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -20,30 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, endpoints string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"endpoints": endpoints, "dialTimeout": "1", "keyPrefixPath": "/lock"}
-	for k, v := range more {
-		metadata[k] = v
+func backend() backendtest.Backend[lock.Locker, *Locker] {
+	return backendtest.Backend[lock.Locker, *Locker]{
+		Path: "lock.test", Type: Type, New: New,
+		Address: "endpoints", Metadata: map[string]any{"dialTimeout": "1", "keyPrefixPath": "/lock"},
 	}
-	l, err := New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
-	if err != nil {
-		return nil, err
-	}
-	return l.(*Locker), nil
-}
-
-func newLocker(t *testing.T, endpoints string) *Locker {
-	t.Helper()
-	l, err := tryNew(t.Context(), endpoints, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
 
 func TestConformance(t *testing.T) {
@@ -51,13 +32,7 @@ func TestConformance(t *testing.T) {
 	server := etcd.Start(t)
 	locktest.Run(t, locktest.Options{
 		Expire: time.Second, Late: 1800 * time.Millisecond,
-		New: func(t *testing.T) lock.Locker {
-			l, err := tryNew(t.Context(), server.Addr, map[string]any{"dialTimeout": "10s"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return l
-		},
+		New: backend().Maker(server.Addr, map[string]any{"dialTimeout": "10s"}),
 	})
 }
 
@@ -65,20 +40,11 @@ func TestConformance(t *testing.T) {
 func TestHistoryWithFaults(t *testing.T) {
 	server := etcd.Start(t)
 	a, b := testserver.NewLink(t, server.Addr), testserver.NewLink(t, server.Addr)
-	lockers := []lock.Locker{newLocker(t, a.Addr), newLocker(t, b.Addr), newLocker(t, server.Addr)}
+	lockers := []lock.Locker{backend().Open(t, a.Addr, nil), backend().Open(t, b.Addr, nil), backend().Open(t, server.Addr, nil)}
 	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
 		Expire: 500 * time.Millisecond, Timeout: 300 * time.Millisecond, Calls: 40,
 		Faults: func(done <-chan struct{}) {
-			for {
-				for _, step := range []func(){a.Hold, a.Mend, b.Cut, b.Mend, a.Cut, a.Mend, b.Hold, b.Mend} {
-					step()
-					select {
-					case <-done:
-						return
-					case <-time.After(80 * time.Millisecond):
-					}
-				}
-			}
+			testserver.Rounds(done, 80*time.Millisecond, a.Hold, a.Mend, b.Cut, b.Mend, a.Cut, a.Mend, b.Hold, b.Mend)
 		},
 	})
 }
@@ -86,7 +52,7 @@ func TestHistoryWithFaults(t *testing.T) {
 // Keys are where Layotto has them, and whoever loses leaves no lease behind.
 func TestLayout(t *testing.T) {
 	server := etcd.Start(t)
-	l := newLocker(t, server.Addr)
+	l := backend().Open(t, server.Addr, nil)
 	ctx := t.Context()
 	if g, err := l.TryLock(ctx, "lock|||app||K", "me", time.Minute); err != nil || g == nil {
 		t.Fatal(g, err)
@@ -128,47 +94,26 @@ func TestLayout(t *testing.T) {
 func TestFaults(t *testing.T) {
 	server := etcd.Start(t)
 	link := testserver.NewLink(t, server.Addr)
-	l := newLocker(t, link.Addr)
-	try := func() error {
-		_, err := l.TryLock(t.Context(), "r", "a", time.Second)
-		return err
-	}
-	if err := errors.Join(try(), l.Check(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+	l := backend().Open(t, link.Addr, nil)
+	locktest.Outages(t, l, locktest.Outage{
+		Hang: link.Hold, Resume: link.Mend, Stop: server.Stop, Start: server.Start,
+		Addr: link.Addr, Silent: []string{link.Addr, "dialTimeout"},
+		New: func(ctx context.Context) (lock.Locker, error) {
+			return backend().Try(ctx, link.Addr, map[string]any{"dialTimeout": "300ms"})
+		},
+	})
 	link.Hold()
-	began := time.Now()
-	if err := try(); err == nil || !strings.Contains(err.Error(), link.Addr) || !strings.Contains(err.Error(), "dialTimeout") {
-		t.Errorf("hanging: %v", err)
-	}
+	defer link.Mend()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := l.Renew(ctx, "r", "a", time.Second); !errors.Is(err, context.DeadlineExceeded) || err != context.DeadlineExceeded { //nolint:errorlint // as it is
+	if _, err := l.Renew(ctx, "r", "a", time.Second); err != context.DeadlineExceeded { //nolint:errorlint // as it is
 		t.Errorf("hanging, with a deadline: %v", err)
-	}
-	link.Mend()
-	eventually(t, try)
-	server.Stop()
-	if err := try(); err == nil || !strings.Contains(err.Error(), link.Addr) {
-		t.Errorf("down: %v", err)
-	}
-	if err := l.Check(t.Context()); err == nil {
-		t.Error("Check finds nothing wrong with a server that is down")
-	}
-	if _, err := tryNew(t.Context(), server.Addr, map[string]any{"dialTimeout": "300ms"}); err == nil ||
-		!strings.Contains(err.Error(), "cannot connect") || !strings.Contains(err.Error(), server.Addr) {
-		t.Errorf("down at the start: %v", err)
-	}
-	server.Start()
-	eventually(t, func() error { return errors.Join(try(), l.Check(t.Context())) })
-	if d := time.Since(began); d > 20*time.Second {
-		t.Errorf("it took %s", d)
 	}
 }
 
 func TestPassword(t *testing.T) {
 	server := etcd.Start(t)
-	admin := newLocker(t, server.Addr).client
+	admin := backend().Open(t, server.Addr, nil).client
 	ctx := t.Context()
 	_, e1 := admin.UserAdd(ctx, "root", "sesame")
 	_, e2 := admin.UserGrantRole(ctx, "root", "root")
@@ -177,19 +122,11 @@ func TestPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range []map[string]any{nil, {"username": "root", "password": "wrong-one"}} {
-		if _, err := tryNew(ctx, server.Addr, m); err == nil || strings.Contains(err.Error(), "wrong-one") || !strings.Contains(err.Error(), server.Addr) {
+		if _, err := backend().Try(ctx, server.Addr, m); err == nil || strings.Contains(err.Error(), "wrong-one") || !strings.Contains(err.Error(), server.Addr) {
 			t.Errorf("%v: %v", m, err)
 		}
 	}
-	l, err := tryNew(ctx, server.Addr, map[string]any{"username": "root", "password": "sesame"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	l := backend().Open(t, server.Addr, map[string]any{"username": "root", "password": "sesame"})
 	if g, err := l.TryLock(ctx, "r", "a", time.Minute); err != nil || g == nil {
 		t.Errorf("with the password: %v, %v", g, err)
 	}
@@ -200,25 +137,8 @@ func TestMetadata(t *testing.T) {
 		"lock.test.metadata.endpoints": {"endpoints": " ; "},
 		"lock.test.metadata.tlsCert":   {"tlsCa": "/no/such/file"},
 	} {
-		if _, err := tryNew(t.Context(), "127.0.0.1:1", m); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := backend().Try(t.Context(), "127.0.0.1:1", m); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v: %v, want %q", m, err, text)
-		}
-	}
-}
-
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatal(err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestHealthIsThatOfLocks(t *testing.T) {
 	server := testserver.Redis(t)
 	server.Command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all")
-	l := newLocker(t, server.Addr, map[string]any{"redisUsername": "app", "redisPassword": "pw", "maxRetryBackoff": "10ms"})
+	l := backend().Open(t, server.Addr, map[string]any{"redisUsername": "app", "redisPassword": "pw", "maxRetryBackoff": "10ms"})
 	for _, step := range []struct {
 		name        string
 		command     []string
@@ -50,7 +50,7 @@ func TestHealthIsThatOfLocks(t *testing.T) {
 // A check leaves the last token as it is.
 func TestCheckKeepsTheToken(t *testing.T) {
 	server := testserver.Redis(t)
-	l := newLocker(t, server.Addr, nil)
+	l := backend().Open(t, server.Addr, nil)
 	var last uint64
 	for _, name := range []string{"a", "b", "c"} {
 		g, err := l.TryLock(t.Context(), name, "me", time.Minute)

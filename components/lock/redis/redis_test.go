@@ -2,14 +2,13 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -18,38 +17,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, addr string, more map[string]any) (lock.Locker, error) {
-	metadata := map[string]any{"redisHost": addr}
-	for k, v := range more {
-		metadata[k] = v
+func backend() backendtest.Backend[lock.Locker, *Locker] {
+	return backendtest.Backend[lock.Locker, *Locker]{
+		Path: "lock.test", Type: Type, New: New,
+		Address: "redisHost",
 	}
-	return New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
-}
-
-func newLocker(t *testing.T, addr string, more map[string]any) *Locker {
-	t.Helper()
-	l, err := tryNew(t.Context(), addr, more)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l.(*Locker)
 }
 
 func TestConformance(t *testing.T) {
 	matrix.Backend(t, "lock", Type)
 	server := testserver.Redis(t)
-	locktest.Run(t, locktest.Options{New: func(t *testing.T) lock.Locker {
-		l, err := tryNew(t.Context(), server.Addr, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}})
+	locktest.Run(t, locktest.Options{New: backend().Maker(server.Addr, nil)})
 }
 
 // Pauses of the server and breaks of the network leave calls without an outcome,
@@ -57,21 +35,11 @@ func TestConformance(t *testing.T) {
 func TestHistoryWithFaults(t *testing.T) {
 	server := testserver.Redis(t)
 	link := testserver.NewLink(t, server.Addr)
-	lockers := []lock.Locker{newLocker(t, server.Addr, nil), newLocker(t, link.Addr, nil), newLocker(t, link.Addr, nil)}
+	lockers := []lock.Locker{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil), backend().Open(t, link.Addr, nil)}
 	calls, failed := locktest.History(t, lockers, locktest.HistoryOptions{
 		Calls: 80, Timeout: 150 * time.Millisecond,
 		Faults: func(done <-chan struct{}) {
-			for round := 0; ; round++ {
-				for _, step := range []func(){server.Pause, server.Resume, link.Cut, link.Mend, link.Hold, link.Mend} {
-					step()
-					select {
-					case <-done:
-						server.Resume()
-						return
-					case <-time.After(60 * time.Millisecond):
-					}
-				}
-			}
+			testserver.Rounds(done, 60*time.Millisecond, server.Pause, server.Resume, link.Cut, link.Mend, link.Hold, link.Mend)
 		},
 	})
 	if failed == 0 || failed > calls/2 {
@@ -82,7 +50,7 @@ func TestHistoryWithFaults(t *testing.T) {
 // Locks are where Layotto has them, and respected if they are its.
 func TestLayout(t *testing.T) {
 	server := testserver.Redis(t)
-	l := newLocker(t, server.Addr, nil)
+	l := backend().Open(t, server.Addr, nil)
 	if _, err := l.TryLock(t.Context(), "lock|||app||K", "me", 100*time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +76,7 @@ func TestLayout(t *testing.T) {
 // Tokens grow although the server forgets everything.
 func TestTokensAfterLoss(t *testing.T) {
 	server := testserver.Redis(t)
-	l := newLocker(t, server.Addr, nil)
+	l := backend().Open(t, server.Addr, nil)
 	first, err := l.TryLock(t.Context(), "r", "a", time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -123,56 +91,21 @@ func TestTokensAfterLoss(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	server := testserver.Redis(t, testserver.RedisPassword("sesame"))
-	if _, err := tryNew(t.Context(), server.Addr, map[string]any{"redisPassword": "wrong-one"}); err == nil ||
+	if _, err := backend().Try(t.Context(), server.Addr, map[string]any{"redisPassword": "wrong-one"}); err == nil ||
 		!strings.Contains(err.Error(), "WRONGPASS") || !strings.Contains(err.Error(), server.Addr) || strings.Contains(err.Error(), "wrong-one") {
 		t.Errorf("a wrong password: %v", err)
 	}
-	l := newLocker(t, server.Addr, map[string]any{"redisPassword": "sesame", "readTimeout": "300"})
-	try := func() error {
-		_, err := l.TryLock(t.Context(), "r", "a", time.Second)
-		return err
-	}
-	if err := try(); err != nil {
-		t.Fatal(err)
-	}
-	server.Stop()
-	began := time.Now()
-	if err := try(); err == nil || !strings.Contains(err.Error(), server.Addr) {
-		t.Errorf("down: %v", err)
-	}
-	if err := l.Check(t.Context()); err == nil {
-		t.Error("Check finds nothing wrong with a server that is down")
-	}
-	if _, err := tryNew(t.Context(), server.Addr, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
-		t.Errorf("down at the start: %v", err)
-	}
-	if d := time.Since(began); d > 10*time.Second {
-		t.Errorf("it took %s", d)
-	}
-	server.Start()
-	for range 3 {
-		if err := errors.Join(try(), l.Check(t.Context())); err != nil {
-			t.Errorf("up again: %v", err)
-		}
-	}
-	server.Pause()
-	if err := try(); err == nil || !strings.Contains(err.Error(), "in time") {
-		t.Errorf("hanging: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := l.Renew(ctx, "r", "a", time.Second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("hanging, with a deadline: %v", err)
-	}
-	server.Resume()
-	if err := try(); err != nil {
-		t.Errorf("awake again: %v", err)
-	}
+	settings := map[string]any{"redisPassword": "sesame", "readTimeout": "300"}
+	locktest.Outages(t, backend().Open(t, server.Addr, settings), locktest.Outage{
+		Hang: server.Pause, Resume: server.Resume, Stop: server.Stop, Start: server.Start,
+		Addr: server.Addr, Silent: []string{"in time"}, Secret: "sesame", AtOnce: true,
+		New: func(ctx context.Context) (lock.Locker, error) { return backend().Try(ctx, server.Addr, settings) },
+	})
 }
 
 func TestFull(t *testing.T) {
 	server := testserver.Redis(t, testserver.RedisArgs("--maxmemory", "1", "--maxmemory-policy", "noeviction"))
-	l := newLocker(t, server.Addr, nil)
+	l := backend().Open(t, server.Addr, nil)
 	if _, err := l.TryLock(t.Context(), "r", "a", time.Second); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("full: %v", err)
 	}
@@ -183,16 +116,16 @@ func TestFull(t *testing.T) {
 
 func TestTLSAndSentinel(t *testing.T) {
 	secure := testserver.Redis(t, testserver.RedisTLS())
-	l := newLocker(t, secure.Addr, map[string]any{"enableTLS": "true", "caCert": secure.CA})
+	l := backend().Open(t, secure.Addr, map[string]any{"enableTLS": "true", "caCert": secure.CA})
 	if g, err := l.TryLock(t.Context(), "r", "a", time.Second); err != nil || g == nil {
 		t.Errorf("over TLS: %v, %v", g, err)
 	}
-	if _, err := tryNew(t.Context(), secure.Addr, map[string]any{"enableTLS": "true"}); err == nil || !strings.Contains(err.Error(), "caCert") {
+	if _, err := backend().Try(t.Context(), secure.Addr, map[string]any{"enableTLS": "true"}); err == nil || !strings.Contains(err.Error(), "caCert") {
 		t.Errorf("an unknown authority: %v", err)
 	}
 	master := testserver.Redis(t)
 	sentinel := testserver.RedisSentinel(t, master, "mine")
-	l = newLocker(t, sentinel.Addr, map[string]any{"failover": true, "sentinelMasterName": "mine"})
+	l = backend().Open(t, sentinel.Addr, map[string]any{"failover": true, "sentinelMasterName": "mine"})
 	if g, err := l.TryLock(t.Context(), "r", "a", time.Minute); err != nil || g == nil || master.Command("EXISTS", "r") != ":1" {
 		t.Errorf("behind a sentinel: %v, %v", g, err)
 	}
@@ -210,7 +143,7 @@ func TestMetadata(t *testing.T) {
 		"lock.test.metadata.maxRetries":         {"maxRetries": "often"},
 		"lock.test.metadata.enableTLS: clientC": {"enableTLS": true, "clientCert": "x"},
 	} {
-		if _, err := tryNew(t.Context(), "127.0.0.1:1", metadata); err == nil || !strings.Contains(err.Error(), text) {
+		if _, err := backend().Try(t.Context(), "127.0.0.1:1", metadata); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v: %v, want %q", metadata, err, text)
 		}
 	}

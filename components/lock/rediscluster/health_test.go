@@ -9,7 +9,7 @@ import (
 // Health is that of a majority: it counts who lets us write, not who answers.
 func TestHealthIsThatOfLocks(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l := newLocker(t, hosts)
+	l := backend().Open(t, hosts, nil)
 	for i, step := range []struct {
 		server  int
 		command []string

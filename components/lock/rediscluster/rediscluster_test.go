@@ -11,7 +11,7 @@ import (
 	goredis "github.com/go-redis/redis/v8"
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -20,30 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, hosts string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"redisHosts": hosts}
-	for k, v := range more {
-		metadata[k] = v
+func backend() backendtest.Backend[lock.Locker, *Locker] {
+	return backendtest.Backend[lock.Locker, *Locker]{
+		Path: "lock.test", Type: Type, New: New,
+		Address: "redisHosts",
 	}
-	l, err := New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
-	if err != nil {
-		return nil, err
-	}
-	return l.(*Locker), nil
-}
-
-func newLocker(t *testing.T, hosts string) *Locker {
-	t.Helper()
-	l, err := tryNew(t.Context(), hosts, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
 
 func servers(t *testing.T, n int) (all []*testserver.RedisServer, hosts string) {
@@ -59,20 +40,14 @@ func servers(t *testing.T, n int) (all []*testserver.RedisServer, hosts string) 
 func TestConformance(t *testing.T) {
 	matrix.Backend(t, "lock", Type)
 	_, hosts := servers(t, 3)
-	locktest.Run(t, locktest.Options{Spurious: true, Expire: time.Second, Late: 500 * time.Millisecond, New: func(t *testing.T) lock.Locker {
-		l, err := tryNew(t.Context(), hosts, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}})
+	locktest.Run(t, locktest.Options{Spurious: true, Expire: time.Second, Late: 500 * time.Millisecond, New: backend().Maker(hosts, nil)})
 }
 
 // With one of three servers away, whichever, everything works, and what a client is
 // told is what is so.
 func TestMinorityAway(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l := newLocker(t, hosts)
+	l := backend().Open(t, hosts, nil)
 	ctx := t.Context()
 	for i, s := range all {
 		for how, fault := range map[string][2]func(){"down": {s.Stop, s.Start}, "hanging": {s.Pause, s.Resume}} {
@@ -102,14 +77,14 @@ func TestMinorityAway(t *testing.T) {
 				t.Errorf("server %d %s: it took %s", i, how, d)
 			}
 			fault[1]()
-			eventually(t, func() error { return l.nodes[i].Check(t.Context()) })
+			testserver.Eventually(t, 15*time.Second, func() error { return l.nodes[i].Check(t.Context()) })
 		}
 	}
 }
 
 func TestMajorityAway(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l := newLocker(t, hosts)
+	l := backend().Open(t, hosts, nil)
 	ctx := t.Context()
 	all[0].Stop()
 	all[2].Stop()
@@ -128,11 +103,11 @@ func TestMajorityAway(t *testing.T) {
 	if got := all[1].Command("EXISTS", "r"); got != ":0" {
 		t.Errorf("what was taken in vain was not given back: %s", got)
 	}
-	if _, err := tryNew(ctx, hosts, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
+	if _, err := backend().Try(ctx, hosts, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
 		t.Errorf("at the start: %v", err)
 	}
 	all[0].Start()
-	eventually(t, func() error {
+	testserver.Eventually(t, 15*time.Second, func() error {
 		g, err := l.TryLock(ctx, "r", "a", time.Second)
 		if err == nil && g == nil {
 			err = errors.New("refused")
@@ -144,7 +119,7 @@ func TestMajorityAway(t *testing.T) {
 // Tokens grow whichever servers make up the majority.
 func TestTokensOverMajorities(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l := newLocker(t, hosts)
+	l := backend().Open(t, hosts, nil)
 	last := uint64(0)
 	for i := range 9 {
 		s := all[i%3]
@@ -158,7 +133,7 @@ func TestTokensOverMajorities(t *testing.T) {
 			t.Fatal(status, err)
 		}
 		s.Resume()
-		eventually(t, func() error { return l.nodes[i%3].Check(t.Context()) })
+		testserver.Eventually(t, 15*time.Second, func() error { return l.nodes[i%3].Check(t.Context()) })
 		// What the server had held back it may have done just now.
 		if err := l.nodes[i%3].Do(t.Context(), true, func(ctx context.Context, r *goredis.Client) error { return r.Del(ctx, "r").Err() }); err != nil {
 			t.Fatal(err)
@@ -169,37 +144,18 @@ func TestTokensOverMajorities(t *testing.T) {
 func TestHistoryWithFaults(t *testing.T) {
 	all, hosts := servers(t, 3)
 	link := testserver.NewLink(t, all[2].Addr)
-	lockers := []lock.Locker{newLocker(t, hosts), newLocker(t, strings.Join([]string{all[0].Addr, all[1].Addr, link.Addr}, ","))}
+	lockers := []lock.Locker{backend().Open(t, hosts, nil), backend().Open(t, strings.Join([]string{all[0].Addr, all[1].Addr, link.Addr}, ","), nil)}
 	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
 		Expire: 200 * time.Millisecond, Timeout: 400 * time.Millisecond, Calls: 40, Spurious: true,
 		Faults: func(done <-chan struct{}) {
-			for {
-				for _, step := range []func(){all[0].Pause, all[0].Resume, all[1].Pause, all[1].Resume, link.Hold, link.Mend, link.Cut, link.Mend} {
-					step()
-					select {
-					case <-done:
-						all[0].Resume()
-						all[1].Resume()
-						return
-					case <-time.After(60 * time.Millisecond):
-					}
-				}
-			}
+			testserver.Rounds(done, 60*time.Millisecond, all[0].Pause, all[0].Resume, all[1].Pause, all[1].Resume, link.Hold, link.Mend, link.Cut, link.Mend)
 		},
 	})
 }
 
 func TestConcurrencyAndDeadline(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l, err := tryNew(t.Context(), hosts, map[string]any{"concurrency": "1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	l := backend().Open(t, hosts, map[string]any{"concurrency": "1"})
 	if g, err := l.TryLock(t.Context(), "r", "a", 10*time.Second); err != nil || g == nil {
 		t.Errorf("%v, %v", g, err)
 	}
@@ -212,7 +168,7 @@ func TestConcurrencyAndDeadline(t *testing.T) {
 	}
 	all[0].Resume()
 	all[1].Resume()
-	if _, err := tryNew(t.Context(), " , ", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.redisHosts") {
+	if _, err := backend().Try(t.Context(), " , ", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.redisHosts") {
 		t.Errorf("without hosts: %v", err)
 	}
 }
@@ -244,28 +200,11 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
-	}
-}
-
 // What a slow server is still to do for an owner's last lock cannot meet its next
 // one: that waits. Other owners do not.
 func TestSlowServerMeetsNoLaterLock(t *testing.T) {
 	all, hosts := servers(t, 3)
-	l := newLocker(t, hosts)
+	l := backend().Open(t, hosts, nil)
 	take := func(within time.Duration, owner string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()

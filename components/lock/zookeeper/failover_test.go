@@ -24,7 +24,7 @@ func lookedAt(t *testing.T, l *Locker, leader int64) {
 // which they were taken: that takes them from nobody.
 func TestLeaders(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	mine, other := newLocker(t, server.Addr), newLocker(t, server.Addr)
+	mine, other := backend().Open(t, server.Addr, nil), backend().Open(t, server.Addr, nil)
 	t.Run("earlier", func(t *testing.T) { testEarlierLeader(t, mine, other) })
 	t.Run("later", func(t *testing.T) { testLaterLeader(t, mine, other) })
 	t.Run("later, sweep", func(t *testing.T) { testSweepUnderLaterLeader(t, mine, other) })

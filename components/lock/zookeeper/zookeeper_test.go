@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/lock"
 	"github.com/ottavo-runtime/ottavo/components/lock/locktest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -19,30 +18,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, hosts string, more map[string]any) (*Locker, error) {
-	metadata := map[string]any{"zookeeperHosts": hosts, "sessionTimeout": "1"}
-	for k, v := range more {
-		metadata[k] = v
+func backend() backendtest.Backend[lock.Locker, *Locker] {
+	return backendtest.Backend[lock.Locker, *Locker]{
+		Path: "lock.test", Type: Type, New: New,
+		Address: "zookeeperHosts", Metadata: map[string]any{"sessionTimeout": "1"},
 	}
-	l, err := New(ctx, components.Env{}, components.Config{Name: "test", Type: Type, Path: "lock.test", Metadata: metadata})
-	if err != nil {
-		return nil, err
-	}
-	return l.(*Locker), nil
-}
-
-func newLocker(t *testing.T, hosts string) *Locker {
-	t.Helper()
-	l, err := tryNew(t.Context(), hosts, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
 
 func TestConformance(t *testing.T) {
@@ -50,13 +30,7 @@ func TestConformance(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	locktest.Run(t, locktest.Options{
 		Expire: 500 * time.Millisecond, Late: 400 * time.Millisecond,
-		New: func(t *testing.T) lock.Locker {
-			l, err := tryNew(t.Context(), server.Addr, map[string]any{"sessionTimeout": "5s"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return l
-		},
+		New: backend().Maker(server.Addr, map[string]any{"sessionTimeout": "5s"}),
 	})
 }
 
@@ -65,21 +39,11 @@ func TestConformance(t *testing.T) {
 func TestHistoryWithFaults(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	link := testserver.NewLink(t, server.Addr)
-	lockers := []lock.Locker{newLocker(t, server.Addr), newLocker(t, link.Addr)}
+	lockers := []lock.Locker{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil)}
 	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
 		Expire: 300 * time.Millisecond, Timeout: 300 * time.Millisecond, Calls: 40,
 		Faults: func(done <-chan struct{}) {
-			for {
-				for _, step := range []func(){server.Pause, server.Resume, link.Hold, link.Mend, link.Cut, link.Mend} {
-					step()
-					select {
-					case <-done:
-						server.Resume()
-						return
-					case <-time.After(100 * time.Millisecond):
-					}
-				}
-			}
+			testserver.Rounds(done, 100*time.Millisecond, server.Pause, server.Resume, link.Hold, link.Mend, link.Cut, link.Mend)
 		},
 	})
 }
@@ -88,7 +52,7 @@ func TestHistoryWithFaults(t *testing.T) {
 // of the server.
 func TestLocksOutliveSessions(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	first := newLocker(t, server.Addr)
+	first := backend().Open(t, server.Addr, nil)
 	if g, err := first.TryLock(t.Context(), "r", "me", time.Minute); err != nil || g == nil {
 		t.Fatal(g, err)
 	}
@@ -97,7 +61,7 @@ func TestLocksOutliveSessions(t *testing.T) {
 	}
 	server.Stop()
 	server.Start()
-	second := newLocker(t, server.Addr)
+	second := backend().Open(t, server.Addr, nil)
 	if g, err := second.TryLock(t.Context(), "r", "other", time.Minute); err != nil || g != nil {
 		t.Fatalf("taken from its owner: %v, %v", g, err)
 	}
@@ -112,8 +76,8 @@ func TestLocksOutliveSessions(t *testing.T) {
 // Layotto's nodes are respected, whatever their owner is called.
 func TestLayotto(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	l := newLocker(t, server.Addr)
-	layotto := newLocker(t, server.Addr)
+	l := backend().Open(t, server.Addr, nil)
+	layotto := backend().Open(t, server.Addr, nil)
 	for _, owner := range []string{"layotto", "ottavo-lock-1 1\nsly"} {
 		if _, err := layotto.conn().Create("/lock|||app||K", []byte(owner), zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
 			t.Fatal(err)
@@ -136,7 +100,7 @@ func TestLayotto(t *testing.T) {
 // Nodes that nobody wants again are removed: by who made them, or who comes after.
 func TestSweep(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	first := newLocker(t, server.Addr)
+	first := backend().Open(t, server.Addr, nil)
 	for name, expire := range map[string]time.Duration{"lock|||over": time.Millisecond, "lock|||held": time.Minute} {
 		if g, err := first.TryLock(t.Context(), name, "me", expire); err != nil || g == nil {
 			t.Fatal(g, err)
@@ -145,7 +109,7 @@ func TestSweep(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := newLocker(t, server.Addr)
+	second := backend().Open(t, server.Addr, nil)
 	second.findLeftovers()
 	for _, path := range second.due() {
 		second.remove(path)
@@ -164,60 +128,26 @@ func TestSweep(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	l := newLocker(t, server.Addr)
-	try := func() error {
-		_, err := l.TryLock(t.Context(), "r", "a", time.Millisecond)
-		return err
-	}
-	if err := errors.Join(try(), l.Check(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	server.Pause()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, err := l.Renew(ctx, "r", "a", time.Second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("hanging, with a deadline: %v", err)
-	}
-	server.Resume()
-	eventually(t, try)
-	server.Stop()
-	began := time.Now()
-	if err := try(); err == nil || !strings.Contains(err.Error(), server.Addr) {
-		t.Errorf("down: %v", err)
-	}
-	if err := l.Check(t.Context()); err == nil {
-		t.Error("Check finds nothing wrong with a server that is down")
-	}
-	if _, err := tryNew(t.Context(), server.Addr, map[string]any{"sessionTimeout": "200ms"}); err == nil ||
-		!strings.Contains(err.Error(), "cannot connect") || !strings.Contains(err.Error(), server.Addr) {
-		t.Errorf("down at the start: %v", err)
-	}
-	if d := time.Since(began); d > 15*time.Second {
-		t.Errorf("it took %s", d)
-	}
-	server.Start()
-	eventually(t, func() error { return errors.Join(try(), l.Check(t.Context())) })
+	locktest.Outages(t, backend().Open(t, server.Addr, nil), locktest.Outage{
+		Hang: server.Pause, Resume: server.Resume, Stop: server.Stop, Start: server.Start,
+		Addr: server.Addr,
+		New: func(ctx context.Context) (lock.Locker, error) {
+			return backend().Try(ctx, server.Addr, map[string]any{"sessionTimeout": "200ms"})
+		},
+	})
 }
 
 func TestPassword(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	mine, err := tryNew(t.Context(), server.Addr, map[string]any{"zookeeperPassword": "me:sesame"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := mine.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	mine := backend().Open(t, server.Addr, map[string]any{"zookeeperPassword": "me:sesame"})
 	if g, err := mine.TryLock(t.Context(), "r", "a", time.Minute); err != nil || g == nil {
 		t.Fatal(g, err)
 	}
-	other := newLocker(t, server.Addr)
+	other := backend().Open(t, server.Addr, nil)
 	if _, err := other.TryLock(t.Context(), "r", "b", time.Minute); err == nil || !strings.Contains(err.Error(), "zookeeperPassword") {
 		t.Errorf("without the password: %v", err)
 	}
-	if _, err := tryNew(t.Context(), " ; ", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.zookeeperHosts") {
+	if _, err := backend().Try(t.Context(), " ; ", nil); err == nil || !strings.Contains(err.Error(), "lock.test.metadata.zookeeperHosts") {
 		t.Errorf("without hosts: %v", err)
 	}
 }
@@ -238,21 +168,4 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("%q as an owner", data)
 		}
 	})
-}
-
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
-	}
 }

@@ -9,7 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/internal/mongonode"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/sequencertest"
@@ -19,15 +19,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newSequencer(t *testing.T, host string) *sequencer.Counted {
-	t.Helper()
-	s, err := New(t.Context(), components.Env{}, components.Config{
-		Name: "test", Type: Type, Path: "sequencer.test", Metadata: map[string]any{"mongoHost": host, "operationTimeout": "5"},
-	})
-	if err != nil {
-		t.Fatal(err)
+func backend() backendtest.Backend[sequencer.Sequencer, *sequencer.Counted] {
+	return backendtest.Backend[sequencer.Sequencer, *sequencer.Counted]{
+		Path: "sequencer.test", Type: Type, New: New,
+		Address:  "mongoHost",
+		Metadata: map[string]any{"operationTimeout": "5"},
 	}
-	return s.(*sequencer.Counted)
 }
 
 // inTurn lets one call at a time through, of all that share the mutex: MongoDB's
@@ -53,8 +50,9 @@ func TestConformance(t *testing.T) {
 	matrix.Backend(t, "sequencer", Type)
 	server := testserver.Mongo(t)
 	var turn sync.Mutex
+	make := backend().Maker(server.Addr, nil)
 	sequencertest.Run(t, sequencertest.Options{
-		Ids: 500, New: func(t *testing.T) sequencer.Sequencer { return inTurn{newSequencer(t, server.Addr), &turn} },
+		Ids: 500, New: func(t *testing.T) sequencer.Sequencer { return inTurn{make(t).(*sequencer.Counted), &turn} },
 	})
 }
 
@@ -65,11 +63,8 @@ func TestLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSequencer(t, server.Addr)
+	s := backend().Open(t, server.Addr, nil)
 	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
 		if err := layotto.Close(); err != nil {
 			t.Error(err)
 		}

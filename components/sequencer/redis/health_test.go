@@ -11,7 +11,7 @@ import (
 // takes no ids.
 func TestHealthIsThatOfIds(t *testing.T) {
 	server := testserver.Redis(t)
-	s := newSequencer(t, server.Addr)
+	s := backend().Open(t, server.Addr, nil)
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("before the first id: %v", err)
 	}

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/sequencertest"
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
@@ -19,47 +18,24 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func tryNew(ctx context.Context, addr, password string) (*sequencer.Counted, error) {
-	s, err := New(ctx, components.Env{}, components.Config{
-		Name: "test", Type: Type, Path: "sequencer.test",
-		Metadata: map[string]any{"redisHost": addr, "redisPassword": password, "readTimeout": 300, "maxRetryBackoff": "20ms"},
-	})
-	if err != nil {
-		return nil, err
+func backend() backendtest.Backend[sequencer.Sequencer, *sequencer.Counted] {
+	return backendtest.Backend[sequencer.Sequencer, *sequencer.Counted]{
+		Path: "sequencer.test", Type: Type, New: New,
+		Address:  "redisHost",
+		Metadata: map[string]any{"readTimeout": 300, "maxRetryBackoff": "20ms"},
 	}
-	return s.(*sequencer.Counted), nil
-}
-
-func newSequencer(t *testing.T, addr string) *sequencer.Counted {
-	t.Helper()
-	s, err := tryNew(t.Context(), addr, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 func TestConformance(t *testing.T) {
 	matrix.Backend(t, "sequencer", Type)
 	server := testserver.Redis(t)
-	sequencertest.Run(t, sequencertest.Options{New: func(t *testing.T) sequencer.Sequencer {
-		s, err := tryNew(t.Context(), server.Addr, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}})
+	sequencertest.Run(t, sequencertest.Options{New: backend().Maker(server.Addr, nil)})
 }
 
 // Numbers are where Layotto has them.
 func TestLayout(t *testing.T) {
 	server := testserver.Redis(t)
-	s := newSequencer(t, server.Addr)
+	s := backend().Open(t, server.Addr, nil)
 	server.Command("INCRBY", "sequencer|||app||K", "41")
 	if id, err := s.Next(t.Context(), "sequencer|||app||K"); err != nil || id != 42 {
 		t.Errorf("%d, %v", id, err)
@@ -82,33 +58,15 @@ func TestLayout(t *testing.T) {
 func TestFaultsUnderLoad(t *testing.T) {
 	server := testserver.Redis(t)
 	link := testserver.NewLink(t, server.Addr)
-	all := []*sequencer.Counted{newSequencer(t, server.Addr), newSequencer(t, link.Addr)}
-	load := sequencertest.NewLoad(t, true)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var wg sync.WaitGroup
-	for i := range 6 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				_ = load.Try(ctx, func(ctx context.Context) (int64, error) { // failures are expected
-					ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-					defer cancel()
-					return all[i%2].Next(ctx, "k")
-				})
+	all := []*sequencer.Counted{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil)}
+	sequencertest.FaultsUnderLoad(t, all, sequencertest.FaultOptions{
+		Timeout: 100 * time.Millisecond, Least: 100,
+		Faults: func() {
+			for range 3 {
+				testserver.Round(nil, 50*time.Millisecond, server.Pause, server.Resume, link.Cut, link.Mend, link.Hold, link.Mend)
 			}
-		})
-	}
-	for range 3 {
-		for _, step := range []func(){server.Pause, server.Resume, link.Cut, link.Mend, link.Hold, link.Mend} {
-			step()
-			<-time.After(50 * time.Millisecond)
-		}
-	}
-	stop()
-	wg.Wait()
-	if ids := load.Check(); len(ids) < 100 {
-		t.Errorf("only %d ids", len(ids))
-	}
+		},
+	})
 	for _, s := range all {
 		if err := s.Check(t.Context()); err != nil {
 			t.Error(err)
@@ -118,18 +76,10 @@ func TestFaultsUnderLoad(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	server := testserver.Redis(t, testserver.RedisPassword("sesame"))
-	if _, err := tryNew(t.Context(), server.Addr, "wrong-one"); err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "wrong-one") {
+	if _, err := backend().Try(t.Context(), server.Addr, map[string]any{"redisPassword": "wrong-one"}); err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "wrong-one") {
 		t.Errorf("a wrong password: %v", err)
 	}
-	s, err := tryNew(t.Context(), server.Addr, "sesame")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	s := backend().Open(t, server.Addr, map[string]any{"redisPassword": "sesame"})
 	server.Stop()
 	if _, err := s.Next(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), server.Addr) {
 		t.Errorf("down: %v", err)
@@ -137,7 +87,7 @@ func TestFaults(t *testing.T) {
 	if err := s.Check(t.Context()); err == nil {
 		t.Error("Check finds nothing wrong with a server that is down")
 	}
-	if _, err := tryNew(t.Context(), server.Addr, ""); err == nil || !strings.Contains(err.Error(), "cannot connect") {
+	if _, err := backend().Try(t.Context(), server.Addr, nil); err == nil || !strings.Contains(err.Error(), "cannot connect") {
 		t.Errorf("down at the start: %v", err)
 	}
 	server.Start()
@@ -152,7 +102,7 @@ func TestFaults(t *testing.T) {
 	}
 	server.Resume()
 	full := testserver.Redis(t, testserver.RedisArgs("--maxmemory", "1", "--maxmemory-policy", "noeviction"))
-	if _, err := newSequencer(t, full.Addr).Next(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), "OOM") {
+	if _, err := backend().Open(t, full.Addr, nil).Next(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("full: %v", err)
 	}
 }

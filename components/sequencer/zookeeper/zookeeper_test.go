@@ -3,14 +3,13 @@ package zookeeper
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"go.uber.org/goleak"
 
-	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/backendtest"
 	"github.com/ottavo-runtime/ottavo/components/internal/zknode"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/components/sequencer/sequencertest"
@@ -20,38 +19,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newSequencer(t *testing.T, hosts string) sequencer.Sequencer {
-	t.Helper()
-	s, err := New(t.Context(), components.Env{}, components.Config{
-		Name: "test", Type: Type, Path: "sequencer.test",
-		Metadata: map[string]any{"zookeeperHosts": hosts, "zookeeperPassword": "", "sessionTimeout": "3", "logInfo": "false"},
-	})
-	if err != nil {
-		t.Fatal(err)
+func backend() backendtest.Backend[sequencer.Sequencer, *sequencer.Counted] {
+	return backendtest.Backend[sequencer.Sequencer, *sequencer.Counted]{
+		Path: "sequencer.test", Type: Type, New: New,
+		Address:  "zookeeperHosts",
+		Metadata: map[string]any{"zookeeperPassword": "", "sessionTimeout": "3", "logInfo": "false"},
 	}
-	return s
-}
-
-func closed(t *testing.T, s sequencer.Sequencer) {
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func TestConformance(t *testing.T) {
 	matrix.Backend(t, "sequencer", Type)
 	server := testserver.ZooKeeper(t)
-	sequencertest.Run(t, sequencertest.Options{Ids: 400, New: func(t *testing.T) sequencer.Sequencer { return newSequencer(t, server.Addr) }})
+	sequencertest.Run(t, sequencertest.Options{Ids: 400, New: backend().Maker(server.Addr, nil)})
 }
 
 // Layotto's nodes end with its session, and count in 32 bits: what they have
 // counted goes on, and neither is so any more.
 func TestLayotto(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	s := newSequencer(t, server.Addr)
-	closed(t, s)
+	s := backend().Open(t, server.Addr, nil)
 	layotto, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: time.Second}, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +81,7 @@ func TestLayotto(t *testing.T) {
 
 func TestForeignNode(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	s := newSequencer(t, server.Addr)
-	closed(t, s)
+	s := backend().Open(t, server.Addr, nil)
 	other, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: time.Second}, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -117,32 +102,13 @@ func TestForeignNode(t *testing.T) {
 func TestFaultsUnderLoad(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	link := testserver.NewLink(t, server.Addr)
-	all := []sequencer.Sequencer{newSequencer(t, server.Addr), newSequencer(t, link.Addr)}
-	load := sequencertest.NewLoad(t, true)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var wg sync.WaitGroup
-	for i := range 6 {
-		closed(t, all[i%2])
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				_ = load.Try(ctx, func(ctx context.Context) (int64, error) { // failures are expected
-					ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-					defer cancel()
-					return all[i%2].Next(ctx, "k")
-				})
+	all := []*sequencer.Counted{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil)}
+	sequencertest.FaultsUnderLoad(t, all, sequencertest.FaultOptions{
+		Timeout: 200 * time.Millisecond, Least: 50,
+		Faults: func() {
+			for range 3 {
+				testserver.Round(nil, 100*time.Millisecond, server.Pause, server.Resume, link.Hold, link.Mend, link.Cut, link.Mend)
 			}
-		})
-	}
-	for range 3 {
-		for _, step := range []func(){server.Pause, server.Resume, link.Hold, link.Mend, link.Cut, link.Mend} {
-			step()
-			<-time.After(100 * time.Millisecond)
-		}
-	}
-	stop()
-	wg.Wait()
-	if ids := load.Check(); len(ids) < 50 {
-		t.Errorf("only %d ids", len(ids))
-	}
+		},
+	})
 }
