@@ -163,10 +163,7 @@ func TestPubSubSoak(t *testing.T) {
 }
 
 // soak does what TestPubSubSoak says with the broker of a server.
-func soak(t *testing.T, server interface {
-	Start()
-	Stop()
-}, broker string) {
+func soak(t *testing.T, server faultServer, broker string) {
 	t.Helper()
 	duration := 5 * time.Second
 	if text := os.Getenv("OTTAVO_SOAK"); text != "" {
