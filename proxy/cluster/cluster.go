@@ -229,7 +229,7 @@ func (c *Cluster) pick(ctx context.Context, req *stream.Request, host *upstream.
 	if len(set.hosts) == 0 && c.awaitHosts(ctx, req) {
 		set = c.set.Load()
 	}
-	if c.bonds != nil && req.Caller != nil {
+	if c.bonds != nil && req.Caller != nil && req.Caller.Life().Err() == nil {
 		return c.pickBound(set, req) //nolint:contextcheck // what is bound lasts as long as the caller's connection
 	}
 	ch.host, err = set.picker.Pick(req)

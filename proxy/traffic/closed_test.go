@@ -64,7 +64,7 @@ func TestCloseCausesOfHosts(t *testing.T) {
 		{"it was used enough", "bolt", "max_request_per_conn: 1", nil, 3, false, nil, "local_close 2"}, // the last is closed when another is needed
 		{"the host is taken out", "bolt", "", nil, 1, false, gone, "drain 1"},
 		{"the end of the core", "bolt", "", nil, 1, false, func(r *rig) { r.Close() }, "local_close 1"},
-		{"a caller is bound to it, and goes", "bolt", "pool_mode: binding", nil, 1, true, nil, "local_close 1"},
+		{"a caller is bound to it, and goes", "bolt", "pool_mode: binding", nil, 1, true, nil, "drain 1"},
 		{"one call at a time, and it came too late", "bolt", "pool_mode: ping_pong", saying("", false), 1, false, nil, "timeout 1"},
 
 		{"the host goes", "Http1", "", saying(whole, true), 1, false, func(*rig) { time.Sleep(time.Minute) }, "remote_close 1"},

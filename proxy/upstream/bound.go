@@ -16,7 +16,8 @@ import (
 // way round. If the host asks for no more requests on it, or nobody has used it
 // for long, it ends alone: the caller's next request gets another.
 //
-// Requests that came by no connection share connections of their own. All
+// Requests that came by no connection, or by one that has ended since, share
+// connections of their own. All
 // methods are safe for concurrent use.
 type Bound struct {
 	opts   PoolOptions
@@ -47,7 +48,7 @@ func NewBound(opts PoolOptions) *Bound {
 
 // Handle implements stream.Handler.
 func (b *Bound) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
-	if req.Caller == nil {
+	if req.Caller == nil || gone(req.Caller) {
 		return b.others.Handle(ctx, req)
 	}
 	sender, err := b.of(req.Caller) //nolint:contextcheck // it lasts as long as the caller's connection
@@ -56,6 +57,10 @@ func (b *Bound) Handle(ctx context.Context, req *stream.Request) (*stream.Respon
 	}
 	return sender.Handle(ctx, req)
 }
+
+// gone reports whether a caller's connection has ended. One-way requests that came
+// by it go on.
+func gone(caller stream.Caller) bool { return caller.Life().Err() != nil }
 
 // Binds reports whether a caller's connection is bound: it has a connection, or
 // gets one with its next request.
@@ -95,7 +100,8 @@ func (b *Bound) of(caller stream.Caller) (Sender, error) {
 	b.bonds[caller] = k
 	k.stop = context.AfterFunc(caller.Life(), func() {
 		k.forget()
-		k.sender.Close()
+		// Not Close: one-way requests on it go on. The others end with the caller.
+		k.sender.Drain()
 	})
 	return k.sender, nil
 }
