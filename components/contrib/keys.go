@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/dapr/components-contrib/metadata"
 	stateutils "github.com/dapr/components-contrib/state/utils"
@@ -53,7 +54,7 @@ func keysOf(backend any, more []string) []decode.Key {
 	}
 	keys := make([]decode.Key, 0, len(told)+len(more))
 	for name, field := range told {
-		keys = append(keys, decode.Key{Name: name, Kind: kindOf(field.Type), Aliases: slices.Clone(field.Aliases)})
+		keys = append(keys, decode.Key{Name: lowerFirst(name), Kind: kindOf(field.Type), Aliases: slices.Clone(field.Aliases), AnyCase: true})
 	}
 	slices.SortFunc(keys, func(a, b decode.Key) int { return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	for _, name := range more {
@@ -64,6 +65,19 @@ func keysOf(backend any, more []string) []decode.Key {
 		}
 	}
 	return keys
+}
+
+// lowerFirst writes the name of a Go field as keys are written: the backend reads the
+// key of a field that has no other name.
+func lowerFirst(name string) string {
+	runes := []rune(name)
+	for i, r := range runes {
+		if !unicode.IsUpper(r) || i > 0 && i+1 < len(runes) && unicode.IsLower(runes[i+1]) {
+			break
+		}
+		runes[i] = unicode.ToLower(r)
+	}
+	return string(runes)
 }
 
 // kindOf brings the name of a Go type into words.

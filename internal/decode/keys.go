@@ -17,6 +17,9 @@ type Key struct {
 	Kind ValueKind
 	// Aliases are other names of it.
 	Aliases []string
+	// AnyCase says that Name is not the only usual way to write it, for a schema, which
+	// tells case apart.
+	AnyCase bool
 	// Unbuilt is not "" for a key that is known, but has nothing behind it in this
 	// version: it says what does not happen.
 	Unbuilt string

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.uber.org/goleak"
 	"gopkg.in/yaml.v3"
 
@@ -40,7 +41,7 @@ type publishedKey struct {
 	Type      string
 	Sensitive bool
 	Aliases   []string
-	Example   any
+	Default   any
 }
 
 // keys are all of them, those of logins too.
@@ -200,6 +201,47 @@ func TestKeysOfContrib(t *testing.T) {
 		}
 	}
 	goleak.VerifyNone(t, before)
+}
+
+// TestSchemaOfContrib: the schema takes what contrib publishes, as it is written there.
+func TestSchemaOfContrib(t *testing.T) {
+	all, err := publishedAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(config.Schema(builtin.Tables().ConfigOptions())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiler.AddResource("schema.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range contribTypes(t) {
+		source := name
+		if other, ok := publishedNames[name]; ok {
+			source = other
+		}
+		section, typ, _ := strings.Cut(name, "/")
+		settings := map[string]any{}
+		file := map[string]any{"runtime": map[string]any{section: map[string]any{"c": map[string]any{"type": typ, "metadata": settings}}}}
+		for _, key := range all[source].keys() {
+			if !slices.Contains(withoutEffect[name], key.Name) {
+				settings[key.Name] = "5"
+			}
+		}
+		if err := schema.Validate(file); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		settings["zzGarbage"] = "5"
+		if err := schema.Validate(file); err == nil {
+			t.Errorf("%s: the schema takes everything", name)
+		}
+	}
 }
 
 // warningsOf loads a component.

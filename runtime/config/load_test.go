@@ -59,14 +59,16 @@ type (
 // testOptions are what a build with a few names in its tables passes.
 // accountSettings have places below the first level.
 type accountSettings struct {
-	Basic struct {
-		Secret string `json:"accessKeySecret"`
-	} `json:"basic_config"`
-	Clients []struct {
-		ID     string `json:"accessKeyID"`
-		Secret string `json:"accessKeySecret"`
-	} `json:"clients"`
-	Region string `json:"region"`
+	Basic   account   `json:"basic_config"`
+	Clients []account `json:"clients"`
+	Region  string    `json:"region"`
+}
+
+type account struct {
+	Endpoint string `json:"endpoint"`
+	ID       string `json:"accessKeyID"`
+	Secret   string `json:"accessKeySecret"`
+	Region   string `json:"region"`
 }
 
 func testOptions() Options {
@@ -88,8 +90,8 @@ func testOptions() Options {
 					return []decode.Key{{Name: "brokers"}, {Name: "saslPassword", Aliases: []string{"password"}}, {Name: "batch", Kind: decode.NumberValue}, {Name: "*.schema"}}
 				}},
 			}, Keys: []decode.Key{{Name: "keyPrefix"}, {Name: "actorStateStore", Kind: decode.BooleanValue, Unbuilt: "there are no actors"}}},
-			{Section: "file", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}}},
-			{Section: "oss", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}}},
+			{Section: "file", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}, {Name: "minio", Metadata: &accountSettings{}}}},
+			{Section: "oss", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}, {Name: "minio", Metadata: &accountSettings{}}}},
 			{Section: "rpcs", Types: []Type{{Name: "mosn", Doc: "Calls through the proxy.", Metadata: &meshSettings{}}}},
 		},
 		LookupEnv: func(name string) (string, bool) {

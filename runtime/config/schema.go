@@ -21,8 +21,8 @@ import (
 // editors. It is made from the structs that Load decodes into, so it knows the
 // same keys; opts says which names of components, filters, protocols and
 // balancers it lists. It is somewhat stricter than Load: keys that Load warns of
-// are errors here, so that an editor underlines them, and so are those written in
-// another case.
+// are errors here, so that an editor underlines them, and so are those of a
+// struct that are written in another case.
 func Schema(opts Options) []byte {
 	g := &generator{opts: opts, defs: map[string]any{
 		// Where a number is wanted, a text may stand that holds one, or a

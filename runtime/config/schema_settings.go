@@ -1,9 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -35,13 +37,11 @@ func addKeys(s object, keys []decode.Key) {
 	for _, k := range keys {
 		for i, name := range k.Names() {
 			if end, ok := strings.CutPrefix(name, "*"); ok {
-				patterns, _ := s["patternProperties"].(object)
-				if patterns == nil {
-					patterns = object{}
-					s["patternProperties"] = patterns
-				}
-				patterns[regexp.QuoteMeta(end)+"$"] = keySchema(k)
+				pattern(s, regexp.QuoteMeta(end)+"$", keySchema(k))
 				continue
+			}
+			if k.AnyCase {
+				pattern(s, "^"+anyCase(name)+"$", true) // properties below says the rest
 			}
 			if _, there := properties[name]; there {
 				continue
@@ -53,6 +53,29 @@ func addKeys(s object, keys []decode.Key) {
 			properties[name] = property
 		}
 	}
+}
+
+// pattern adds a key that may be written in several ways.
+func pattern(s object, expression string, schema any) {
+	patterns, _ := s["patternProperties"].(object)
+	if patterns == nil {
+		patterns = object{}
+		s["patternProperties"] = patterns
+	}
+	patterns[expression] = schema
+}
+
+// anyCase is an expression for a name in any case.
+func anyCase(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if low, up := unicode.ToLower(r), unicode.ToUpper(r); low != up {
+			fmt.Fprintf(&b, "[%c%c]", low, up)
+			continue
+		}
+		b.WriteString(regexp.QuoteMeta(string(r)))
+	}
+	return b.String()
 }
 
 // keySchema is the schema of one key, whose value a backend reads from a text.
