@@ -281,13 +281,14 @@ func (p *Process) Addr(listener string) string {
 	return ""
 }
 
-// Run runs another command of the binary, at most 20 seconds, and returns what
+// Run runs another command of the binary, at most a minute, and returns what
 // it printed.
 func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	file := Binary(t) // which may take minutes to be built
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Binary(t), args...)
+	cmd := exec.CommandContext(ctx, file, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
