@@ -27,6 +27,7 @@ type trackedConn struct {
 	net.Conn
 	set    *connSet
 	heard  atomic.Bool // something came in
+	asked  atomic.Bool // something came in since the last write
 	once   sync.Once
 	err    error // of closing
 	closed chan struct{}
@@ -54,25 +55,31 @@ func (s *connSet) add(c net.Conn) *trackedConn {
 // Read implements net.Conn.
 func (c *trackedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
+	if n > 0 {
+		c.asked.Store(true)
+		if !c.heard.Load() {
+			c.heard.Store(true)
+		}
 	}
 	return n, err
 }
 
-// gRPC's writer of a connection flushes once it has nothing left to put into its
-// buffer of bufferedWrite bytes. Before a write of less than smallWrite bytes it
-// lets other goroutines run first, whose answers then leave in the same write.
+// gRPC's writer of a connection flushes a buffer of bufferedWrite bytes when it is
+// full, or when there is nothing left to put into it. Before a write of less than
+// smallWrite bytes it lets other goroutines run first, whose answers then leave in the
+// same write.
 const (
 	smallWrite    = 1000
 	bufferedWrite = 32 << 10
 )
 
-// Write implements net.Conn. Before a write that gRPC does not hold back it lets
-// other goroutines run: the answers that they have ready wait in gRPC's queue and
-// leave together in the write after this one, instead of one by one.
+// Write implements net.Conn. Before a write that gRPC does not hold back, and which
+// is not the only one that the last read has brought about, it lets other goroutines
+// run: the answers that they have ready wait in gRPC's queue and leave together in the
+// write after this one, instead of one by one.
 func (c *trackedConn) Write(b []byte) (int, error) {
-	if len(b) >= smallWrite && len(b) < bufferedWrite {
+	first := c.asked.Swap(false)
+	if !first && len(b) >= smallWrite && len(b) < bufferedWrite {
 		runtime.Gosched()
 	}
 	return c.Conn.Write(b)

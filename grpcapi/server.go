@@ -38,7 +38,7 @@ const (
 	// many calls as a client has put together, and only those for which a worker
 	// waits at that moment get one, so it is about how many calls arrive at once
 	// and not about CPUs. A worker that waits holds 2 to 8 KiB of stack.
-	streamWorkers = 128
+	streamWorkers = 64
 )
 
 // Options are what a Server is made from. Only Services is needed.
