@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	cryptionv1 "github.com/ottavo-runtime/ottavo/spec/proto/extension/v1/cryption"
 	s3v1 "github.com/ottavo-runtime/ottavo/spec/proto/extension/v1/s3"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
@@ -390,21 +391,14 @@ func values(prefix string, n int) []string {
 // seconds; the test ends when it does not within the limit.
 func eventually(t *testing.T, limit time.Duration, what string, f func(ctx context.Context) error) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	begin := time.Now()
-	for {
+	testserver.Eventually(t, limit, func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		err := f(ctx)
-		cancel()
-		if err == nil {
-			return
+		defer cancel()
+		if err := f(ctx); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
-		if time.Since(begin) > limit {
-			t.Fatalf("%s: not within %s: %v", what, limit, err)
-		}
-		<-tick.C
-	}
+		return nil
+	})
 }
 
 // all reads a stream to its end.

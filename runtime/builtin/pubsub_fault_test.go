@@ -8,14 +8,11 @@ import (
 	"testing"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
-
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/internal/testserver/kafka"
 	"github.com/ottavo-runtime/ottavo/internal/testserver/mqtt"
-	"github.com/ottavo-runtime/ottavo/internal/testserver/nats"
 )
 
 // server is one that a test stops and starts.
@@ -24,8 +21,10 @@ type server interface {
 	Stop()
 }
 
-// TestPubSubServerRestarts: while the server is away, publishing fails and Check
-// says so; when it is back, both work again, and so do subscriptions.
+// TestPubSubServerRestarts: a server that has forgotten everything when it is back,
+// subscriptions, too. While it is away, publishing fails and Check says so; then both
+// work again, and so do subscriptions. TestFaultsLater does that, and more, to servers
+// that forget nothing, like JetStream's.
 func TestPubSubServerRestarts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -50,22 +49,6 @@ func TestPubSubServerRestarts(t *testing.T) {
 			}
 			s := kafka.Start(t)
 			return s, map[string]any{"brokers": s.Addr, "authType": "none", "initialOffset": "oldest", "version": "2.8.0"}
-		}},
-		{"jetstream", func(t *testing.T) (server, map[string]any) {
-			s := nats.Start(t, "")
-			nc, err := natsgo.Connect("nats://" + s.Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nc.Close()
-			js, err := nc.JetStream()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := js.AddStream(&natsgo.StreamConfig{Name: "topic", Subjects: []string{"topic"}}); err != nil {
-				t.Fatal(err)
-			}
-			return s, map[string]any{"natsURL": "nats://" + s.Addr, "ackWait": "2s"}
 		}},
 	} {
 		t.Run(tt.typ, func(t *testing.T) {
@@ -97,21 +80,14 @@ func restart(t *testing.T, s server, b pubsub.Broker) {
 	check := b.(components.Checker)
 	try := func(limit time.Duration, what string, f func(ctx context.Context) error) {
 		t.Helper()
-		deadline := time.Now().Add(limit)
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for {
+		testserver.Eventually(t, limit, func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			err := f(ctx)
-			cancel()
-			if err == nil {
-				return
+			defer cancel()
+			if err := f(ctx); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: not after %s: %v", what, limit, err)
-			}
-			<-tick.C
-		}
+			return nil
+		})
 	}
 	publish := func(data string) func(ctx context.Context) error {
 		return func(ctx context.Context) error {
