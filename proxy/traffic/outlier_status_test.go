@@ -20,10 +20,20 @@ func TestI10StatusOfRPC(t *testing.T) {
 		protocol, code string
 		out            bool
 	}{
-		{"bolt", "4", true}, {"bolt", "7", true}, {"bolt", "2", true}, {"bolt", "16", true}, {"bolt", "0", false},
+		{"bolt", "4", true},
+		{"bolt", "7", true},
+		{"bolt", "2", true},
+		{"bolt", "16", true},
+		{"bolt", "0", false},
 		{"boltv2", "4", true},
-		{"dubbo", "100", true}, {"dubbo", "31", true}, {"dubbo", "80", true}, {"dubbo", "40", false}, {"dubbo", "60", false},
-		{"tars", "-9", true}, {"tars", "-99", true}, {"tars", "-3", false},
+		{"dubbo", "100", true},
+		{"dubbo", "31", true},
+		{"dubbo", "80", true},
+		{"dubbo", "40", false},
+		{"dubbo", "60", false},
+		{"tars", "-9", true},
+		{"tars", "-99", true},
+		{"tars", "-3", false},
 	} {
 		t.Run(c.protocol+" "+c.code, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -15,10 +15,10 @@ import (
 
 	miekg "github.com/miekg/dns"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/dns/dnstest"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
-	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 func TestH18FamiliesAndAliases(t *testing.T) {

@@ -17,10 +17,10 @@ import (
 	grpchealth "google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/health"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/upstream"
-	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // dialSocket is what a cluster does with a Target.
