@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -113,7 +116,43 @@ func (p *Process) Stop() {
 }
 
 // Pause makes the server hang: connections stay, nothing is answered, until Resume.
-func (p *Process) Pause() { p.t.Helper(); p.signal(syscall.SIGSTOP) }
+func (p *Process) Pause() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	// A thread that runs stops a moment later: it may answer yet.
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.NewTimer(5 * time.Second)
+	defer deadline.Stop()
+	for !stopped(p.cmd.Process.Pid) {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			p.t.Fatalf("testserver: %s does not stop", p.name)
+		}
+	}
+}
+
+// stopped tells whether all threads of a process have stopped; true where the system
+// does not say.
+func stopped(pid int) bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return true
+	}
+	for _, stat := range stats {
+		data, err := os.ReadFile(stat)
+		if err != nil {
+			continue // it has ended
+		}
+		// The state comes after the name, which stands in brackets and may have some.
+		state := strings.TrimSpace(string(data[bytes.LastIndexByte(data, ')')+1:]))
+		if state != "" && !strings.ContainsRune("TtZX", rune(state[0])) { // stopped, or at its end
+			return false
+		}
+	}
+	return true
+}
 
 // Resume ends Pause.
 func (p *Process) Resume() { p.t.Helper(); p.signal(syscall.SIGCONT) }
