@@ -119,6 +119,13 @@ type Row[T any] struct {
 	// Keys returns the keys of metadata where no struct does: of a backend that reads
 	// its settings itself. It opens nothing. nil, and no Metadata: nobody can say.
 	Keys func() []decode.Key
+	// Stores says that the type takes Env.Secrets and Env.Configuration. Where it is
+	// not set the loader warns of a component_ref, unless there is neither Metadata nor
+	// Keys.
+	Stores bool
+	// Beside are the keys beside metadata that the type has (Config.Rest), where the
+	// types of a kind differ in that: address and timeout of configuration stores.
+	Beside []string
 	// New makes one.
 	New Factory[T]
 }

@@ -34,7 +34,8 @@ func (t Tables) ConfigOptions() config.Options {
 		}
 		invokers.Types = append(invokers.Types, row)
 	}
-	return config.Options{Known: known, Kinds: []config.Kind{
+	customs := func(kind string, list []config.Component) bool { _, brings := t.customRows(kind, list); return brings }
+	return config.Options{Known: known, Customs: customs, Kinds: []config.Kind{
 		kind(t, config.SecretStores, t.Secrets), kind(t, config.ConfigStores, t.Configurations), kind(t, config.Hellos, t.Hellos),
 		kind(t, config.States, t.States), invokers, kind(t, config.Bindings, t.Bindings), kind(t, config.PubSubs, t.Brokers),
 		kind(t, config.Files, t.Files), kind(t, config.ObjectStores, t.ObjectStores), kind(t, config.Locks, t.Locks),
@@ -46,7 +47,7 @@ func (t Tables) ConfigOptions() config.Options {
 func kind[T any](t Tables, section string, rows []components.Row[T]) config.Kind {
 	k := config.Kind{Section: section, Keys: commonKeys(section), Elsewhere: t.pluggables.elsewhere}
 	for _, r := range rows {
-		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata, Keys: r.Keys, Check: t.pluggables.check(section, r.Type)})
+		k.Types = append(k.Types, config.Type{Name: r.Type, Doc: r.Doc, Metadata: r.Metadata, Keys: r.Keys, Stores: r.Stores, Beside: r.Beside, Check: t.pluggables.check(section, r.Type)})
 	}
 	return k
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/hello"
 	"github.com/ottavo-runtime/ottavo/components/secret"
 	"github.com/ottavo-runtime/ottavo/runtime/builtin"
+	"github.com/ottavo-runtime/ottavo/runtime/config"
 	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
 	runtimev1 "github.com/ottavo-runtime/ottavo/spec/proto/runtime/v1"
 )
@@ -107,22 +108,24 @@ func TestCustomComponents(t *testing.T) {
 		}
 		return c, nil
 	}}}}
-	rt := runtimetest.Start(t, `
+	const file = `
 runtime:
   listen: 127.0.0.1:0
   actuator: {listen: "127.0.0.1:0"}
   custom_component:
     clock: {wall: {type: sun, version: v1, metadata: {zone: UTC}}}
     helloworld: {demo: {type: in-memory}}
-`, runtimetest.Options{Tables: &tables})
+`
+	_, warnings, err := config.Parse("f.yaml", []byte(file), tables.ConfigOptions())
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), "f.yaml:7: runtime.custom_component.helloworld: no component of this kind is made") {
+		t.Errorf("%v, %v", warnings, err)
+	}
+	rt := runtimetest.Start(t, file, runtimetest.Options{Tables: &tables})
 	if got, ok := rt.Custom("clock", "wall"); !ok || got != custom.Component(c) {
 		t.Errorf("Custom = %v, %v", got, ok)
 	}
 	if _, ok := rt.Custom("helloworld", "demo"); ok {
 		t.Error("a component of a kind that is not there was made")
-	}
-	if log := rt.Log.String(); !strings.Contains(log, "runtime.custom_component.helloworld") {
-		t.Errorf("no word about the kind that is not there:\n%s", log)
 	}
 	if err := rt.Stop(); err != nil || !c.closed {
 		t.Errorf("Stop: %v, closed: %v", err, c.closed)

@@ -261,6 +261,12 @@ var bad = map[string][]string{
 		`?:16: runtime.state.k.secret_ref[1].inject_as: runtime.state.k.metadata.saslPasword: unknown key; it has no effect (did you mean "saslPassword"?)`,
 		`?:17: runtime.state.k.secret_ref[2].sub_key: runtime.state.k.metadata.nobody: unknown key; it has no effect (known keys: *.schema, batch, brokers, keyPrefix, password, saslPassword)`,
 	},
+	"idle.yaml": {
+		`?:2: runtime.app.grpc_callback_host: has no effect: without a port nobody is called (add grpc_callback_port)`,
+		`?:4: runtime.config_store.c.address: has no effect with the type "in-memory" (remove it)`,
+		`?:6: runtime.state.s.component_ref: has no effect: the type "in-memory" asks for no other store (remove it)`,
+		`?:8: runtime.custom_component.clock: no component of this kind is made: the program brings none (remove it, or embed the runtime in a program that brings them)`,
+	},
 	"settings.yaml": {
 		`?:4: runtime.state.k.metadata.broker: unknown key; it has no effect (did you mean "brokers"?)`,
 		`?:5: runtime.state.k.metadata.password: the key is there twice: as "Password" too (remove "password" or "Password")`,

@@ -314,6 +314,9 @@ func (b *builder) add(path, name, listen string, chain proxyconfig.FilterChain, 
 func (b *builder) components() {
 	s := b.sections
 	b.cfg.Runtime.App = s.App
+	if s.App.GRPCCallbackHost != "" && s.App.GRPCCallbackPort == 0 {
+		b.warn(decode.Join(decode.Join(b.cfg.Runtime.Path, "app"), "grpc_callback_host"), "add grpc_callback_port", "has no effect: without a port nobody is called")
+	}
 	simple := func(section string, from map[string]SimpleComponent) {
 		collect(b, section, from, func(_ string, c SimpleComponent) Component { return c.component() })
 	}
@@ -322,7 +325,12 @@ func (b *builder) components() {
 		return c.component().with("address", c.Address, len(c.Address) > 0).with("timeout", c.Timeout, c.Timeout != "")
 	})
 	for _, kind := range slices.Sorted(maps.Keys(s.CustomComponent)) {
-		simple(CustomComponents+"."+kind, s.CustomComponent[kind])
+		section := CustomComponents + "." + kind
+		simple(section, s.CustomComponent[kind])
+		if b.opts.Customs != nil && !b.opts.Customs(kind, b.cfg.Runtime.Components[section]) {
+			b.warn(decode.Join(decode.Join(b.cfg.Runtime.Path, CustomComponents), kind), "remove it, or embed the runtime in a program that brings them", "no component of this kind is made: the program brings none")
+			delete(b.cfg.Runtime.Components, section)
+		}
 	}
 	collect(b, Hellos, s.Hellos, func(_ string, h HelloComponent) Component {
 		c := h.component()
@@ -524,6 +532,7 @@ func (b *builder) component(section string, c *Component) {
 		return
 	}
 	t := kind.Types[i]
+	b.idle(section, t, c)
 	b.places(kind, &t, c)
 	warnings, err := known(kind, t, c.Metadata, decode.Join(c.Path, c.Section))
 	b.warnings = append(b.warnings, warnings...)

@@ -147,6 +147,9 @@ type Options struct {
 	// Kinds are the kinds of components that are built in, with their types. A
 	// kind that is not listed is not checked.
 	Kinds []Kind
+	// Customs tells whether the program brings components of a user's own kind; nil: it
+	// is not asked.
+	Customs func(kind string, components []Component) bool
 	// LookupEnv finds environment variables; nil is os.LookupEnv.
 	LookupEnv func(name string) (value string, ok bool)
 }
@@ -176,6 +179,11 @@ type Type struct {
 	// Keys returns the keys that the settings may have where no struct says them. nil,
 	// and no Metadata: not checked.
 	Keys func() []decode.Key
+	// Stores says that the type takes the stores of component_ref, and Beside which of
+	// the keys beside the settings it has, where a kind's types differ in that: address
+	// and timeout of configuration stores. A type without Metadata and Keys may have all.
+	Stores bool
+	Beside []string
 	// Check finds what decoding the settings cannot, in settings that can be
 	// decoded: its error, decode.Problems, and what is odd, given to warn. nil:
 	// there is nothing more to find.

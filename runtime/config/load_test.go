@@ -81,6 +81,7 @@ func testOptions() Options {
 	return Options{
 		Known: known,
 		Kinds: []Kind{
+			{Section: "config_store", Types: []Type{{Name: "etcd"}, {Name: "apollo"}, {Name: "nacos"}, {Name: "local.file"}, {Name: "in-memory", Metadata: &struct{}{}}}},
 			{Section: "hellos", Types: []Type{{Name: "helloworld", Doc: "Greets.", Metadata: &struct{}{}}}},
 			{Section: "state", Types: []Type{
 				{Name: "in-memory", Doc: "Keeps items in memory.", Metadata: &memorySettings{}},
@@ -94,6 +95,7 @@ func testOptions() Options {
 			{Section: "oss", Types: []Type{{Name: "local"}, {Name: "s3", Metadata: &accountSettings{}}, {Name: "minio", Metadata: &accountSettings{}}}},
 			{Section: "rpcs", Types: []Type{{Name: "mosn", Doc: "Calls through the proxy.", Metadata: &meshSettings{}}}},
 		},
+		Customs: func(kind string, _ []Component) bool { return kind != "clock" },
 		LookupEnv: func(name string) (string, bool) {
 			v, ok := map[string]string{"HOST": "10.0.0.1", "EMPTY": "", "NESTED": "${HOST}", "SIZE": "16", "PASSWORD": "hunter2"}[name]
 			return v, ok

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,6 +23,22 @@ func known(kind Kind, t Type, settings map[string]any, path string) (warnings de
 		return decode.UnknownKeys(settings, slices.Concat(t.Keys(), kind.Keys), path), nil
 	}
 	return nil, nil
+}
+
+// idle warns of what stands beside the settings and is nothing to the type. Of a type
+// that says nothing of itself, nobody knows.
+func (b *builder) idle(section string, t Type, c *Component) {
+	if t.Metadata == nil && t.Keys == nil {
+		return
+	}
+	if c.ComponentRef != (ComponentRef{}) && !t.Stores {
+		b.warn(decode.Join(c.Path, "component_ref"), "remove it", "has no effect: the type %q asks for no other store", t.Name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Rest)) {
+		if section == ConfigStores && !slices.Contains(t.Beside, key) {
+			b.warn(decode.Join(c.Path, key), "remove it", "has no effect with the type %q", t.Name)
+		}
+	}
 }
 
 // Unknown returns what there is to say of a setting with this key in a component of
