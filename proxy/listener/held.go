@@ -16,7 +16,7 @@ import (
 const heldWait = 75 * time.Second
 
 // heldPause is the time between two tries to get it.
-const heldPause = 200 * time.Millisecond
+const heldPause = 500 * time.Millisecond
 
 // errHeld replaces EADDRINUSE when nobody listens on the port.
 var errHeld = fmt.Errorf("%w by an outgoing connection", syscall.EADDRINUSE)
