@@ -78,7 +78,7 @@ func TestSecretsBelow(t *testing.T) {
 		default:
 		}
 		w.Header().Set("Content-Type", "application/xml")
-		fmt.Fprint(w, `<?xml version="1.0"?><ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>`)
+		_, _ = fmt.Fprint(w, `<?xml version="1.0"?><ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>`)
 	}))
 	t.Cleanup(server.Close)
 	path := filepath.Join(t.TempDir(), "secrets.json")

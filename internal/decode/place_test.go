@@ -1,6 +1,7 @@
 package decode_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -143,5 +144,20 @@ func TestUnknownKeys(t *testing.T) {
 	got := decode.UnknownKeys(map[string]any{"host": "a", "Host": "b", "actors": ""}, keys, "m")
 	if len(got) != 1 || got[0].String() != `m.host: the key is there twice: as "Host" too (remove "host" or "Host")` {
 		t.Errorf("%v", got)
+	}
+}
+
+// A private key is hidden whatever its key is called.
+func TestSecretText(t *testing.T) {
+	const pem = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----\n"
+	if got := decode.Redact(map[string]any{"key": pem, "list": []any{pem}, "text": map[string]string{"a": pem}}); strings.Contains(fmt.Sprint(got), "MHcCAQ") {
+		t.Errorf("%v", got)
+	}
+	var to struct {
+		Key  int    `json:"key"`
+		Mode string `json:"mode" enum:"a|b"`
+	}
+	if _, err := decode.Into(&to, map[string]any{"key": pem, "mode": pem}, ""); err == nil || strings.Contains(err.Error(), "MHcCAQ") {
+		t.Errorf("%v", err)
 	}
 }

@@ -16,19 +16,6 @@ func azureKeys(more ...string) []string {
 	}, more...)
 }
 
-// azureStorageKeys are those of Azure's storage accounts.
-func azureStorageKeys(more ...string) []string {
-	return slices.Concat(azureKeys(
-		"accountName", "storageAccount", "storageAccountName", "accountKey", "accessKey", "storageAccessKey", "storageAccountKey",
-		"endpoint", "storageEndpoint", "storageAccountEndpoint", "queueEndpointUrl",
-	), more)
-}
-
-// blobKeys are those of Azure's blobs.
-func blobKeys() []string {
-	return azureStorageKeys("containerName", "container", "storageAccountContainer")
-}
-
 // awsKeys are those of a login at AWS, with their old names.
 func awsKeys(more ...string) []string {
 	return append([]string{
@@ -37,22 +24,9 @@ func awsKeys(more ...string) []string {
 	}, more...)
 }
 
-// gcpKeys are those of a service account of Google Cloud, in both spellings.
-func gcpKeys() []string {
-	return []string{
-		"type", "projectID", "project_id", "privateKeyID", "private_key_id", "privateKey", "private_key", "clientEmail", "client_email",
-		"clientID", "client_id", "authURI", "auth_uri", "tokenURI", "token_uri",
-		"authProviderX509CertURL", "auth_provider_x509_cert_url", "clientX509CertURL", "client_x509_cert_url",
-	}
-}
-
 // postgresKeys are those of PostgreSQL, which clouds have their own logins for.
 func postgresKeys(more ...string) []string {
 	return slices.Concat([]string{"url", "timeoutInSeconds", "cleanupIntervalInSeconds"}, azureKeys(), awsKeys(), more)
-}
-
-func sqlServerKeys() []string {
-	return azureKeys("url", "database", "schema", "cleanupIntervalInSeconds")
 }
 
 func kafkaKeys(more ...string) []string {
@@ -61,10 +35,6 @@ func kafkaKeys(more ...string) []string {
 
 // redisKeys are those of Redis, which Azure has its own login for.
 func redisKeys(more ...string) []string { return azureKeys(append(more, "useAzureAD")...) }
-
-func serviceBusKeys(more ...string) []string {
-	return azureKeys(append(more, "publishInitialRetryInternalInMs")...)
-}
 
 // tlsKeys are those of clients with certificates.
 func tlsKeys(more ...string) []string {
