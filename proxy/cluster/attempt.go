@@ -23,6 +23,7 @@ type attempt struct {
 	resp   *stream.Response
 	status int           // as the host has said it: what it becomes above says nothing about the host
 	body   io.ReadCloser // nil when the answer has none
+	whole  bool          // the body was read to its end: before that the trailer is still being written
 	err    error
 	ended  bool
 }
@@ -66,7 +67,11 @@ func (a *attempt) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := a.body.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		a.whole = true
+	default:
 		a.err = err
 	}
 	return n, err
@@ -84,7 +89,7 @@ func (a *attempt) Buffered() bool {
 // Close implements io.Closer.
 func (a *attempt) Close() error {
 	status := a.status
-	if own, ok := semantics.GRPCStatus(a.resp); ok && status == 200 {
+	if own, ok := semantics.GRPCStatus(a.resp, a.whole || a.body == nil); ok && status == 200 {
 		status = own
 	}
 	var err error

@@ -433,6 +433,14 @@ func (brokenBody) Read([]byte) (int, error) {
 	return 1, &stream.Error{Kind: stream.Reset, Side: stream.Upstream}
 }
 
+// midGRPC is an answer of gRPC on which a status other than 200 follows.
+func midGRPC(*stream.Request) (*stream.Response, error) {
+	resp := &stream.Response{Status: 200, Body: io.NopCloser(strings.NewReader("message")), ContentLength: -1}
+	resp.Header.Add("content-type", "application/grpc")
+	resp.Trailer.Add("grpc-status", "14")
+	return resp, nil
+}
+
 func TestBalancerLearnsOfEveryEnd(t *testing.T) {
 	l := &learner{}
 	h := &hosts{}
@@ -453,6 +461,9 @@ func TestBalancerLearnsOfEveryEnd(t *testing.T) {
 		status int
 		err    bool
 	}{
+		{"gRPC", midGRPC, 503, false},
+		// The protocol may be writing the trailer at this moment.
+		{"gRPC, given up", midGRPC, 200, false},
 		{"one-way", func(*stream.Request) (*stream.Response, error) { return stream.NoResponse, nil }, 0, false},
 		{"failed", func(*stream.Request) (*stream.Response, error) {
 			return nil, stream.Errorf(stream.Reset, stream.Upstream, "x")
@@ -476,7 +487,7 @@ func TestBalancerLearnsOfEveryEnd(t *testing.T) {
 				if resp == stream.NoResponse && resp.Body != nil {
 					t.Error("the answer that everybody shares was changed")
 				}
-				if resp.Body != nil {
+				if resp.Body != nil && tc.name != "gRPC, given up" {
 					_, _ = io.ReadAll(resp.Body)
 				}
 				_ = resp.Close()

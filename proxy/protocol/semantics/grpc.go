@@ -16,12 +16,16 @@ func IsGRPC(h *stream.Header) bool {
 
 // GRPCStatus returns the HTTP status that the answer to a gRPC call stands for,
 // whose HTTP status is 200 whatever became of the call. Its own is in the head,
-// or in the trailer once the body was read to its end. ok is false where there is none.
-func GRPCStatus(resp *stream.Response) (status int, ok bool) {
+// or in the trailer, which is only looked at if whole: once the body was read to its
+// end. ok is false where there is none.
+func GRPCStatus(resp *stream.Response, whole bool) (status int, ok bool) {
 	if !IsGRPC(&resp.Header) {
 		return 0, false
 	}
-	text, ok := resp.Trailer.Lookup("grpc-status")
+	var text string
+	if whole {
+		text, ok = resp.Trailer.Lookup("grpc-status")
+	}
 	if !ok {
 		if text, ok = resp.Header.Lookup("grpc-status"); !ok {
 			return 0, false

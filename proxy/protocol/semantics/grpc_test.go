@@ -35,8 +35,13 @@ func TestGRPCStatus(t *testing.T) {
 		if c.trailer != "" {
 			resp.Trailer.Add("Grpc-Status", c.trailer)
 		}
-		if status, ok := GRPCStatus(resp); status != c.want || ok != (c.want != 0) {
+		if status, ok := GRPCStatus(resp, true); status != c.want || ok != (c.want != 0) {
 			t.Errorf("%+v: %d, %v", c, status, ok)
+		}
+		resp.Trailer.Reset()
+		resp.Trailer.Add("grpc-status", "14")
+		if status, ok := GRPCStatus(resp, false); ok && (c.head == "" || status == 503) {
+			t.Errorf("%+v: %d of a trailer that is not whole", c, status)
 		}
 	}
 }
