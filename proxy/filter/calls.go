@@ -12,7 +12,7 @@ import (
 type Calls struct {
 	mu   sync.RWMutex
 	rows map[callKey]*CallCount
-	// rest takes what there are no more rows for.
+	// rest takes what there are no more rows for, and names that are too long.
 	rest *CallCount
 }
 
@@ -20,12 +20,16 @@ type Calls struct {
 // ask for services and methods that do not exist.
 const mostCalls = 10000
 
+// longestCall is how long listener, service and method may be together to have a
+// row, in bytes: the names are as long as callers like.
+const longestCall = 1000
+
 type callKey struct{ listener, service, method string }
 
 // CallCount is what is counted of the calls of one method.
 type CallCount struct {
 	// Listener is where the calls came in. All three are "*" in the row for
-	// what came after there were too many others.
+	// what came after there were too many others, and for names that are too long.
 	Listener, Service, Method string
 	// Requests counts calls as they come. Of those that are over Succeeded
 	// counts the ones whose answer says success, and Failed the others that the
@@ -42,12 +46,13 @@ func (c *Calls) Of(listener, service, method string) *CallCount {
 	if row != nil {
 		return row
 	}
+	long := len(listener)+len(service)+len(method) > longestCall
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if row = c.rows[key]; row != nil {
 		return row
 	}
-	if len(c.rows) >= mostCalls {
+	if long || len(c.rows) >= mostCalls {
 		if c.rest == nil {
 			c.rest = &CallCount{Listener: "*", Service: "*", Method: "*"}
 		}

@@ -132,6 +132,17 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// Nor do names that are as long as a frame can be.
+func TestCountersOfLongNames(t *testing.T) {
+	var calls filter.Calls
+	answer := answering(t, &calls)
+	answer(call("pay", strings.Repeat("x", 1<<20)), nil, &stream.Error{Kind: stream.NoRoute})
+	answer(call(strings.Repeat("x", 1<<20), "cash"), nil, &stream.Error{Kind: stream.NoRoute})
+	if list := calls.All(); len(list) != 1 || list[0].Service != "*" || list[0].Method != "*" || list[0].Failed.Load() != 2 {
+		t.Errorf("%d rows, the first is of %.20q", len(list), list[0].Method)
+	}
+}
+
 // Callers that ask for what does not exist do not fill the memory.
 func TestCountersAreBounded(t *testing.T) {
 	var calls filter.Calls
