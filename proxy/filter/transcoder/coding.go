@@ -4,13 +4,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
-// errCoding is a body in a coding that is not known here.
-var errCoding = errors.New("the body is in a Content-Encoding other than gzip")
+var (
+	// errCoding is a body in a coding that is not known here.
+	errCoding = errors.New("the body is in a Content-Encoding other than gzip")
+	errTimes  = fmt.Errorf("the body is compressed more than %d times", mostTimes)
+)
+
+// mostTimes is how often a body may have been compressed: there are bodies that
+// unpack to themselves, for as long as one goes on.
+const mostTimes = 3
 
 // plainly returns the body of an HTTP message without its Content-Encoding, which
 // means nothing in other protocols. It may have up to limit bytes then.
@@ -29,6 +37,9 @@ func plainly(h *stream.Header, body []byte, limit int64) ([]byte, error) {
 				return nil, errCoding
 			}
 		}
+	}
+	if times > mostTimes {
+		return nil, errTimes
 	}
 	var err error
 	for ; times > 0 && err == nil; times-- {
@@ -57,7 +68,7 @@ func (x *exchange) unpackRequest(body []byte) ([]byte, error) {
 		return body, nil
 	case errors.Is(err, errLong):
 		return nil, refuse(413, "unpacked, the body has more than %d bytes, which is the max_body_size", x.limit)
-	case errors.Is(err, errCoding):
+	case errors.Is(err, errCoding), errors.Is(err, errTimes):
 		return nil, refuse(415, "%v", err)
 	}
 	return nil, refuse(400, "the body is no gzip: %v", err)

@@ -33,6 +33,9 @@ func TestCompressedRequests(t *testing.T) {
 		{zipped(`["a",1]`), "gzip", 200, `["a",1]`},
 		{zipped(`["a",1]`), "X-GZip", 200, `["a",1]`},
 		{zipped(zipped(`[2]`)), "gzip, gzip", 200, `[2]`},
+		{zipped(zipped(zipped(`[3]`))), "gzip, gzip, gzip", 200, `[3]`},
+		{zipped(zipped(zipped(zipped(`[4]`)))), "gzip, gzip, gzip, gzip", 415, ""},
+		{"", strings.Repeat("gzip,", 1000), 415, ""},
 		{`[3]`, "identity", 200, `[3]`},
 		{"", "gzip", 200, `[]`},
 		{zipped(`[3]`), "", 400, ""},
@@ -78,6 +81,7 @@ func TestCompressedAnswers(t *testing.T) {
 		{"", "gzip", "0", "null"},
 		{`{"a":1}`, "gzip", "9", ""},
 		{`{"a":1}`, "br", "9", ""},
+		{zipped(zipped(zipped(zipped(`{"a":1}`)))), "gzip, gzip, gzip, gzip", "9", ""},
 		{zipped(`"` + strings.Repeat("x", 2000) + `"`), "gzip", "9", ""},
 	} {
 		t.Run(fmt.Sprintf("%q %s", c.coding, c.status), func(t *testing.T) {
