@@ -43,7 +43,7 @@ func (s *Server) apply(ctx context.Context, snapshot *config.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	p := &plan{s: s, snapshot: snapshot, removed: current, packetsRemoved: packets}
+	p := &plan{s: s, snapshot: snapshot, first: before == nil, removed: current, packetsRemoved: packets}
 	if err = p.make(ctx, clusters); err == nil && !p.commit(clusters) { //nolint:contextcheck // what it starts lives longer than ctx
 		err = errStopped
 	}
@@ -71,6 +71,9 @@ func (s *Server) clusterTables() cluster.Tables {
 type plan struct {
 	s        *Server
 	snapshot *config.Snapshot
+	// first is the one that the server begins with. Only that waits for a port: of
+	// the others all that changes the server, or ends it, would have to wait.
+	first bool
 
 	updated []update
 	added   []addition
@@ -131,7 +134,7 @@ func (p *plan) make(ctx context.Context, clusters *cluster.Manager) error {
 			delete(sockets, socketKey(cfg))
 			continue
 		}
-		p.added = append(p.added, addition{front: s.newFrontend(cfg, st)})
+		p.added = append(p.added, addition{front: s.newFrontend(cfg, st, p.first)})
 	}
 	for i := range p.added {
 		a := &p.added[i]

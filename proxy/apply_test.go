@@ -207,6 +207,23 @@ func TestApplyChangesLimits(t *testing.T) {
 	}
 }
 
+// A port that an outgoing connection has is not waited for while the server runs:
+// its end, and every other change of it, would have to wait, too.
+func TestApplyDoesNotWaitForPorts(t *testing.T) {
+	one := testserver.Addr(t)
+	s := Start(t, &Network{}, answering(Bound("a", "ra", one)))
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: testserver.Port(t)}}
+	c, err := d.DialContext(t.Context(), "tcp", one)
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second) // less than is waited at the start
+	defer cancel()
+	err = s.Apply(ctx, answering(Bound("a", "ra", one), Bound("b", "rb", c.LocalAddr().String())))
+	if err == nil || !strings.Contains(err.Error(), "address already in use") || ctx.Err() != nil {
+		t.Errorf("error %v, context: %v", err, ctx.Err())
+	}
+}
+
 // An Apply that fails changes nothing: old sockets and rules stay, and nothing
 // new is open.
 func TestApplyThatFailsChangesNothing(t *testing.T) {

@@ -82,7 +82,7 @@ type frontend struct {
 	closing  sync.Once
 }
 
-func (s *Server) newFrontend(cfg config.Listener, st *stack) *frontend {
+func (s *Server) newFrontend(cfg config.Listener, st *stack, patient bool) *frontend {
 	f := &frontend{server: s, cfg: cfg}
 	f.current.Store(st)
 	f.listener = listener.New(s.base, listener.Options{
@@ -91,6 +91,7 @@ func (s *Server) newFrontend(cfg config.Listener, st *stack) *frontend {
 		Address:        cfg.Address,
 		Unbound:        !cfg.BindPort,
 		ReusePort:      cfg.ReusePort,
+		Patient:        patient,
 		Prepare:        st.capture.Prepare,
 		MaxConnections: cfg.MaxConnections,
 		WriteTimeout:   idleTimeout(cfg),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,11 +45,11 @@ func splitAddress(network, address string) (string, string) {
 	return network, address
 }
 
-// bind opens a socket as lc has it. A unix socket file that a dead process left
+// bind opens a listener's socket as lc has it. A unix socket file that a dead process left
 // behind is replaced; one that somebody serves is not.
-func bind(ctx context.Context, lc *net.ListenConfig, log *slog.Logger, name, network, address string) (net.Listener, error) {
-	network, address = splitAddress(network, address)
-	fail := &BindError{Listener: name, Address: address}
+func bind(ctx context.Context, lc *net.ListenConfig, opts Options) (net.Listener, error) {
+	network, address := splitAddress(opts.Network, opts.Address)
+	fail := &BindError{Listener: opts.Name, Address: address}
 	if network == "unix" && !strings.HasPrefix(address, "@") { // "@" is a name without a file
 		// Between binding a socket and listening on it, it looks as if left
 		// over. So whoever looks keeps others from binding meanwhile.
@@ -64,7 +63,7 @@ func bind(ctx context.Context, lc *net.ListenConfig, log *slog.Logger, name, net
 			return nil, fail
 		}
 	}
-	socket, err := listen(ctx, lc, log, name, network, address)
+	socket, err := listen(ctx, lc, opts, network, address)
 	if err == nil {
 		return socket, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"syscall"
 	"time"
@@ -24,15 +23,18 @@ var errHeld = fmt.Errorf("%w by an outgoing connection", syscall.EADDRINUSE)
 // listen opens a socket. The ports that Layotto and Dapr users expect (34904,
 // 50001, …) lie in the range that systems take the ports of outgoing connections
 // from. So one of those may be in the way, for as long as it lives and a minute
-// after that, while nobody listens there. That is waited for, heldWait at most;
-// another listener is an error at once.
-func listen(ctx context.Context, lc *net.ListenConfig, log *slog.Logger, name, network, address string) (net.Listener, error) {
+// after that, while nobody listens there. That is waited for by the patient,
+// heldWait at most; another listener is an error at once.
+func listen(ctx context.Context, lc *net.ListenConfig, opts Options, network, address string) (net.Listener, error) {
 	socket, err := lc.Listen(ctx, network, address)
 	if !isHeld(err, network) {
 		return socket, err
 	}
-	log.Warn("an outgoing connection of this machine has the port, waiting for it to become free",
-		"listener", name, "address", address, "at most", heldWait,
+	if !opts.Patient {
+		return nil, errHeld
+	}
+	opts.Log.Warn("an outgoing connection of this machine has the port, waiting for it to become free",
+		"listener", opts.Name, "address", address, "at most", heldWait,
 		"hint", "keep the port from being chosen for those: net.ipv4.ip_local_reserved_ports")
 	end := time.NewTimer(heldWait)
 	defer end.Stop()

@@ -42,7 +42,7 @@ func outgoing(t *testing.T) (dialed, accepted *net.TCPConn) {
 func TestBindWaitsForOutgoingConnection(t *testing.T) {
 	dialed, accepted := outgoing(t)
 	address := dialed.LocalAddr().String()
-	l, logged := newListener(t, Options{Address: address})
+	l, logged := newListener(t, Options{Address: address, Patient: true})
 	bound := make(chan error, 1)
 	go func() { bound <- l.Bind(t.Context()) }()
 	const waiting = "an outgoing connection of this machine has the port"
@@ -74,12 +74,25 @@ func TestBindWaitsForOutgoingConnection(t *testing.T) {
 	}
 }
 
+// Whoever is not patient hears of it at once.
+func TestBindWithoutPatience(t *testing.T) {
+	dialed, _ := outgoing(t)
+	address := dialed.LocalAddr().String()
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := newListener(t, Options{Address: address})
+		start := time.Now()
+		if err := l.Bind(t.Context()); err == nil || !strings.Contains(err.Error(), "in use by an outgoing connection") || time.Since(start) > 0 {
+			t.Errorf("after %v error %v", time.Since(start), err)
+		}
+	})
+}
+
 // One that never ends is an error in the end, with the way out.
 func TestBindGivesUpOnOutgoingConnection(t *testing.T) {
 	dialed, _ := outgoing(t)
 	address := dialed.LocalAddr().String()
 	synctest.Test(t, func(t *testing.T) {
-		l, _ := newListener(t, Options{Address: address})
+		l, _ := newListener(t, Options{Address: address, Patient: true})
 		start := time.Now()
 		err := l.Bind(t.Context())
 		want := `listener "web" cannot listen on ` + address + `: address already in use by an outgoing connection (choose an address`

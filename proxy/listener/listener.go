@@ -33,6 +33,8 @@ type Options struct {
 	Unbound          bool
 	// ReusePort lets several sockets, of other processes too, share the address.
 	ReusePort bool
+	// Patient lets Bind wait for a port that an outgoing connection has.
+	Patient bool
 	// Prepare, if not nil, changes how the socket is opened.
 	Prepare func(*net.ListenConfig)
 	// MaxConnections is the most connections at a time; 0 is no limit.
@@ -84,8 +86,8 @@ func New(ctx context.Context, opts Options) *Listener {
 	return l
 }
 
-// Bind opens the socket, if the listener has one. It waits up to 75 s for a port
-// that an outgoing connection has. The error is a *BindError.
+// Bind opens the socket, if the listener has one. A patient one waits up to 75 s for
+// a port that an outgoing connection has. The error is a *BindError.
 func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Unbound {
 		return nil
@@ -97,7 +99,7 @@ func (l *Listener) Bind(ctx context.Context) error {
 	if l.opts.Prepare != nil {
 		l.opts.Prepare(lc)
 	}
-	nl, err := bind(ctx, lc, l.opts.Log, l.opts.Name, l.opts.Network, l.opts.Address)
+	nl, err := bind(ctx, lc, l.opts)
 	if err != nil {
 		return err
 	}
