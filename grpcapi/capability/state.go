@@ -169,6 +169,9 @@ func (c StateStore) transactOp(store string, i int, t *TransactOp, metadata map[
 	op.Delete = t.Type == Delete
 	if len(metadata) > 0 {
 		merged := maps.Clone(metadata)
+		if lookup(op.Metadata, TTLKey) != "" { // in whatever case
+			maps.DeleteFunc(merged, func(key, _ string) bool { return strings.EqualFold(key, TTLKey) })
+		}
 		maps.Copy(merged, op.Metadata)
 		op.Metadata = merged
 	}

@@ -362,11 +362,12 @@ func TestTransactTTL(t *testing.T) {
 	if err := s.Transact(t.Context(), "s", []capability.TransactOp{
 		{Type: "upsert", Op: state.Op{Key: "as all"}},
 		{Type: "upsert", Op: state.Op{Key: "own", Metadata: map[string]string{"ttlInSeconds": "20"}}},
+		{Type: "upsert", Op: state.Op{Key: "in another case", Metadata: map[string]string{"TTLINSECONDS": "30"}}},
 		{Type: "upsert", Op: state.Op{Key: "for ever", Metadata: map[string]string{"ttlInSeconds": "-1"}}},
 	}, all); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 0} {
+	for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 30 * time.Second, 0} {
 		if got := r.ops[i].TTL; got != want {
 			t.Errorf("%q lives %v, want %v", r.ops[i].Key, got, want)
 		}
