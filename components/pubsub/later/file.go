@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -19,8 +21,8 @@ import (
 const (
 	// lockWait is how long to wait for another process to let go of the file.
 	lockWait = time.Second
-	// gather is how long a message waits for others to be written along with it.
-	gather = time.Millisecond
+	// mostBytes is how many bytes of messages are read at a time, and one more.
+	mostBytes = 8 << 20
 )
 
 // bucket holds the messages: by when they are due, as eight bytes of nanoseconds of
@@ -46,6 +48,26 @@ type waiting struct {
 type file struct {
 	path string
 	db   *bolt.DB
+
+	mu    sync.Mutex
+	queue []*adding
+	turn  sync.Mutex // who has it writes what is in the queue
+
+	// broken is what was wrong when the library broke off in the middle, because the
+	// file was damaged: it may hold its locks, and who calls it next wait for ever. use
+	// has nobody wait for those already.
+	broken atomic.Pointer[error]
+	use    sync.Mutex
+}
+
+// adding is a message on its way into the file.
+type adding struct {
+	due   time.Time
+	value []byte
+	// Set under turn.
+	done bool
+	key  []byte
+	err  error
 }
 
 func open(path string) (*file, error) {
@@ -61,7 +83,6 @@ func open(path string) (*file, error) {
 		return nil, fmt.Errorf("the file of messages for later %s: another process has it open: end that one, or set another delayPath", path)
 	}
 	if err == nil {
-		f.db.MaxBatchDelay = gather
 		err = guard(func() error {
 			return f.db.Update(func(tx *bolt.Tx) error {
 				_, err := tx.CreateBucketIfNotExists(bucket)
@@ -91,14 +112,37 @@ func (f *file) add(due time.Time, e entry) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	var key []byte
-	err = f.explain(func() error {
-		return f.db.Batch(func(tx *bolt.Tx) (err error) {
-			key, err = put(tx, due, value)
-			return err
-		})
+	a := &adding{due: due, value: value}
+	f.mu.Lock()
+	f.queue = append(f.queue, a)
+	f.mu.Unlock()
+	// What came while another was writing is written together. It is done here, not by
+	// bolt's Batch: guard is nothing to the goroutine that Batch writes in.
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	if !a.done {
+		f.mu.Lock()
+		all := f.queue
+		f.queue = nil
+		f.mu.Unlock()
+		f.write(all)
+	}
+	return hex.EncodeToString(a.key), a.err
+}
+
+// write puts messages into the file, all or none.
+func (f *file) write(all []*adding) {
+	err := f.update(func(tx *bolt.Tx) (err error) {
+		for _, a := range all {
+			if a.key, err = put(tx, a.due, a.value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return hex.EncodeToString(key), err
+	for _, a := range all {
+		a.done, a.err = true, err
+	}
 }
 
 func put(tx *bolt.Tx, due time.Time, value []byte) (key []byte, err error) {
@@ -116,15 +160,16 @@ func put(tx *bolt.Tx, due time.Time, value []byte) (key []byte, err error) {
 	return key, b.Put(key, value)
 }
 
-// due returns the messages, most at a time, whose time has come, in its order; without
-// any, when the first one comes, or a time far away.
+// due returns the messages, most at a time and not many of them when they are large,
+// whose time has come, in its order; without any, when the first one comes, or a time
+// far away.
 func (f *file) due(now time.Time, most int) (due []waiting, next time.Time, err error) {
 	next = now.Add(time.Hour)
 	var damaged [][]byte
 	err = f.explain(func() error {
 		return f.db.View(func(tx *bolt.Tx) error {
-			c := tx.Bucket(bucket).Cursor()
-			for key, value := c.First(); key != nil && len(due) < most; key, value = c.Next() {
+			c, size := tx.Bucket(bucket).Cursor(), 0
+			for key, value := c.First(); key != nil && len(due) < most && size < mostBytes; key, value = c.Next() {
 				w := waiting{key: append([]byte(nil), key...)}
 				if len(key) != 16 || json.Unmarshal(value, &w.entry) != nil {
 					damaged = append(damaged, w.key)
@@ -134,7 +179,7 @@ func (f *file) due(now time.Time, most int) (due []waiting, next time.Time, err 
 					next = at
 					return nil
 				}
-				due = append(due, w)
+				due, size = append(due, w), size+len(value)
 			}
 			return nil
 		})
@@ -150,15 +195,13 @@ func (f *file) remove(keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return f.explain(func() error {
-		return f.db.Update(func(tx *bolt.Tx) error {
-			for _, key := range keys {
-				if err := tx.Bucket(bucket).Delete(key); err != nil {
-					return err
-				}
+	return f.update(func(tx *bolt.Tx) error {
+		for _, key := range keys {
+			if err := tx.Bucket(bucket).Delete(key); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 }
 
@@ -168,31 +211,54 @@ func (f *file) move(w waiting, due time.Time) error {
 	if err != nil {
 		return err
 	}
-	return f.explain(func() error {
-		return f.db.Update(func(tx *bolt.Tx) error {
-			if _, err := put(tx, due, value); err != nil {
-				return err
-			}
-			return tx.Bucket(bucket).Delete(w.key)
-		})
+	return f.update(func(tx *bolt.Tx) error {
+		if _, err := put(tx, due, value); err != nil {
+			return err
+		}
+		return tx.Bucket(bucket).Delete(w.key)
 	})
 }
 
-// check tells whether the file is still in its place.
+// check tells whether the file is still in its place, and not broken.
 func (f *file) check() error {
+	if broken := f.broken.Load(); broken != nil {
+		return *broken
+	}
 	if _, err := os.Stat(f.path); err != nil {
 		return fmt.Errorf("the file of messages for later: %w: what waits in it will be lost; restart to begin a new one", err)
 	}
 	return nil
 }
 
-func (f *file) close() error { return guard(f.db.Close) }
+func (f *file) close() error { return f.explain(f.db.Close) }
 
+// update changes the file, or leaves it as it is.
+func (f *file) update(change func(*bolt.Tx) error) error {
+	return f.explain(func() error { return f.db.Update(change) })
+}
+
+// explain makes a call of the library, unless the file is broken.
 func (f *file) explain(call func() error) error {
-	if err := guard(call); err != nil {
-		return fmt.Errorf("the file of messages for later %s: %w", f.path, err)
+	f.use.Lock()
+	defer f.use.Unlock()
+	if broken := f.broken.Load(); broken != nil {
+		return *broken
 	}
-	return nil
+	ended := false
+	err := guard(func() error {
+		err := call()
+		ended = true
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("the file of messages for later %s: %w", f.path, err)
+	if !ended {
+		err = fmt.Errorf("%w: restore it from a backup, or move it away, and restart", err)
+		f.broken.Store(&err)
+	}
+	return err
 }
 
 // guard makes an error of what the library or the machine does when the file is damaged.

@@ -61,6 +61,9 @@ type Broker struct {
 	gone   context.Context
 	end    context.CancelFunc
 	work   sync.WaitGroup
+	// had are the keys of what the broker has and the file could not be rid of, so that
+	// a full disk does not have them published over and over. For publish alone.
+	had map[string]bool
 }
 
 // Over makes a constructor of brokers that have delays where the settings ask for them,
@@ -93,7 +96,7 @@ func Over(make components.Factory[pubsub.Broker]) components.Factory[pubsub.Brok
 		if err != nil {
 			return nil, errors.Join(err, inner.Close())
 		}
-		b := &Broker{Broker: inner, file: f, log: env.Log, sooner: newSignal()}
+		b := &Broker{Broker: inner, file: f, log: env.Log, sooner: newSignal(), had: map[string]bool{}}
 		if b.log == nil {
 			b.log = slog.New(slog.DiscardHandler)
 		}
@@ -191,6 +194,10 @@ func (b *Broker) publishDue(ctx context.Context) (next time.Time, err error) {
 		}
 		var done [][]byte
 		for _, d := range due {
+			if b.had[string(d.key)] {
+				done = append(done, d.key)
+				continue
+			}
 			if err = b.publishOne(ctx, d.entry); errors.Is(err, pubsub.ErrInvalid) {
 				b.log.Error("the broker refuses a message for later; it is dropped", "topic", d.Topic, "error", err)
 				err = nil
@@ -206,10 +213,23 @@ func (b *Broker) publishDue(ctx context.Context) (next time.Time, err error) {
 			}
 			done = append(done, d.key)
 		}
-		if err = errors.Join(err, b.file.remove(done)); err != nil {
+		if err = errors.Join(err, b.forget(done)); err != nil {
 			return next, err
 		}
 	}
+}
+
+// forget removes messages that the broker has from the file.
+func (b *Broker) forget(keys [][]byte) error {
+	err := b.file.remove(keys)
+	for _, key := range keys {
+		if err != nil {
+			b.had[string(key)] = true
+		} else {
+			delete(b.had, string(key))
+		}
+	}
+	return err
 }
 
 func (b *Broker) publishOne(ctx context.Context, e entry) error {
