@@ -40,7 +40,7 @@ func TestCheckCredentials(t *testing.T) {
 		},
 		"tencent": {
 			bad: `{"Response": {"RequestId": "1", "Error": {"Code": "AuthFailure.SecretIdNotFound", "Message": "no"}}}`, status: 200,
-			rights: `{"Response": {"RequestId": "1", "Error": {"Code": "UnauthorizedOperation", "Message": "no"}}}`,
+			rights: `{"Response": {"RequestId": "1", "Error": {"Code": "AuthFailure.UnauthorizedOperation", "Message": "no"}}}`,
 			make: func(client *Client, url string) (service, func(ctx context.Context) error) {
 				c := &Tencent{Client: client, Endpoint: url, Service: "sms", Version: "2021-01-11", KeyID: "id", KeySecret: "s3cret", Question: "SendStatusStatistics"}
 				return c, func(ctx context.Context) error { _, err := c.Call(ctx, "SendSms", nil, new(any)); return err }

@@ -151,6 +151,9 @@ func (c *Client) refusal(e *Error) error {
 }
 
 func (e *Error) credentials() bool {
+	if e.Code == "AuthFailure.UnauthorizedOperation" { // Tencent's other word for what the key may not do
+		return false
+	}
 	return slices.ContainsFunc(badCredentials, func(code string) bool { return strings.HasPrefix(e.Code, code) })
 }
 
