@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -60,7 +62,8 @@ func (h hidden) in(err error) error {
 	}
 	text := err.Error()
 	clean := text
-	for _, s := range h {
+	// The longest first: of one that begins like another nothing remains.
+	for _, s := range slices.SortedFunc(slices.Values(h), func(a, b string) int { return cmp.Compare(len(b), len(a)) }) {
 		clean = strings.ReplaceAll(clean, s, decode.Hidden)
 	}
 	if clean == text {

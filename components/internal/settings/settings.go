@@ -4,11 +4,13 @@
 package settings
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/ottavo-runtime/ottavo/internal/decode"
@@ -53,7 +55,8 @@ func Text(value any) (string, bool) {
 var passwordIn = regexp.MustCompile(`(?i)(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*'?([^;&\s']+)|[^:/@\s]*:([^@\s]+)@`)
 
 // Secrets returns the texts of a component's settings that must not be seen: those
-// of keys that say so, of the keys in also, and passwords in connection strings.
+// of keys that say so, of the keys in also, and passwords in connection strings. The
+// longest come first, for Hide: of one that begins like another nothing remains.
 func Secrets(texts map[string]string, also ...string) []string {
 	var found []string
 	add := func(text string) {
@@ -80,6 +83,7 @@ func Secrets(texts map[string]string, also ...string) []string {
 	for _, key := range also {
 		add(texts[key])
 	}
+	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return found
 }
 
