@@ -139,7 +139,7 @@ func (s *configurationStore) read(ctx context.Context, keys []string, metadata m
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case bounded.Err() != nil:
-		return nil, fmt.Errorf("%w: no answer within %s", configuration.ErrUnavailable, s.timeout)
+		return nil, components.Late(fmt.Errorf("%w: no answer within %s", configuration.ErrUnavailable, s.timeout))
 	}
 	return nil, fmt.Errorf("%w: %w", configuration.ErrUnavailable, hideSecrets(err, s.properties))
 }

@@ -267,3 +267,30 @@ func TestLossyConfiguration(t *testing.T) {
 		}
 	})
 }
+
+// hanging is a backend that does not answer.
+type hanging struct{ *lossy }
+
+func (hanging) Get(ctx context.Context, _ *backends.GetRequest) (*backends.GetResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// What does not answer within the store's time is late, not merely unavailable; the
+// caller's own end is the caller's.
+func TestLateConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newConfiguration(t, contrib.Configuration(func(logger.Logger) backends.Store { return hanging{&lossy{}} }, contrib.ConfigurationTraits{}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = s.Get(t.Context(), configuration.Scope{}, []string{"k"}); !errors.Is(err, configuration.ErrUnavailable) || !components.IsLate(err) {
+			t.Errorf("Get: %v; late: %t", err, components.IsLate(err))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err = s.Get(ctx, configuration.Scope{}, []string{"k"}); !errors.Is(err, context.Canceled) || components.IsLate(err) {
+			t.Errorf("Get of a caller who has gone: %v", err)
+		}
+	})
+}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"github.com/ottavo-runtime/ottavo/components"
@@ -173,7 +174,11 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		errors.Is(err, rpctypes.ErrInvalidAuthToken), errors.Is(err, rpctypes.ErrAuthNotEnabled):
 		return fmt.Errorf("%w: etcd at %s: %w: check username, password and the user's roles", configuration.ErrDenied, s.where, err)
 	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
-		return fmt.Errorf("%w: etcd at %s does not answer within %s: check address, and whether it runs", configuration.ErrUnavailable, s.where, s.timeout)
+		late := fmt.Errorf("%w: etcd at %s does not answer within %s: check address, and whether it runs", configuration.ErrUnavailable, s.where, s.timeout)
+		if s.client.ActiveConnection().GetState() != connectivity.Ready {
+			return late // nobody is there
+		}
+		return components.Late(late)
 	case status.Code(err) == codes.Unavailable:
 		return fmt.Errorf("%w: etcd at %s: %w", configuration.ErrUnavailable, s.where, err)
 	}

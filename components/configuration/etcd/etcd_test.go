@@ -244,6 +244,9 @@ func TestFaults(t *testing.T) {
 		fault()
 		_, err := s.Get(t.Context(), app, []string{"k"})
 		unavailable(name+": Get", err)
+		if late := components.IsLate(err); late != (name == "hanging") {
+			t.Errorf("%s: Get: %v; late: %t", name, err, late)
+		}
 		unavailable(name+": Save", s.Save(t.Context(), "app", []configuration.Item{{Key: "k"}}, nil))
 		unavailable(name+": Delete", s.Delete(t.Context(), app, []string{"k"}))
 		unavailable(name+": Watch", s.Watch(t.Context(), app, nil, func(configuration.Change) error { return nil }))

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 )
 
@@ -86,7 +87,8 @@ type Answer struct {
 
 // Do sends a request to the servers, one after the other until one answers. The
 // answer may have any status but these: 401 and 403 are configuration.ErrDenied;
-// 5xx, 408 and 429, and no answer at all, configuration.ErrUnavailable.
+// 5xx, 408 and 429, and no answer at all, configuration.ErrUnavailable; one that
+// does not come within the limit is components.Late, too.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	var errs []error
 	for _, server := range c.order() {
@@ -128,7 +130,7 @@ func (c *Client) send(ctx context.Context, where string, r Request) (Answer, err
 	case ctx.Err() != nil:
 		return Answer{}, ctx.Err()
 	case bounded.Err() != nil:
-		return Answer{}, fmt.Errorf("%w: %s does not answer within %s", configuration.ErrUnavailable, place, r.Limit)
+		return Answer{}, components.Late(fmt.Errorf("%w: %s does not answer within %s", configuration.ErrUnavailable, place, r.Limit))
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the query

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 )
 
@@ -41,6 +42,8 @@ func TestDo(t *testing.T) {
 			t.Errorf("status %d: %+v %v, want %v", code, a, err, want)
 		case err != nil && (strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "/p")):
 			t.Errorf("status %d: %v", code, err)
+		case components.IsLate(err) != (code == 0):
+			t.Errorf("status %d: %v; late: %t", code, err, components.IsLate(err))
 		case err != nil && code != 0 && !strings.Contains(err.Error(), "because"):
 			t.Errorf("status %d: %v does not say why", code, err)
 		}
