@@ -22,7 +22,10 @@ var expected = []string{
 	"servers[0].listeners[0].stream_filters[",                  // limits and counts calls of the API
 	"servers[0].listeners[0].filter_chains[0].filters[0].type", // tcpcopy
 	"grpc_config.files: is an old name",
-	"config_demo.metadata.log_dir", // of Nacos' SDK, which is not there
+	"config_demo.metadata.log_dir",                                   // of Nacos' SDK, which is not there
+	"custom_component.helloworld: no component of this kind is made", // who embeds the runtime brings it
+	"hellos.helloworld.metadata.redisPassword: unknown key",          // the greeter needs neither a
+	"hellos.helloworld.component_ref: has no effect",                 // secret nor a store
 }
 
 // elsewhere are files that need something beside them to load.
