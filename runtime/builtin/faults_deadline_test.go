@@ -51,6 +51,8 @@ func TestFaultsDeadlines(t *testing.T) {
 			l := testserver.NewLink(t, s.Addr)
 			return linked{s, l}, l.Addr
 		}, components: []faultComponent{
+			// The first: after some seconds the client finds out that the connection is dead.
+			{kind: "configuration", typ: "etcd", config: func(addr, _ string) string { return fmt.Sprintf("address: [%q], timeout: %q", addr, "1") }},
 			{kind: "lock", typ: "etcd", config: etcds("dialTimeout")},
 			{kind: "sequencer", typ: "etcd", config: etcds("dialTimeout")},
 		}}},
