@@ -39,6 +39,9 @@ func Keys() []decode.Key { return []decode.Key{{Name: storeKey}, {Name: pathKey}
 const (
 	// publishTime bounds one try to publish what is due.
 	publishTime = 10 * time.Second
+	// endTime is how long a publish may go on after Close: cut off, the broker may have
+	// the message, and gets it again with the next start.
+	endTime = 2 * time.Second
 	// firstPause is the pause after a publish that failed, before others are tried;
 	// for the message itself it doubles up to lastPause.
 	firstPause = time.Second
@@ -198,6 +201,9 @@ func (b *Broker) publishDue(ctx context.Context) (next time.Time, err error) {
 				done = append(done, d.key)
 				continue
 			}
+			if err = ctx.Err(); err != nil {
+				break
+			}
 			if err = b.publishOne(ctx, d.entry); errors.Is(err, pubsub.ErrInvalid) {
 				b.log.Error("the broker refuses a message for later; it is dropped", "topic", d.Topic, "error", err)
 				err = nil
@@ -233,8 +239,10 @@ func (b *Broker) forget(keys [][]byte) error {
 }
 
 func (b *Broker) publishOne(ctx context.Context, e entry) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	gone := ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(gone), publishTime)
 	defer cancel()
+	defer context.AfterFunc(gone, func() { time.AfterFunc(endTime, cancel) })()
 	if err := b.Publish(ctx, &pubsub.Message{Topic: e.Topic, Data: e.Data, ContentType: e.ContentType, Metadata: e.Metadata}); err != nil {
 		return fmt.Errorf("topic %q: %w", e.Topic, err)
 	}
@@ -251,7 +259,8 @@ func (b *Broker) Check(ctx context.Context) error {
 	return b.file.check()
 }
 
-// Close implements pubsub.Broker. Messages that are not due yet stay in the file.
+// Close implements pubsub.Broker. Messages that are not due yet stay in the file; one
+// that is being published has endTime to get through.
 func (b *Broker) Close() error {
 	b.end()
 	b.work.Wait()

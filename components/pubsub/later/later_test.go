@@ -219,6 +219,57 @@ func TestBrokerAway(t *testing.T) {
 	})
 }
 
+// slow is a broker that has a message at once and says so after a while.
+type slow struct {
+	scripted
+	after time.Duration
+}
+
+func (s *slow) Publish(ctx context.Context, m *pubsub.Message) error {
+	if err := s.scripted.Publish(ctx, m); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(s.after):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A message that is on its way to the broker when the process ends in peace is not
+// published again with the next start; a broker that hangs does not keep it from ending.
+func TestCloseWhilePublishing(t *testing.T) {
+	for after, want := range map[time.Duration]string{time.Second: "1 2", time.Hour: "1 1 2"} {
+		synctest.Test(t, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "later.db")
+			s := &slow{scripted: scripted{answer: takesAll}, after: after}
+			b, err := broker(t.Context(), s, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			publish(t, b, "1", time.Minute)
+			publish(t, b, "2", time.Minute+time.Nanosecond)
+			time.Sleep(time.Minute + 100*time.Millisecond)
+			synctest.Wait()
+			begin := time.Now()
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); s.got() != "1" || took > 2*time.Second {
+				t.Errorf("answers after %s: %q after Close, which took %s", after, s.got(), took)
+			}
+			s.after = 0
+			newBroker(t, s, path)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := s.got(); got != want {
+				t.Errorf("answers after %s: %q, want %q", after, got, want)
+			}
+		})
+	}
+}
+
 // takeUntilKilled takes messages for later and says so, one after the other from
 // several goroutines, until the process is killed. It publishes none.
 func takeUntilKilled(path string) {
