@@ -137,6 +137,14 @@ func lineOn(page, section, typ string) string {
 	return ""
 }
 
+// otherDefaults are defaults that are others than contrib publishes: those that we give
+// its settings (prepareRabbitMQ and the like), and where its files are mistaken.
+var otherDefaults = map[string]map[string]string{
+	"pub_subs/rabbitmq":      {"publisherConfirm": "true", "deliveryMode": "2", "requeueInFailure": "true, but false with enableDeadLetter", "durable": "true"},
+	"pub_subs/redis.cluster": {"redisType": "cluster"},
+	"pub_subs/pulsar":        {"batchingMaxSize": "131072"},
+}
+
 // settingsLine lists the settings of a type, with what they are and their defaults.
 func settingsLine(t *testing.T, all map[string]published, section string, typ config.Type) string {
 	t.Helper()
@@ -151,6 +159,9 @@ func settingsLine(t *testing.T, all map[string]published, section string, typ co
 			if text := fmt.Sprint(k.Default); k.Default != nil && text != "" && !k.Sensitive {
 				defaults[strings.ToLower(k.Name)] = text
 			}
+		}
+		for key, value := range otherDefaults[section+"/"+typ.Name] {
+			defaults[strings.ToLower(key)] = value
 		}
 		spelled := map[string]string{} // as contrib publishes them
 		for _, k := range all[name].keys() {
