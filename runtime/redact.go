@@ -46,9 +46,9 @@ func secretsIn(settings map[string]any) hidden {
 	return found
 }
 
-// with adds a secret.
+// with adds a secret. A switch (multipleKeyValuesPerSecret: "true") is none.
 func (h hidden) with(text string) hidden {
-	if len(text) < shortestSecret {
+	if len(text) < shortestSecret || text == "true" || text == "false" {
 		return h
 	}
 	return append(h, text)

@@ -227,6 +227,7 @@ func TestNearest(t *testing.T) {
 
 func TestSecretAndRedact(t *testing.T) {
 	for name, want := range map[string]bool{
+		"token_uri": false, "oidcTokenEndpoint": false,
 		"password": true, "redisPassword": true, "API_KEY": true, "accessKeySecret": true, "accessKeyID": true, "open_api_token": true,
 		"private-key": true, "connectionString": true, "credentials": true, "secret_store": false, "secret_ref": false, "secretsFile": false,
 		"key": false, "keyPrefix": false, "address": false, "redisHost": false,

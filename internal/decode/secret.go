@@ -18,11 +18,12 @@ var secretWords = []string{
 }
 
 // openEnds are endings of names that lead to a secret without being one.
-var openEnds = []string{"file", "path", "ref", "refs", "store", "stores"}
+var openEnds = []string{"file", "path", "ref", "refs", "store", "stores", "uri", "endpoint"}
 
 // Secret reports whether the value of a key with this name should be kept out
 // of messages, logs and dumps. Case, "_", "-" and "." make no difference. A name
-// that says where a secret is to be found (secret_store, tokenFile) is not secret.
+// that says where a secret is to be found (secret_store, tokenFile, token_uri) is not
+// secret.
 func Secret(name string) bool {
 	name = squash(name)
 	for _, end := range openEnds {

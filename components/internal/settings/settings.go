@@ -60,8 +60,9 @@ var passwordIn = regexp.MustCompile(`(?i)(?:password|pwd|accountkey|sharedaccess
 func Secrets(texts map[string]string, also ...string) []string {
 	var found []string
 	add := func(text string) {
-		// A short text is in every other word.
-		if len(text) >= 3 {
+		// A short text is in every other word, and a switch (multipleKeyValuesPerSecret)
+		// is no secret.
+		if len(text) >= 3 && text != "true" && text != "false" {
 			found = append(found, text)
 			if plain, err := url.QueryUnescape(text); err == nil && plain != text {
 				found = append(found, plain)

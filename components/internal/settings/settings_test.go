@@ -26,9 +26,9 @@ func TestSecrets(t *testing.T) {
 	if slices.Contains(found, "public") {
 		t.Errorf("too much: %q", found)
 	}
-	found = append(settings.Secrets(map[string]string{"aToken": "hunter", "bToken": "hunter2-long", "cToken": "hunter2"}), found...)
-	text := "hunter2-long hunter2 nested1 nested2 public " + texts["url"] + texts["key"]
-	if err := settings.HideIn(errors.New(text), found); err.Error() != "*** *** *** *** public amqp:***@host:5672/x***" {
+	found = append(settings.Secrets(map[string]string{"aToken": "hunter", "bToken": "hunter2-long", "cToken": "hunter2", "perSecret": "true"}), found...)
+	text := "true hunter2-long hunter2 nested1 nested2 public " + texts["url"] + texts["key"]
+	if err := settings.HideIn(errors.New(text), found); err.Error() != "true *** *** *** *** public amqp:***@host:5672/x***" {
 		t.Error(err)
 	}
 }
