@@ -7,20 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/ottavo-runtime/ottavo/components/internal/boltfile"
 )
 
 const (
-	// lockWait is how long to wait for another process to let go of the file.
-	lockWait = time.Second
+	// what is what the file is in errors.
+	what = "the file of messages for later"
 	// mostBytes is how many bytes of messages are read at a time, and one more.
 	mostBytes = 8 << 20
 )
@@ -47,17 +44,11 @@ type waiting struct {
 // file is the store. It is safe for concurrent use.
 type file struct {
 	path string
-	db   *bolt.DB
+	db   *boltfile.File
 
 	mu    sync.Mutex
 	queue []*adding
 	turn  sync.Mutex // who has it writes what is in the queue
-
-	// broken is what was wrong when the library broke off in the middle, because the
-	// file was damaged: it may hold its locks, and who calls it next wait for ever. use
-	// has nobody wait for those already.
-	broken atomic.Pointer[error]
-	use    sync.Mutex
 }
 
 // adding is a message on its way into the file.
@@ -71,39 +62,14 @@ type adding struct {
 }
 
 func open(path string) (*file, error) {
-	f := &file{path: path}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("cannot make the folder for the file of messages for later %s: %w", path, err)
-	}
-	err := guard(func() (err error) {
-		f.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoStatistics: true})
+	db, err := boltfile.Open(what, path, "delayPath", func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
 	})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("the file of messages for later %s: another process has it open: end that one, or set another delayPath", path)
-	}
-	if err == nil {
-		err = guard(func() error {
-			return f.db.Update(func(tx *bolt.Tx) error {
-				_, err := tx.CreateBucketIfNotExists(bucket)
-				return err
-			})
-		})
-		if err == nil {
-			return f, syncFolder(filepath.Dir(path))
-		}
-		err = errors.Join(err, f.db.Close())
-	}
-	return nil, fmt.Errorf("the file of messages for later %s: %w: if it is damaged or something else's, set another delayPath, or move it away", path, err)
-}
-
-// syncFolder has a file that was made in a folder survive a crash of the machine.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return &file{path: path, db: db}, nil
 }
 
 // add keeps a message until it is due, and returns its name.
@@ -132,7 +98,7 @@ func (f *file) add(due time.Time, e entry) (id string, err error) {
 
 // write puts messages into the file, all or none.
 func (f *file) write(all []*adding) {
-	err := f.update(func(tx *bolt.Tx) (err error) {
+	err := f.db.Update(func(tx *bolt.Tx) (err error) {
 		for _, a := range all {
 			if a.key, err = put(tx, a.due, a.value); err != nil {
 				return err
@@ -166,26 +132,24 @@ func put(tx *bolt.Tx, due time.Time, value []byte) (key []byte, err error) {
 func (f *file) due(now time.Time, most int) (due []waiting, next time.Time, err error) {
 	next = now.Add(time.Hour)
 	var damaged [][]byte
-	err = f.explain(func() error {
-		return f.db.View(func(tx *bolt.Tx) error {
-			c, size := tx.Bucket(bucket).Cursor(), 0
-			for key, value := c.First(); key != nil && len(due) < most && size < mostBytes; key, value = c.Next() {
-				w := waiting{key: append([]byte(nil), key...)}
-				if len(key) != 16 || json.Unmarshal(value, &w.entry) != nil {
-					damaged = append(damaged, w.key)
-					continue
-				}
-				if at := time.Unix(0, int64(binary.BigEndian.Uint64(key))); at.After(now) {
-					next = at
-					return nil
-				}
-				due, size = append(due, w), size+len(value)
+	err = f.db.View(func(tx *bolt.Tx) error {
+		c, size := tx.Bucket(bucket).Cursor(), 0
+		for key, value := c.First(); key != nil && len(due) < most && size < mostBytes; key, value = c.Next() {
+			w := waiting{key: append([]byte(nil), key...)}
+			if len(key) != 16 || json.Unmarshal(value, &w.entry) != nil {
+				damaged = append(damaged, w.key)
+				continue
 			}
-			return nil
-		})
+			if at := time.Unix(0, int64(binary.BigEndian.Uint64(key))); at.After(now) {
+				next = at
+				return nil
+			}
+			due, size = append(due, w), size+len(value)
+		}
+		return nil
 	})
 	if err == nil && len(damaged) > 0 {
-		err = errors.Join(fmt.Errorf("the file of messages for later %s: %d of them were damaged and are dropped", f.path, len(damaged)), f.remove(damaged))
+		err = errors.Join(fmt.Errorf("%s %s: %d of them were damaged and are dropped", what, f.path, len(damaged)), f.remove(damaged))
 	}
 	return due, next, err
 }
@@ -195,7 +159,7 @@ func (f *file) remove(keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return f.update(func(tx *bolt.Tx) error {
+	return f.db.Update(func(tx *bolt.Tx) error {
 		for _, key := range keys {
 			if err := tx.Bucket(bucket).Delete(key); err != nil {
 				return err
@@ -211,7 +175,7 @@ func (f *file) move(w waiting, due time.Time) error {
 	if err != nil {
 		return err
 	}
-	return f.update(func(tx *bolt.Tx) error {
+	return f.db.Update(func(tx *bolt.Tx) error {
 		if _, err := put(tx, due, value); err != nil {
 			return err
 		}
@@ -220,54 +184,6 @@ func (f *file) move(w waiting, due time.Time) error {
 }
 
 // check tells whether the file is still in its place, and not broken.
-func (f *file) check() error {
-	if broken := f.broken.Load(); broken != nil {
-		return *broken
-	}
-	if _, err := os.Stat(f.path); err != nil {
-		return fmt.Errorf("the file of messages for later: %w: what waits in it will be lost; restart to begin a new one", err)
-	}
-	return nil
-}
+func (f *file) check() error { return f.db.Check() }
 
-func (f *file) close() error { return f.explain(f.db.Close) }
-
-// update changes the file, or leaves it as it is.
-func (f *file) update(change func(*bolt.Tx) error) error {
-	return f.explain(func() error { return f.db.Update(change) })
-}
-
-// explain makes a call of the library, unless the file is broken.
-func (f *file) explain(call func() error) error {
-	f.use.Lock()
-	defer f.use.Unlock()
-	if broken := f.broken.Load(); broken != nil {
-		return *broken
-	}
-	ended := false
-	err := guard(func() error {
-		err := call()
-		ended = true
-		return err
-	})
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("the file of messages for later %s: %w", f.path, err)
-	if !ended {
-		err = fmt.Errorf("%w: restore it from a backup, or move it away, and restart", err)
-		f.broken.Store(&err)
-	}
-	return err
-}
-
-// guard makes an error of what the library or the machine does when the file is damaged.
-func guard(call func() error) (err error) {
-	defer func(old bool) {
-		debug.SetPanicOnFault(old)
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the file is damaged: %v", p)
-		}
-	}(debug.SetPanicOnFault(true))
-	return call()
-}
+func (f *file) close() error { return f.db.Close() }

@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"github.com/ottavo-runtime/ottavo/components/internal/boltfile"
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
 )
 
@@ -49,8 +48,13 @@ func TestFileCannotBeWritten(t *testing.T) {
 	reopen := func(readOnly bool) {
 		t.Helper()
 		err := f.close()
-		if err == nil {
-			f.db, err = bolt.Open(f.path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: readOnly})
+		if err == nil && readOnly {
+			f.db, err = boltfile.OpenReadOnly(what, f.path)
+		} else if err == nil {
+			var again *file
+			if again, err = open(f.path); err == nil {
+				f.db = again.db
+			}
 		}
 		if err != nil {
 			t.Fatal(err)

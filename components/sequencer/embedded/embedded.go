@@ -3,19 +3,15 @@ package embedded
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"net/url"
-	"os"
 	"path/filepath"
-	"runtime/debug"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/boltfile"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
@@ -32,12 +28,8 @@ type Metadata struct {
 	sequencer.Common
 }
 
-const (
-	// layout is the version of the file's layout, see the package comment.
-	layout = 1
-	// lockWait is how long to wait for another process to let go of the file.
-	lockWait = time.Second
-)
+// layout is the version of the file's layout, see the package comment.
+const layout = 1
 
 var (
 	bucketSequences = []byte("sequences")
@@ -73,30 +65,11 @@ func New(ctx context.Context, env components.Env, cfg components.Config) (sequen
 }
 
 // file is the counter in a file.
-type file struct {
-	path string
-	db   *bolt.DB
-}
+type file struct{ *boltfile.File }
 
-func open(path string) (*file, error) {
-	f := &file{path: path}
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("cannot make the folder for the sequencer file %s: %w", path, err)
-	}
-	err := f.guard(func() (err error) {
-		f.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoStatistics: true})
-		return err
-	})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("sequencer file %s: another process has it open: end that one, or set another path", path)
-	}
-	if err == nil {
-		if err = f.update(prepare); err == nil {
-			return f, syncFolder(filepath.Dir(path))
-		}
-		err = errors.Join(err, f.db.Close())
-	}
-	return nil, fmt.Errorf("sequencer file %s: %w: if it is damaged or something else's, set another path, or move it away", path, err)
+func open(path string) (file, error) {
+	f, err := boltfile.Open("the sequencer file", path, "path", prepare)
+	return file{f}, err
 }
 
 // prepare makes what a new file lacks and refuses another layout.
@@ -114,17 +87,8 @@ func prepare(tx *bolt.Tx) error {
 	return meta.Put(keyFormat, []byte{layout})
 }
 
-// syncFolder makes a new file's name last.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // Add implements sequencer.Counter.
-func (f *file) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
+func (f file) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
 	err = f.change(ctx, key, func(number int64) (int64, error) {
 		if number > math.MaxInt64-n {
 			return 0, sequencer.ErrExhausted
@@ -136,16 +100,16 @@ func (f *file) Add(ctx context.Context, key string, n int64) (sum int64, err err
 }
 
 // Raise implements sequencer.Counter.
-func (f *file) Raise(ctx context.Context, key string, least int64) error {
+func (f file) Raise(ctx context.Context, key string, least int64) error {
 	return f.change(ctx, key, func(number int64) (int64, error) { return max(number, least), nil })
 }
 
 // change replaces a number by what with makes of it, on disk when it returns.
-func (f *file) change(ctx context.Context, key string, with func(int64) (int64, error)) error {
+func (f file) change(ctx context.Context, key string, with func(int64) (int64, error)) error {
 	if len(key) > bolt.MaxKeySize {
 		return fmt.Errorf("%w: the key has %d bytes, this sequencer takes %d", sequencer.ErrInvalid, len(key), bolt.MaxKeySize)
 	}
-	err := f.update(func(tx *bolt.Tx) error {
+	return f.Update(func(tx *bolt.Tx) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -166,34 +130,7 @@ func (f *file) change(ctx context.Context, key string, with func(int64) (int64, 
 		}
 		return b.Put([]byte(key), binary.BigEndian.AppendUint64(nil, uint64(changed)))
 	})
-	if err != nil && !errors.Is(err, sequencer.ErrExhausted) {
-		return fmt.Errorf("sequencer file %s: %w", f.path, err)
-	}
-	return err
 }
 
 // Check implements sequencer.Counter: the file must be there still, and ours.
-func (f *file) Check(context.Context) error {
-	if _, err := os.Stat(f.path); err != nil {
-		return fmt.Errorf("sequencer file: %w: what is counted now will be lost; restart to begin a new one", err)
-	}
-	return nil
-}
-
-// Close implements sequencer.Counter.
-func (f *file) Close() error { return f.guard(f.db.Close) }
-
-func (f *file) update(change func(*bolt.Tx) error) error {
-	return f.guard(func() error { return f.db.Update(change) })
-}
-
-// guard turns the panics of a damaged file into errors.
-func (f *file) guard(call func() error) (err error) {
-	defer func(old bool) {
-		debug.SetPanicOnFault(old)
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the file is damaged: %v", p)
-		}
-	}(debug.SetPanicOnFault(true))
-	return call()
-}
+func (f file) Check(context.Context) error { return f.File.Check() }

@@ -114,3 +114,31 @@ func TestFileIsGone(t *testing.T) {
 		t.Errorf("the file is gone: %v", err)
 	}
 }
+
+// TestFileIsDestroyed: a file that something else destroys while it is open is an
+// error, again and again, and neither the end of the process nor of who waits.
+func TestFileIsDestroyed(t *testing.T) {
+	dir := t.TempDir()
+	s := newSequencer(t, dir).(*sequencer.Counted)
+	if err := s.Raise(t.Context(), "k", 5); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "sequencer", "*.db"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Truncate(files[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(3) {
+		if err := s.Raise(t.Context(), "k", 10+i); err == nil || !strings.Contains(err.Error(), files[0]) {
+			t.Errorf("Raise: %v, want an error that names the file", err)
+		}
+		if err := s.Check(t.Context()); err == nil {
+			t.Error("it counts as well")
+		}
+	}
+	if err := s.Close(); err == nil {
+		t.Error("Close: no error")
+	}
+}
