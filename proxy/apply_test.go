@@ -216,7 +216,7 @@ func TestApplyDoesNotWaitForPorts(t *testing.T) {
 	c, err := d.DialContext(t.Context(), "tcp", one)
 	must(t, err)
 	defer func() { _ = c.Close() }()
-	must(t, c.(*net.TCPConn).SetLinger(0)) // or the port would be held for a minute more
+	must(t, c.(*net.TCPConn).SetLinger(0))                          // or the port would be held for a minute more
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second) // less than is waited at the start
 	defer cancel()
 	err = s.Apply(ctx, answering(Bound("a", "ra", one), Bound("b", "rb", c.LocalAddr().String())))
