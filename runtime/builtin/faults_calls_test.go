@@ -327,15 +327,24 @@ func (l *listener) listen(recv func() error) {
 	}
 }
 
-// subscribeTopic listens to a topic on a stream.
+// subscribeTopic listens to a topic on a stream, and takes every event.
 func subscribeTopic(ctx context.Context, t *testing.T, cc grpc.ClientConnInterface, store string) *listener {
+	t.Helper()
+	first := &runtimev1.SubscribeTopicEventsRequestInitial{PubsubName: store, Topic: "topic"}
+	return subscribeAnswering(ctx, t, cc, first, runtimev1.TopicEventResponse_SUCCESS)
+}
+
+// subscribeAnswering listens as first asks for, and answers each event with status.
+func subscribeAnswering(ctx context.Context, t *testing.T, cc grpc.ClientConnInterface, first *runtimev1.SubscribeTopicEventsRequestInitial,
+	status runtimev1.TopicEventResponse_TopicEventResponseStatus,
+) *listener {
 	t.Helper()
 	stream, err := runtimev1.NewRuntimeClient(cc).SubscribeTopicEvents(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = stream.Send(&runtimev1.SubscribeTopicEventsRequest{SubscribeTopicEventsRequestType: &runtimev1.SubscribeTopicEventsRequest_InitialRequest{
-		InitialRequest: &runtimev1.SubscribeTopicEventsRequestInitial{PubsubName: store, Topic: "topic"},
+		InitialRequest: first,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -351,7 +360,7 @@ func subscribeTopic(ctx context.Context, t *testing.T, cc grpc.ClientConnInterfa
 		}
 		l.hear(string(m.GetEventMessage().GetData()))
 		return stream.Send(&runtimev1.SubscribeTopicEventsRequest{SubscribeTopicEventsRequestType: &runtimev1.SubscribeTopicEventsRequest_EventProcessed{
-			EventProcessed: &runtimev1.SubscribeTopicEventsRequestProcessed{Id: m.GetEventMessage().GetId(), Status: &runtimev1.TopicEventResponse{}},
+			EventProcessed: &runtimev1.SubscribeTopicEventsRequestProcessed{Id: m.GetEventMessage().GetId(), Status: &runtimev1.TopicEventResponse{Status: status}},
 		}})
 	})
 	return l

@@ -273,29 +273,6 @@ func testKafkaDeadLetters(t *testing.T, row faultRow, s *testserver.KafkaServer)
 // answerTopic subscribes to a topic on a stream, and says the same to every event.
 func answerTopic(t *testing.T, cc grpc.ClientConnInterface, topic, dead string, status runtimev1.TopicEventResponse_TopicEventResponseStatus) *listener {
 	t.Helper()
-	stream, err := runtimev1.NewRuntimeClient(cc).SubscribeTopicEvents(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = stream.Send(&runtimev1.SubscribeTopicEventsRequest{SubscribeTopicEventsRequestType: &runtimev1.SubscribeTopicEventsRequest_InitialRequest{
-		InitialRequest: &runtimev1.SubscribeTopicEventsRequestInitial{PubsubName: "one", Topic: topic, DeadLetterTopic: &dead},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err != nil {
-		t.Fatalf("subscribing: %v", err)
-	}
-	l := &listener{heard: map[string]bool{}}
-	go l.listen(func() error {
-		m, err := stream.Recv()
-		if err != nil || m.GetEventMessage() == nil {
-			return err
-		}
-		l.hear(string(m.GetEventMessage().GetData()))
-		return stream.Send(&runtimev1.SubscribeTopicEventsRequest{SubscribeTopicEventsRequestType: &runtimev1.SubscribeTopicEventsRequest_EventProcessed{
-			EventProcessed: &runtimev1.SubscribeTopicEventsRequestProcessed{Id: m.GetEventMessage().GetId(), Status: &runtimev1.TopicEventResponse{Status: status}},
-		}})
-	})
-	return l
+	first := &runtimev1.SubscribeTopicEventsRequestInitial{PubsubName: "one", Topic: topic, DeadLetterTopic: &dead}
+	return subscribeAnswering(t.Context(), t, cc, first, status)
 }

@@ -5,56 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
+	"github.com/ottavo-runtime/ottavo/components/internal/sendtest"
 	"github.com/ottavo-runtime/ottavo/components/sms"
 )
 
 // Run tests what open makes; the suite closes it.
 func Run(t *testing.T, open func(t *testing.T) sms.Sender) {
 	t.Helper()
-	begin := func(t *testing.T) sms.Sender {
-		c := open(t)
-		t.Cleanup(func() {
-			if err := c.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		})
-		return c
-	}
-	t.Run("Send", func(t *testing.T) {
-		if err := send(t.Context(), begin(t)); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("Concurrent", func(t *testing.T) {
-		c := begin(t)
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				if err := send(t.Context(), c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-	})
-	t.Run("Cancelled", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := send(ctx, begin(t)); !errors.Is(err, context.Canceled) {
-			t.Errorf("with an ended context: %v", err)
-		}
-	})
-	t.Run("Closed twice", func(t *testing.T) {
-		c := begin(t)
-		for range 2 {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+	sendtest.Run(t, open, "Send", send)
 }
 
 // send sends a message to two numbers and wants an id and two results, in order.
