@@ -278,6 +278,27 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// The limit counts every byte of the JSON, those that close lists, maps and objects, too.
+func TestLimitIsExact(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x7a\x91\x92":                "[1,2]",
+		"W\x79\x79\x91Z":              "[[[1]]]",
+		"H\x01a\x91Z":                 `{"a":1}`,
+		"C\x01E\x91\x01a\x60\x79\x91": `{"a":[1]}`,
+		"\x02ab":                      `"ab"`,
+	} {
+		for limit := range len(want) + 2 {
+			got, err := hessian.NewReader([]byte(in), limit).Value()
+			switch {
+			case limit < len(want) && (err == nil || !strings.Contains(err.Error(), "larger than")):
+				t.Errorf("%q with a limit of %d: %s, %v", in, limit, got, err)
+			case limit >= len(want) && (err != nil || string(got) != want):
+				t.Errorf("%q with a limit of %d: %s, %v, want %s", in, limit, got, err, want)
+			}
+		}
+	}
+}
+
 // Whatever bytes come: no panic, JSON or an error, no more than the limit allows.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{

@@ -145,6 +145,9 @@ func (r *Reader) Value() ([]byte, error) {
 	start := len(r.out)
 	var err error
 	r.out, err = r.value(r.out, 0)
+	if err == nil && len(r.out) > r.limit { // what closes lists, maps and objects was not counted yet
+		err = r.tooLarge()
+	}
 	return r.out[start:len(r.out):len(r.out)], err
 }
 
