@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,9 +67,14 @@ func stress(t *testing.T, wait, drain bool) {
 		o.ConnectTimeout, o.IdleTimeout, o.MaxRequests = 5*time.Millisecond, time.Millisecond, 7
 	})
 	var wg sync.WaitGroup
+	var begun atomic.Int64
+	half := make(chan struct{}) // closed when half of the requests have begun
 	for range callers {
 		wg.Go(func() {
 			for range requests {
+				if begun.Add(1) == callers*requests/2 {
+					close(half)
+				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if rand.IntN(4) == 0 {
 					time.AfterFunc(time.Duration(rand.IntN(1000))*time.Microsecond, cancel)
@@ -93,9 +99,7 @@ func stress(t *testing.T, wait, drain bool) {
 	}
 	if drain {
 		wg.Go(func() {
-			for w.dials.Load() < limit*callers {
-				runtime.Gosched()
-			}
+			<-half
 			p.Drain()
 		})
 	}
