@@ -46,8 +46,8 @@ if ((${#first[@]} + ${#targets[@]} == 0)); then
 fi
 
 left=() ran=0
-fuzz() { # time, must it run (yes or nothing), folder, name
-	local time=$1 must=$2 folder=$3 name=$4 bound=900 log start=$SECONDS status
+fuzz() { # time, must it run (yes or nothing), folder, name, again: its second turn
+	local time=$1 must=$2 folder=$3 name=$4 again=${5-} bound=900 log start=$SECONDS status
 	local label="${folder#./}"
 	label="${label%/}:$name"
 	if ((limit > 0)); then bound=$((limit - SECONDS)); fi
@@ -58,11 +58,19 @@ fuzz() { # time, must it run (yes or nothing), folder, name
 		timeout "$bound" "${GO:-go}" test -run='^$' -fuzz="^$name\$" -fuzztime="$time" "$folder" >"$log" 2>&1
 		status=$?
 	fi
-	# Go itself may fail in this way when the time is over just as a worker is
-	# asked for something (golang.org/issue/75804): there is no input to blame.
-	if ((status != 0 && status != 124)) && grep -q '^    context deadline exceeded$' "$log" &&
-		! grep -qE 'Failing input|panic:|_test\.go:[0-9]+:' "$log"; then
-		status=0
+	# Go itself may fail when the time is over just as a worker is asked for
+	# something (golang.org/issue/75804), or when a worker dies of the machine's
+	# want: where no input is to blame, the function has another turn, once.
+	if ((status != 0 && status != 124)) && ! grep -qE 'Failing input|panic:|_test\.go:[0-9]+:|build failed' "$log"; then
+		if [[ -z $again ]]; then
+			echo "fuzz: $label failed without an input that is to blame, and is run again:"
+			sed 's/^/fuzz:   | /' "$log"
+			rm -f "$log"
+			fuzz "$time" "$must" "$folder" "$name" again
+			return
+		elif grep -q '^    context deadline exceeded$' "$log"; then
+			status=0
+		fi
 	fi
 	if ((status == 0)); then
 		ran=$((ran + 1))
