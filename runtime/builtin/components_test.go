@@ -44,11 +44,14 @@ func (r row) name() string { return r.kind + "/" + r.typ }
 // of each whether it was put to the suite of its kind or why not.
 func TestComponentsPage(t *testing.T) {
 	rows := allRows(t)
-	suites := inSuites(t, rows)
+	suites, wide := inSuites(t, rows)
 	used := map[string]bool{}
 	reasons := map[string]string{}
 	for _, r := range rows {
 		why, pattern := reasonOf(r, suites[r.name()])
+		if server := wide[r.name()]; server != "" && !suites[r.name()] {
+			why, pattern = "in `make test-wide`, against "+server, ""
+		}
 		used[pattern] = true
 		if why == "" && !suites[r.name()] {
 			t.Errorf("%s: no test calls matrix.Backend(t, %q, %q), and untested_test.go gives no reason", r.name(), r.kind, r.typ)
@@ -241,11 +244,12 @@ func textOf(list *ast.CompositeLit, field string) string {
 
 // inSuites tells which types tests put to the suite of their kind, as "kind/type":
 // with the name as a text; or in a variable, which may hold a text of the test file
-// or a constant Type of the tested package. It is a look at the sources; whether the test
-// runs is for the runner to say.
-func inSuites(t *testing.T, rows []row) map[string]bool {
+// or a constant Type of the tested package. And which are put to it by make test-wide,
+// with what server. It is a look at the sources; whether the test runs is for the
+// runner to say.
+func inSuites(t *testing.T, rows []row) (found map[string]bool, wide map[string]string) {
 	t.Helper()
-	found := map[string]bool{}
+	found, wide = map[string]bool{}, map[string]string{}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -272,16 +276,24 @@ func inSuites(t *testing.T, rows []row) map[string]bool {
 				}
 			}
 		}
+		for _, call := range wideCall.FindAllSubmatch(text, -1) {
+			name := string(call[1]) + "/" + string(call[2])
+			if !slices.ContainsFunc(rows, func(r row) bool { return r.name() == name }) {
+				t.Errorf("matrix.Wide names %s, which is no type", name)
+			}
+			wide[name] = string(call[3])
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return found, wide
 }
 
 var (
 	backendCall  = regexp.MustCompile(`matrix\.Backend\(\w+, "(\w+)", ([^)\s]+)\)`)
+	wideCall     = regexp.MustCompile(`matrix\.Wide\(\w+, "([^"]+)", "([^"]+)", "([^"]+)"\)`)
 	typeConstant = regexp.MustCompile(`(?m)^\s*(?:const )?\w*Type\w*\s*=\s*"[^"]*"`)
 )
 

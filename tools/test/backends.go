@@ -14,6 +14,7 @@ import (
 type backend struct {
 	kind, typ string
 	tests     []*testRun // that put it to its kind's suite
+	servers   []string   // against what each of them did; "" is the real server
 	packages  []*packageRun
 	untested  string // why there are none
 }
@@ -40,9 +41,10 @@ func (r *report) backends() []*backend {
 		return all[name]
 	}
 	r.each(func(p *packageRun, t *testRun) {
-		for _, name := range t.backends {
+		for _, value := range t.backends {
+			name, server, _ := strings.Cut(value, " ")
 			b := find(name)
-			b.tests, b.packages = append(b.tests, t), append(b.packages, p)
+			b.tests, b.packages, b.servers = append(b.tests, t), append(b.packages, p), append(b.servers, server)
 		}
 		for _, typ := range t.types {
 			find(typ[0]).untested = typ[1]
@@ -53,11 +55,12 @@ func (r *report) backends() []*backend {
 	return sorted
 }
 
-// result is what came of a backend's suite: "ok", with the number of tests of it
-// that the backend is known not to pass, "FAILED", or why it was not run; bad when it
-// failed.
+// result is what came of a backend's suite: "ok", with the server it was when that
+// was not the real one, and with the number of tests that the backend is known not to
+// pass; "FAILED"; or why it was not run. It is bad when it failed.
 func (b *backend) result() (text string, bad bool) {
 	ok, limits, why := false, 0, b.untested
+	var servers []string
 	for i, t := range b.tests {
 		p := b.packages[i]
 		switch {
@@ -65,16 +68,22 @@ func (b *backend) result() (text string, bad bool) {
 			return "FAILED", true
 		case t.verdict == passed:
 			ok = true
+			servers = append(servers, b.servers[i])
 			limits += len(p.below(t, skipped))
 		case t.verdict == skipped && !ok:
 			why = strings.TrimPrefix(reason(t.output), "SKIP: ")
 		}
 	}
+	text = "ok"
+	if ok && !slices.Contains(servers, "") {
+		slices.Sort(servers)
+		text += ", against " + strings.Join(slices.Compact(servers), " and ")
+	}
 	switch {
 	case ok && limits > 0:
-		return fmt.Sprintf("ok (%d tests left out)", limits), false
+		return fmt.Sprintf("%s (%d tests left out)", text, limits), false
 	case ok:
-		return "ok", false
+		return text, false
 	case why == "":
 		return "no suite was run", false
 	}

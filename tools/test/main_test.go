@@ -82,11 +82,11 @@ func TestRun(t *testing.T) {
 		},
 		{
 			fixture: "backends", code: 1,
-			closing: "3 passed, 1 failed, 3 skipped",
+			closing: "4 passed, 1 failed, 3 skipped",
 			want: []string{
-				"BACKENDS, each put to the suite of its kind (2 ok, 1 failed, 3 not run):\n" +
-					"  lock\n    good                         ok\n    x/2                          not run: only in a cloud\n" +
-					"  state\n    bad                          FAILED\n    gone                         not run: no server\n" +
+				"BACKENDS, each put to the suite of its kind (3 ok, 1 failed, 3 not run):\n" +
+					"  lock\n    good                         ok (1 tests left out)\n    x/2                          not run: only in a cloud\n" +
+					"  state\n    bad                          FAILED\n    emulated                     ok, against moto\n    gone                         not run: no server\n" +
 					"    limited                      ok (1 tests left out)\n    unknown                      no suite was run\n",
 				"TestGone: no server\n",
 			},

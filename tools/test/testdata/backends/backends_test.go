@@ -3,7 +3,7 @@ package backends
 import "testing"
 
 func TestTypes(t *testing.T) {
-	for _, typ := range []string{"lock/good", "lock/x/2 only in a cloud", "state/bad", "state/gone", "state/limited", "state/unknown"} {
+	for _, typ := range []string{"lock/good", "lock/x/2 only in a cloud", "state/bad", "state/emulated", "state/gone", "state/limited", "state/unknown"} {
 		t.Attr("ottavo-type", typ)
 	}
 }
@@ -21,6 +21,9 @@ func TestBad(t *testing.T) {
 	t.Run("sub", func(t *testing.T) { t.Error("lost a write") })
 }
 
+// TestEmulated and TestLimited: not against the real server, or not only.
+func TestEmulated(t *testing.T) { t.Attr("ottavo-backend", "state/emulated moto") }
+
 func TestGone(t *testing.T) {
 	t.Attr("ottavo-backend", "state/gone")
 	t.Skip("no server")
@@ -28,6 +31,7 @@ func TestGone(t *testing.T) {
 
 func TestLimited(t *testing.T) {
 	t.Attr("ottavo-backend", "state/limited")
+	t.Attr("ottavo-backend", "lock/good an emulator, too")
 	t.Run("can", func(*testing.T) {})
 	t.Run("cannot", func(t *testing.T) { t.Skip("known limit") })
 }
