@@ -29,7 +29,7 @@ type Link struct {
 // NewLink makes a link to target; it ends with the test.
 func NewLink(t testing.TB, target string) *Link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", Addr(t)) // one that Mend can have again after Refuse
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func (l *Link) serve(down net.Conn) {
 		return
 	}
 	defer down.Close() //nolint:errcheck // it was given up
-	up, err := net.DialTimeout("tcp", l.target, time.Second)
+	up, err := net.DialTimeout("tcp", l.target, 10*time.Second)
 	if err != nil || !l.keep(up) {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func TestPort(t *testing.T) {
@@ -25,7 +24,7 @@ func TestPort(t *testing.T) {
 	})
 	t.Run("is refused until somebody listens", func(t *testing.T) {
 		addr := Addr(t)
-		if c, err := net.DialTimeout("tcp", addr, time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
+		if c, err := net.DialTimeout("tcp", addr, Patience); !errors.Is(err, syscall.ECONNREFUSED) {
 			if err == nil {
 				_ = c.Close()
 			}
@@ -69,4 +68,23 @@ func TestPort(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestPortRange(t *testing.T) {
+	for outgoing, want := range map[string][2]int{
+		"":               {firstPort, lastPort},
+		"32768\t60999\n": {firstPort, lastPort},
+		"32000 32001":    {firstPort, lastPort},
+		"1024 9999":      {firstPort, lastPort},
+		"16000\t65535\n": {1024, 15999},
+		"20000 60999":    {1024, 19999},
+		"1024\t20000\n":  {20001, 65535},
+		"1024\t65535\n":  {firstPort, lastPort},
+		"1024\t65000\n":  {firstPort, lastPort},
+		"many of them":   {firstPort, lastPort},
+	} {
+		if first, last := portRange(outgoing); [2]int{first, last} != want {
+			t.Errorf("%q: %d to %d, want %v", outgoing, first, last, want)
+		}
+	}
 }

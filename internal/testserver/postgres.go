@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -154,13 +155,14 @@ func runSetup(t testing.TB, cmd *exec.Cmd) {
 	if err := cmd.Err; err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Minute, func() {
-		if cmd.Process != nil {
-			_ = cmd.Process.Kill()
-		}
-	})
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("testserver: %s: %v", cmd.Path, err)
+	}
+	timer := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() }) // it may have ended
 	defer timer.Stop()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("testserver: %s: %v\n%s", cmd.Path, err, out)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("testserver: %s: %v\n%s", cmd.Path, err, &out)
 	}
 }

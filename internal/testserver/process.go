@@ -18,7 +18,7 @@ import (
 
 // startTimeout is how long a server may take to answer: even one in Java, on a machine
 // that has ten other things to do.
-const startTimeout = 90 * time.Second
+const startTimeout = 3 * time.Minute
 
 // A Process is a server that runs as a process of its own. Its methods are for
 // one goroutine.
@@ -122,7 +122,7 @@ func (p *Process) Pause() {
 	// A thread that runs stops a moment later: it may answer yet.
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(5 * time.Second)
+	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	for !stopped(p.cmd.Process.Pid) {
 		select {

@@ -130,7 +130,7 @@ func (s *RedisServer) launch(t testing.TB) {
 		},
 		ready: func(string) error {
 			// A server with a password says so, which is an answer too.
-			reply, err := s.command("PING")
+			reply, err := s.command(2*time.Second, "PING")
 			if err == nil && strings.HasPrefix(reply, "-LOADING") {
 				err = errors.New(reply)
 			}
@@ -157,7 +157,7 @@ func (s *RedisServer) awaitCluster() {
 	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
 	for {
-		reply, err := s.command("EXISTS", "testserver")
+		reply, err := s.command(2*time.Second, "EXISTS", "testserver")
 		if err == nil && (reply == ":0" || strings.HasPrefix(reply, "-MOVED")) {
 			return
 		}
@@ -173,21 +173,22 @@ func (s *RedisServer) awaitCluster() {
 // type character: "+OK", ":1", "$5". The test ends when there is no reply.
 func (s *RedisServer) Command(args ...string) string {
 	s.t.Helper()
-	reply, err := s.command(args...)
+	reply, err := s.command(Patience, args...)
 	if err != nil {
 		s.t.Fatalf("testserver: %v", err)
 	}
 	return reply
 }
 
-func (s *RedisServer) command(args ...string) (string, error) {
+// command is Command with an error, when there is no reply within the limit.
+func (s *RedisServer) command(limit time.Duration, args ...string) (string, error) {
 	var c net.Conn
-	c, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	c, err := net.DialTimeout("tcp", s.Addr, limit)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close() //nolint:errcheck // nothing follows
-	if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
 		return "", err
 	}
 	if s.secure {

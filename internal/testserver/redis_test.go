@@ -32,7 +32,7 @@ func TestRedisStopAndStart(t *testing.T) {
 		t.Fatalf("after Start at %s (was %s): GET says %s, want a server that is empty", s.Addr, addr, got)
 	}
 	s.Pause()
-	if _, err := s.command("PING"); err == nil {
+	if _, err := s.command(time.Second, "PING"); err == nil {
 		t.Error("a paused server answers")
 	}
 	s.Resume()

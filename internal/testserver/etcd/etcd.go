@@ -15,7 +15,7 @@ import (
 )
 
 // startTimeout is how long the server may take to be ready.
-const startTimeout = time.Minute
+const startTimeout = 3 * time.Minute
 
 // A Server is a cluster of one. Its methods are for one goroutine. To let it hang
 // or to slow it down, put a testserver.Link in front of Addr.

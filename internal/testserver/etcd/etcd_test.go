@@ -2,18 +2,19 @@ package etcd
 
 import (
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStopAndStart(t *testing.T) {
 	s := Start(t)
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, DialTimeout: testserver.Patience, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

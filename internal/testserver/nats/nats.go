@@ -13,7 +13,7 @@ import (
 )
 
 // startTimeout is how long the server may take to be ready.
-const startTimeout = time.Minute
+const startTimeout = 3 * time.Minute
 
 // A Server is one server. Its methods are for one goroutine.
 type Server struct {
