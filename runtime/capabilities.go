@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/configuration"
+	"github.com/ottavo-runtime/ottavo/components/secret"
 	"github.com/ottavo-runtime/ottavo/components/sequencer"
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
 	"github.com/ottavo-runtime/ottavo/grpcapi/layotto"
@@ -25,9 +27,11 @@ func (r *Runtime) capabilities(ctx context.Context) (layotto.Config, error) {
 		return api, nil
 	}
 	b, t := &builder{r: r, rc: rc}, r.opts.Tables
-	r.secrets = makeAll(ctx, b, config.SecretStores, "secret", t.Secrets)
+	r.secrets = make(map[string]secret.Store)
+	makeInto(ctx, b, r.secrets, config.SecretStores, "secret", t.Secrets)
 	api.Secret = capability.NewSecret(r.secrets)
-	r.configurations = makeAll(ctx, b, config.ConfigStores, "configuration", t.Configurations)
+	r.configurations = make(map[string]configuration.Store)
+	makeInto(ctx, b, r.configurations, config.ConfigStores, "configuration", t.Configurations)
 	api.Configuration = capability.NewConfiguration(rc.AppID, r.configurations)
 	r.background = append(r.background, api.Configuration.Run)
 	r.customs(ctx, b)

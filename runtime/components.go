@@ -31,12 +31,18 @@ type builder struct {
 // makeAll makes the components of a section, by their names.
 func makeAll[T any](ctx context.Context, b *builder, section, name string, rows []components.Row[T]) map[string]T {
 	made := make(map[string]T)
+	makeInto(ctx, b, made, section, name, rows)
+	return made
+}
+
+// makeInto does that, and each can have those before it from made.
+func makeInto[T any](ctx context.Context, b *builder, made map[string]T, section, name string, rows []components.Row[T]) {
 	table, err := components.NewTable(name, rows...)
 	if err != nil {
 		b.errs = append(b.errs, err)
-		return made
+		return
 	}
-	for _, c := range b.rc.Components[section] {
+	for _, c := range b.rc.InOrder(section) {
 		value, err := makeOne(ctx, b, table, kind(b.r.opts.Tables, section, rows), c)
 		if err != nil {
 			b.errs = append(b.errs, err)
@@ -44,19 +50,18 @@ func makeAll[T any](ctx context.Context, b *builder, section, name string, rows 
 		}
 		made[c.Name] = value
 	}
-	return made
 }
 
 // makeOne makes a component, keeps it, and notes its health.
 func makeOne[T any](ctx context.Context, b *builder, table *components.Table[T], kind config.Kind, c config.Component) (T, error) {
 	var none T
-	c, secrets, err := b.r.inject(ctx, kind, c)
+	limited, cancel := context.WithTimeout(ctx, makeTimeout)
+	defer cancel()
+	c, secrets, err := b.r.inject(limited, kind, c)
 	if err != nil {
 		return none, err
 	}
 	env, cfg := b.r.surroundings(table.Kind(), c)
-	limited, cancel := context.WithTimeout(ctx, makeTimeout)
-	defer cancel()
 	value, err := table.New(limited, env, cfg)
 	if err != nil {
 		if limited.Err() != nil && ctx.Err() == nil {

@@ -24,24 +24,32 @@ func (t Tables) ConfigOptions() config.Options {
 	filters, _ := filter.NewTable(append([]filter.Spec{new(actuator.Actuator).Spec()}, t.Filters...)...)
 	known := proxy.Known(protocols, balancers, filters, nil)
 	known.NetworkFilters = append(known.NetworkFilters, config.GRPCFilterType)
-	invokers := config.Kind{Section: config.RPCs}
-	for _, i := range t.Invokers {
-		row := config.Type{Name: i.Type, Doc: i.Doc, Metadata: i.Metadata}
-		if i.Check != nil {
-			row.Check = func(c config.Component, warn func(decode.Problem)) error {
-				return i.Check(components.Config{Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest, Warn: warn, Checked: true})
-			}
-		}
-		invokers.Types = append(invokers.Types, row)
-	}
 	customs := func(kind string, list []config.Component) bool { _, brings := t.customRows(kind, list); return brings }
 	return config.Options{Known: known, Customs: customs, Kinds: []config.Kind{
 		kind(t, config.SecretStores, t.Secrets), kind(t, config.ConfigStores, t.Configurations), kind(t, config.Hellos, t.Hellos),
-		kind(t, config.States, t.States), invokers, kind(t, config.Bindings, t.Bindings), kind(t, config.PubSubs, t.Brokers),
+		kind(t, config.States, t.States), t.invokerKind(), kind(t, config.Bindings, t.Bindings), kind(t, config.PubSubs, t.Brokers),
 		kind(t, config.Files, t.Files), kind(t, config.ObjectStores, t.ObjectStores), kind(t, config.Locks, t.Locks),
 		kind(t, config.Sequencers, t.Sequencers), kind(t, config.Ciphers, t.Ciphers), kind(t, config.EmailSenders, t.EmailSenders),
 		kind(t, config.PhoneCallers, t.PhoneCallers), kind(t, config.SMSSenders, t.SMSSenders),
 	}}
+}
+
+// invokerKind is what there is to know of invokers.
+func (t Tables) invokerKind() config.Kind {
+	kind := config.Kind{Section: config.RPCs}
+	for _, i := range t.Invokers {
+		row := config.Type{Name: i.Type, Doc: i.Doc, Metadata: i.Metadata}
+		if i.Check != nil {
+			row.Check = func(c config.Component, warn func(decode.Problem)) error {
+				if len(c.SecretRefs) > 0 {
+					return nil // settings are missing that New will have, and check
+				}
+				return i.Check(components.Config{Name: c.Name, Type: c.Type, Path: c.Path, Section: c.Section, Metadata: c.Metadata, Rest: c.Rest, Warn: warn, Checked: true})
+			}
+		}
+		kind.Types = append(kind.Types, row)
+	}
+	return kind
 }
 
 func kind[T any](t Tables, section string, rows []components.Row[T]) config.Kind {

@@ -159,3 +159,51 @@ runtime:
 		t.Errorf("SayHello = %v, %v", resp, err)
 	}
 }
+
+// Secret stores get settings from each other, whatever their names, and invokers get
+// some, too; what is wrong with these is told without them.
+func TestSecretsOfStoresAndInvokers(t *testing.T) {
+	inner := secretsFile(t)
+	outer := filepath.Join(t.TempDir(), "outer.json")
+	if err := os.WriteFile(outer, fmt.Appendf(nil, `{"where": %q, "listener": "egress", "nowhere": "unlisted-egress"}`, inner), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := func(listener string) string {
+		return fmt.Sprintf(`
+runtime:
+  listen: 127.0.0.1:0
+  actuator: {listen: "127.0.0.1:0"}
+  secret_store:
+    a: {type: local.file, secret_ref: [{store_name: m, key: where, inject_as: secretsFile}]}
+    m: {type: local.file, secret_ref: [{store_name: z, key: SECRETS_TEST_OUTER, inject_as: secretsFile}]}
+    z: {type: local.env}
+  rpcs:
+    mosn:
+      config: {channel: [{protocol: http}]}
+      secret_ref: [{store_name: m, key: %s, inject_as: "channel[0].listener"}]
+servers:
+  - listeners:
+      - name: egress
+        address: 127.0.0.1:0
+        bind_port: true
+        filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: Http1, upstream_protocol: Http1, router_config_name: r}}]}]
+    routers: [{router_config_name: r, virtual_hosts: [{name: v, domains: ["*"], routers: [{match: {prefix: /}, direct_response: {status: 200, body: answered}}]}]}]
+`, listener)
+	}
+	t.Setenv("SECRETS_TEST_OUTER", outer)
+	client := runtimev1.NewRuntimeClient(runtimetest.Start(t, file("listener")).Client(t))
+	got, err := client.GetSecret(t.Context(), &runtimev1.GetSecretRequest{StoreName: "a", Key: "single"})
+	if err != nil || got.GetData()["single"] != "dur" {
+		t.Errorf("GetSecret = %v, %v", got, err)
+	}
+	answer, err := client.InvokeService(t.Context(), &runtimev1.InvokeServiceRequest{Id: "s", Message: &runtimev1.CommonInvokeRequest{Method: "/"}})
+	if err != nil || string(answer.GetData().GetValue()) != "answered" {
+		t.Errorf("InvokeService = %v, %v", answer, err)
+	}
+	err = fails(t, file("nowhere"), builtin.Tables())
+	contains(t, err, `rpc component "mosn"`, "channel[0]", "***")
+	if strings.Contains(err.Error(), "unlisted") {
+		t.Errorf("the error holds a secret: %v", err)
+	}
+	contains(t, fails(t, file("nothing"), builtin.Tables()), "runtime.rpcs.mosn.secret_ref[0]", `secret "nothing" of the store "m"`)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -101,28 +102,38 @@ func (r *Runtime) newInvokers(ctx context.Context) (map[string]rpc.Invoker, erro
 	invokers := make(map[string]rpc.Invoker)
 	var errs []error
 	for _, c := range r.opts.Config.Runtime.Components[config.RPCs] {
-		inv, err := r.newInvoker(ctx, c)
+		inv, secrets, err := r.newInvoker(ctx, c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("rpc component %q (type %s): %w", c.Name, c.Type, err))
 			continue
 		}
 		invokers[c.Name] = inv
 		r.invokers = append(r.invokers, inv)
-		r.keep(part{section: config.RPCs, kind: "rpc", name: c.Name, typ: c.Type})
+		r.keep(part{section: config.RPCs, kind: "rpc", name: c.Name, typ: c.Type, secrets: secrets})
 	}
 	return invokers, errors.Join(errs...)
 }
 
-func (r *Runtime) newInvoker(ctx context.Context, c config.Component) (rpc.Invoker, error) {
-	var known []string
-	for _, row := range r.opts.Tables.Invokers {
-		if row.Type == c.Type {
-			env, cfg := r.surroundings("rpc", c)
-			return row.New(ctx, env, cfg, r.openChannel)
+// newInvoker makes one; hidden is what nobody may see of its settings.
+func (r *Runtime) newInvoker(ctx context.Context, c config.Component) (rpc.Invoker, hidden, error) {
+	i := slices.IndexFunc(r.opts.Tables.Invokers, func(row Invoker) bool { return row.Type == c.Type })
+	if i < 0 {
+		var known []string
+		for _, row := range r.opts.Tables.Invokers {
+			known = append(known, row.Type)
 		}
-		known = append(known, row.Type)
+		return nil, nil, decode.Problems{{Path: c.Path, Message: fmt.Sprintf("unknown rpc type %q", c.Type), Remedy: "known types: " + strings.Join(known, ", ")}}
 	}
-	return nil, decode.Problems{{Path: c.Path, Message: fmt.Sprintf("unknown rpc type %q", c.Type), Remedy: "known types: " + strings.Join(known, ", ")}}
+	ctx, cancel := context.WithTimeout(ctx, makeTimeout)
+	defer cancel()
+	c, secrets, err := r.inject(ctx, r.opts.Tables.invokerKind(), c)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, cfg := r.surroundings("rpc", c)
+	cfg.Checked = len(c.SecretRefs) == 0 // else the loader has not seen all of them
+	inv, err := r.opts.Tables.Invokers[i].New(ctx, env, cfg, r.openChannel)
+	return inv, secrets, secrets.in(err)
 }
 
 func (r *Runtime) openChannel(listener, protocol string, size int) (stream.Handler, func(), error) {

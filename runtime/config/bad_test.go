@@ -248,9 +248,16 @@ var bad = map[string][]string{
 		`!:3: runtime.config_store.c.component_ref.secret_store: there is no secret store "none" (there are: env, files)`,
 		`!:6: runtime.lock.l.secret_ref[0].store_name: there is no secret store "fils" (there are: env, files)`,
 		`!:7: runtime.lock.l.secret_ref[1].key: is missing (write which secret)`,
-		`!:11: runtime.secret_store.files.secret_ref[0]: a secret store cannot get its settings from secret stores (write the setting into metadata, as ${VARIABLE})`,
+		`!:11: runtime.secret_store.files.secret_ref[0].store_name: there is no secret store "emv" (there are: env, files)`,
 		`!:14: runtime.files.f: the section file has a component of this name, too (keep one)`,
+		`!:17: runtime.rpcs.mosn.secret_ref[0].store_name: there is no secret store "nobody" (there are: env, files)`,
 		`?:14: runtime.files: is an old name (write file)`,
+	},
+	"circles.yaml": {
+		`!:8: runtime.secret_store.vault.secret_ref[0].store_name: the components refer to each other in a circle, so that none can be made first: cloud -> files -> vault -> cloud (take one of these settings from the environment, as ${VARIABLE})`,
+		`!:11: runtime.secret_store.alone.secret_ref[0].store_name: "alone" refers to itself, so that it cannot be made (take one of these settings from the environment, as ${VARIABLE})`,
+		`!:14: runtime.config_store.own.component_ref.config_store: "own" refers to itself, so that it cannot be made (remove one of these references)`,
+		`?:3: runtime.secret_store.files.component_ref.config_store: has no effect: secret stores are made before configuration stores (remove it)`,
 	},
 	"places.yaml": {
 		`!:6: runtime.file.f.secret_ref[2].inject_as: "[1].accessKeySecret" leads nowhere: clients is a list of 1, so it has no element [1] (write a key of the settings, or a path to one: "basic_config.accessKeySecret", "clients[0].accessKeySecret")`,

@@ -341,7 +341,7 @@ func (b *builder) components() {
 	})
 	simple(States, s.State)
 	collect(b, RPCs, s.RPCs, func(name string, c RPCComponent) Component {
-		return Component{Type: cmp.Or(c.Type, name), Section: "config", Metadata: c.Config}
+		return Component{Type: cmp.Or(c.Type, name), Section: "config", Metadata: c.Config, SecretRefs: c.SecretRef}
 	})
 	simple(Bindings, s.Bindings)
 	simple(PubSubs, s.PubSubs)
@@ -410,34 +410,6 @@ func (b *builder) files(s *Sections) {
 	all := append(known, b.cfg.Runtime.Components[Files]...)
 	slices.SortFunc(all, func(x, y Component) int { return strings.Compare(x.Name, y.Name) })
 	b.cfg.Runtime.Components[Files] = all
-}
-
-// references checks that what components refer to is there.
-func (b *builder) references() {
-	has := func(section, name string) bool {
-		return slices.ContainsFunc(b.cfg.Runtime.Components[section], func(c Component) bool { return c.Name == name })
-	}
-	for _, section := range slices.Sorted(maps.Keys(b.cfg.Runtime.Components)) {
-		for _, c := range b.cfg.Runtime.Components[section] {
-			for i, r := range c.SecretRefs {
-				at := decode.At(decode.Join(c.Path, "secret_ref"), i)
-				switch {
-				case section == SecretStores:
-					b.fail(at, "write the setting into metadata, as ${VARIABLE}", "a secret store cannot get its settings from secret stores")
-				case !has(SecretStores, r.StoreName):
-					b.fail(decode.Join(at, "store_name"), b.names(SecretStores), "there is no secret store %q", r.StoreName)
-				case r.Key == "":
-					b.fail(decode.Join(at, "key"), "write which secret", "is missing")
-				}
-			}
-			if n := c.ComponentRef.SecretStore; n != "" && !has(SecretStores, n) {
-				b.fail(decode.Join(decode.Join(c.Path, "component_ref"), "secret_store"), b.names(SecretStores), "there is no secret store %q", n)
-			}
-			if n := c.ComponentRef.ConfigStore; n != "" && !has(ConfigStores, n) {
-				b.fail(decode.Join(decode.Join(c.Path, "component_ref"), "config_store"), b.names(ConfigStores), "there is no configuration store %q", n)
-			}
-		}
-	}
 }
 
 // names is the remedy for a name of a component that is not there.

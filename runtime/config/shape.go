@@ -130,7 +130,7 @@ type SecretRef struct {
 	StoreName string `json:"store_name" doc:"Which secret store, by its name."`
 	Key       string `json:"key" doc:"Which secret."`
 	SubKey    string `json:"sub_key" doc:"Which value of the secret. Default: the only one, or the one named as the key."`
-	InjectAs  string `json:"inject_as" doc:"The key in metadata that gets the value, or a path to it: clients[0].accessKeySecret. Default: sub_key."`
+	InjectAs  string `json:"inject_as" doc:"The key of the settings that gets the value, or a path to it: clients[0].accessKeySecret. Default: sub_key."`
 
 	// Place leads to the setting that gets the value; nil: it is the key that the
 	// value has in its store. Load fills it in.
@@ -173,6 +173,7 @@ type HelloComponent struct {
 // RPCComponent is a way to call services. Its key in the file is its type, as
 // long as it has no type of its own.
 type RPCComponent struct {
-	Type   string         `json:"type" doc:"Which invoker. Default: the key."`
-	Config map[string]any `json:"config" doc:"Settings of the invoker."`
+	Type      string         `json:"type" doc:"Which invoker. Default: the key."`
+	Config    map[string]any `json:"config" doc:"Settings of the invoker."`
+	SecretRef []SecretRef    `json:"secret_ref" doc:"Settings from secret stores."`
 }
