@@ -3,6 +3,8 @@ package conn
 import (
 	"errors"
 	"io"
+	"net"
+	"os"
 	"syscall"
 )
 
@@ -35,6 +37,38 @@ func (h *half) look() (arrived int, ended bool) {
 	defer h.mu.Unlock()
 	ended = h.reader.state != sideOpen || h.writer.state != sideOpen && h.count == 0
 	return h.count, ended
+}
+
+// WaitHangUp waits, once the peer has ended its direction (a read has said
+// io.EOF), until it has hung up altogether, and returns nil then: it has reset the
+// connection, or the other end of a pipe is closed. A peer that has closed its
+// socket in order is not known to have done more than end its direction before
+// something is sent to it. Any other end of the wait is an error:
+// os.ErrDeadlineExceeded at the read deadline, net.ErrClosed after our own Close,
+// errors.ErrUnsupported where hanging up cannot be seen. Nobody may read
+// meanwhile; writing is allowed.
+func (c *Conn) WaitHangUp() error {
+	nc, _ := bottom(c.under())
+	if p, ok := nc.(*PipeConn); ok {
+		return p.wrap("wait", p.in.waitClosed())
+	}
+	return socketWaitHangUp(nc)
+}
+
+// waitClosed waits until the writing end is closed, and not only shut.
+func (h *half) waitClosed() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.writer.state != sideClosed {
+		switch {
+		case h.reader.state == sideClosed:
+			return net.ErrClosed
+		case h.reader.expired():
+			return os.ErrDeadlineExceeded
+		}
+		h.reader.wait()
+	}
+	return nil
 }
 
 // LeftInOrder reports whether a write failed because the peer had ended its

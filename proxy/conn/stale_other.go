@@ -2,6 +2,11 @@
 
 package conn
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
 func socketLook(net.Conn) (arrived int, ended bool) { return 0, false }
+
+func socketWaitHangUp(net.Conn) error { return errors.ErrUnsupported }

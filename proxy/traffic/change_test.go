@@ -129,7 +129,13 @@ func TestH5HostsUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for range 5 {
+	used := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(hosts)
+	}
+	// A busy machine may let callers have their turn late.
+	for begin, rounds := time.Now(), 0; rounds < 5 || used() < 20 && time.Since(begin) < time.Minute; rounds++ {
 		for i := range list {
 			must(t, r.AppendHosts("a", list[i:i+1]))
 		}

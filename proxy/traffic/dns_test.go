@@ -18,13 +18,16 @@ import (
 
 // named is a cluster whose hosts are what a name stands for.
 func named(server *dnstest.Server, name, more string) string {
+	if !strings.Contains(more, "connect_timeout") {
+		more += "\n    connect_timeout: 30s" // which is how long a request waits for the first answer
+	}
 	host, port, _ := net.SplitHostPort(server.Address)
 	return fmt.Sprintf(`
 clusters:
   - name: a
     type: STRICT_DNS
     dns_refresh_rate: 20ms
-    dns_resolvers: {servers: [%q], port: %q, search: [shop.test], ndots: 1, timeout: 2, attempts: 2}
+    dns_resolvers: {servers: [%q], port: %q, search: [shop.test], ndots: 1, timeout: 20, attempts: 2}
     hosts: [{address: %q}]
     %s
 `, host, port, name, more)
@@ -135,21 +138,26 @@ func TestH18NoFlood(t *testing.T) {
 	server.Fail(dns.RcodeServerFailure)
 	r := start(t, strings.Replace(named(server, "pay.shop.test:80", "connect_timeout: 50ms"), "dns_refresh_rate: 20ms", "dns_refresh_rate: 60s", 1))
 	eventually(t, "the first question", func() bool { return len(server.Asked()) > 0 })
+	begin := time.Now()
 	for range 20 {
 		if a := r.get("/"); a.status != 503 {
 			t.Errorf("%s, want 503", a)
 		}
 	}
-	if n := len(server.Asked()); n > 20 {
-		t.Errorf("%d questions in about a second", n)
+	if n, d := len(server.Asked()), time.Since(begin); float64(n) > 20*max(1, d.Seconds()) {
+		t.Errorf("%d questions in %v", n, d)
 	}
 	r.apply(`clusters: [{name: b, hosts: [{address: "10.0.0.1:80"}]}]`)
-	n := len(server.Asked())
-	timer := time.NewTimer(200 * time.Millisecond)
-	<-timer.C
-	if m := len(server.Asked()); m != n {
-		t.Errorf("%d questions after the cluster was gone", m-n)
-	}
+	// A question may be on its way, but then there are no more.
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	last := -1
+	eventually(t, "no questions after the cluster was gone", func() bool {
+		<-tick.C
+		before := last
+		last = len(server.Asked())
+		return last == before
+	})
 }
 
 // TestH18KeepsState: a host that stays keeps its connections when another

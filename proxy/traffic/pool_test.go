@@ -389,6 +389,7 @@ func TestPoolBindingLimit(t *testing.T) {
 		h := r.peers(name, time.Second, "host:1")[0]
 		callers := r.callers(name, 3)
 		calls(t, name, 2, callers[:2]...)
+		synctest.Wait() // for their records, which come a moment after the answers
 		if status, err := call(callers[2], name, "pay"); status == 200 || err != nil {
 			t.Errorf("over the limit: status %d, %v", status, err)
 		}

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest" //nolint:revive // its words are the language of these tests
@@ -44,7 +46,7 @@ type mortal struct {
 
 func newMortal(t *testing.T) *mortal {
 	t.Helper()
-	m := &mortal{address: "127.0.0.1:0"}
+	m := &mortal{address: testserver.Addr(t)} // nobody else gets it while it is dead
 	m.rise(t)
 	t.Cleanup(m.kill)
 	return m
@@ -54,7 +56,7 @@ func (m *mortal) rise(t *testing.T) {
 	t.Helper()
 	var l net.Listener
 	var err error
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		var lc net.ListenConfig
 		if l, err = lc.Listen(t.Context(), "tcp", m.address); err == nil {
 			break
@@ -110,8 +112,8 @@ type load struct {
 }
 
 type failure struct {
-	at   time.Time
-	text string
+	begun, at time.Time
+	text      string
 }
 
 func (l *load) run(ctx context.Context, client *http.Client, url string, rate int) {
@@ -140,7 +142,7 @@ func (l *load) run(ctx context.Context, client *http.Client, url string, rate in
 
 func (l *load) call(client *http.Client, url string) {
 	l.calls.Add(1)
-	text := ""
+	begun, text := time.Now(), ""
 	resp, err := client.Get(url) //nolint:noctx // the client has a time limit
 	if err == nil {
 		var body []byte
@@ -156,7 +158,7 @@ func (l *load) call(client *http.Client, url string) {
 	if text != "" {
 		l.failures.Add(1)
 		l.mu.Lock()
-		l.failed = append(l.failed, failure{time.Now(), text})
+		l.failed = append(l.failed, failure{begun, time.Now(), text})
 		l.mu.Unlock()
 	}
 }
@@ -172,44 +174,67 @@ func (l *load) report() string {
 	return b.String()
 }
 
-const detection = 50 * time.Millisecond // the interval of the checks below; a dead host refuses them at once
+// mortals are three hosts behind a core on a real socket, and callers.
+type mortals struct {
+	*Server
+	hosts  []*mortal
+	url    string
+	client *http.Client
+	load
+}
 
-// mortals starts three hosts behind a core on a real socket.
-func mortals(t *testing.T, retry *config.RetryPolicy) (hosts []*mortal, url string, client *http.Client) {
+func newMortals(t *testing.T, retry *config.RetryPolicy) *mortals {
+	m := &mortals{}
 	var list []string
 	for range 3 {
-		m := newMortal(t)
-		hosts, list = append(hosts, m), append(list, m.address)
+		h := newMortal(t)
+		m.hosts, list = append(m.hosts, h), append(list, h.address)
 	}
 	to := To("/", "mortals")
 	to.Route.RetryPolicy = retry
 	cluster := Cluster("mortals", list...)
 	cluster.HealthCheck = &config.HealthCheck{
-		Protocol: "Http1", Interval: 50 * time.Millisecond, Timeout: 2 * time.Second, InitialDelay: time.Millisecond,
+		Protocol: "Http1", Interval: 50 * time.Millisecond, Timeout: 30 * time.Second, InitialDelay: time.Millisecond,
 	}
-	s := Start(t, nil, &config.Snapshot{
+	m.Server = Start(t, nil, &config.Snapshot{
 		Listeners: []config.Listener{Bound("in", "main", "127.0.0.1:0")},
 		Routers:   []config.Router{Router("main", to)},
 		Clusters:  []config.Cluster{cluster},
 	})
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
-	return hosts, "http://" + s.Status(t, "in").Addr.String() + "/", &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	m.url, m.client = "http://"+m.Status(t, "in").Addr.String()+"/", &http.Client{Transport: transport, Timeout: time.Minute}
+	return m
 }
 
-// killInTurn kills a host every second and has it back half a second later. It
-// returns when each was killed.
-func killInTurn(t *testing.T, hosts []*mortal, lasts time.Duration) (kills []time.Time) {
+// death is when a host was killed, and when the core had found that out.
+type death struct{ at, known time.Time }
+
+// killInTurn kills a host every second, while callers call, and has it back half
+// a second later. It waits until the core knows of each death, and of each
+// return, and callers have noticed: a busy machine has its own pace.
+func (m *mortals) killInTurn(t *testing.T, lasts time.Duration) (deaths []death) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { m.run(ctx, m.client, m.url, 500) })
+	defer running.Wait()
+	defer stop()
 	end := time.Now().Add(lasts)
-	for i := 0; time.Now().Before(end); i++ {
-		m := hosts[i%len(hosts)]
-		kills = append(kills, time.Now())
-		m.kill()
+	for i := 0; i == 0 || time.Now().Before(end); i++ {
+		h, called := m.hosts[i%len(m.hosts)], m.calls.Load()
+		d := death{at: time.Now()}
+		h.kill()
+		eventually(t, "the core knows that a host is dead", func() bool { return healthOf(m.Server, h.address) != "healthy" })
+		d.known = time.Now()
+		deaths = append(deaths, d)
 		wait(500 * time.Millisecond)
-		m.rise(t)
+		h.rise(t)
+		eventually(t, "the core knows that a host is back", func() bool { return healthOf(m.Server, h.address) == "healthy" })
+		eventually(t, "callers call", func() bool { return m.calls.Load() >= called+20 })
 		wait(500 * time.Millisecond)
 	}
-	return kills
+	return deaths
 }
 
 // wait lets time pass: these tests are about what happens in it.
@@ -218,48 +243,23 @@ func wait(d time.Duration) { <-time.NewTimer(d).C }
 // TestG14H20KilledHostsCostNoCall: with retries, callers do not notice that
 // hosts die and come back.
 func TestG14H20KilledHostsCostNoCall(t *testing.T) {
-	hosts, url, client := mortals(t, &config.RetryPolicy{RetryOn: true, NumRetries: 2})
-	ctx, stop := context.WithCancel(t.Context())
-	var l load
-	var running sync.WaitGroup
-	running.Go(func() { l.run(ctx, client, url, 500) })
-	kills := killInTurn(t, hosts, soakFor(t))
-	stop()
-	running.Wait()
-	t.Logf("%d calls, %d failed, %d kills", l.calls.Load(), l.failures.Load(), len(kills))
-	if l.failures.Load() > 0 {
-		t.Errorf("%d of %d calls failed:%s", l.failures.Load(), l.calls.Load(), l.report())
-	}
-	if len(kills) == 0 || l.calls.Load() < int64(20*len(kills)) {
-		t.Errorf("%d calls for %d kills: that proves nothing", l.calls.Load(), len(kills))
+	m := newMortals(t, &config.RetryPolicy{RetryOn: true, NumRetries: 2})
+	deaths := m.killInTurn(t, soakFor(t))
+	t.Logf("%d calls, %d failed, %d kills", m.calls.Load(), m.failures.Load(), len(deaths))
+	if m.failures.Load() > 0 {
+		t.Errorf("%d of %d calls failed:%s", m.failures.Load(), m.calls.Load(), m.report())
 	}
 }
 
 // TestI9FailuresEndWithDetection: without retries, calls fail, but only until
 // the host's death is known.
 func TestI9FailuresEndWithDetection(t *testing.T) {
-	hosts, url, client := mortals(t, nil)
-	ctx, stop := context.WithCancel(t.Context())
-	var l load
-	var running sync.WaitGroup
-	running.Go(func() { l.run(ctx, client, url, 500) })
-	kills := killInTurn(t, hosts, soakFor(t))
-	stop()
-	running.Wait()
-	t.Logf("%d calls, %d failed, %d kills", l.calls.Load(), l.failures.Load(), len(kills))
-	if len(kills) == 0 || l.calls.Load() < int64(20*len(kills)) {
-		t.Errorf("%d calls for %d kills: that proves nothing", l.calls.Load(), len(kills))
-	}
-	const slack = 200 * time.Millisecond // a call may have waited, and the machine be busy
-	for _, f := range l.failed {
-		late := true
-		for _, k := range kills {
-			if d := f.at.Sub(k); d >= 0 && d < detection+slack {
-				late = false
-			}
-		}
-		if late {
-			t.Errorf("a failure long after the last kill: %s %s", f.at.Format("15:04:05.000"), f.text)
+	m := newMortals(t, nil)
+	deaths := m.killInTurn(t, soakFor(t))
+	t.Logf("%d calls, %d failed, %d kills", m.calls.Load(), m.failures.Load(), len(deaths))
+	for _, f := range m.failed {
+		if !slices.ContainsFunc(deaths, func(d death) bool { return !f.begun.After(d.known) && !f.at.Before(d.at) }) {
+			t.Errorf("a call from %s to %s that met no death: %s", f.begun.Format("15:04:05.000"), f.at.Format("15:04:05.000"), f.text)
 		}
 	}
 }
@@ -280,9 +280,9 @@ func TestH5G1SwapsUnderLoad(t *testing.T) {
 	snapshot := func(i int) *config.Snapshot {
 		a, b := Cluster("a", list[i%4], list[(i+1)%4]), Cluster("b", list[(i/3)%4], list[(i/3+1)%4], list[(i/3+2)%4])
 		a.LBType, b.LBType = policies[i%len(policies)], policies[(i/5)%len(policies)]
-		b.ConnectTimeout = time.Duration(1+i/7%3) * time.Second
+		b.ConnectTimeout = time.Duration(20+i/7%3) * time.Second
 		if i%2 == 0 {
-			b.HealthCheck = &config.HealthCheck{Interval: 20 * time.Millisecond, InitialDelay: time.Millisecond}
+			b.HealthCheck = &config.HealthCheck{Interval: 20 * time.Millisecond, Timeout: 30 * time.Second, InitialDelay: time.Millisecond}
 			b.OutlierDetection = &config.OutlierDetection{Consecutive5xx: 5}
 		}
 		if i%3 == 0 {
@@ -305,13 +305,14 @@ func TestH5G1SwapsUnderLoad(t *testing.T) {
 	s := Start(t, nil, snapshot(0))
 	url := "http://" + s.Status(t, "in").Addr.String() + "/"
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	ctx, stop := context.WithCancel(t.Context())
 	var l load
 	var running sync.WaitGroup
 	running.Go(func() { l.run(ctx, client, url, 500) })
 	swaps := 0
-	for end := time.Now().Add(soakFor(t)); time.Now().Before(end); {
+	enough := func() bool { return swaps >= 5 && l.calls.Load() >= int64(swaps) }
+	for end := time.Now().Add(soakFor(t)); time.Now().Before(end) || !enough() && time.Now().Before(end.Add(time.Minute)); {
 		swaps++
 		s.MustApply(t, snapshot(swaps))
 		wait(100 * time.Millisecond)
@@ -328,9 +329,7 @@ func TestH5G1SwapsUnderLoad(t *testing.T) {
 	// What is left belongs to the last configuration, which can be as many
 	// connections as there were calls at a time, to each host.
 	transport.CloseIdleConnections()
-	for i, m := range hosts {
-		if n := m.open.Load(); n > 2*16+4 {
-			t.Errorf("host %d has %d connections", i, n)
-		}
+	for i, m := range hosts { // the others' ends may still be on their way
+		eventually(t, fmt.Sprintf("host %d has no more connections than it can need", i), func() bool { return m.open.Load() <= 2*16+4 })
 	}
 }

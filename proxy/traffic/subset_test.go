@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
 )
 
 // Tests of subsets: rows H15 and H16.
@@ -97,8 +98,10 @@ func TestH15DeadSubset(t *testing.T) {
 }
 
 // health is what the core thinks of a host.
-func (r *rig) health(address string) string {
-	for _, c := range r.Clusters() {
+func (r *rig) health(address string) string { return healthOf(r.Server, address) }
+
+func healthOf(s *proxytest.Server, address string) string {
+	for _, c := range s.Clusters() {
 		for _, h := range c.Hosts {
 			if h.Address == address {
 				return h.Health
@@ -108,11 +111,11 @@ func (r *rig) health(address string) string {
 	return "not there"
 }
 
-// eventually waits until ok holds, for ten seconds at most. It is for what real
+// eventually waits until ok holds, for a minute at most. It is for what real
 // sockets and real time do; in a bubble, nobody needs it.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	end := time.NewTimer(10 * time.Second)
+	end := time.NewTimer(time.Minute)
 	defer end.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -120,7 +123,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-end.C:
-			t.Fatalf("not in ten seconds: %s", what)
+			t.Fatalf("not in a minute: %s", what)
 		}
 	}
 }
@@ -154,7 +157,7 @@ stream_filters:
 	}
 	begin := time.Now()
 	must(t, r.SetHosts("a", hosts))
-	if d := time.Since(begin); d > 5*time.Second {
+	if d := time.Since(begin); d > time.Minute { // comparing each with all would take hours
 		t.Errorf("8,000 hosts took %v", d)
 	}
 	var want []string

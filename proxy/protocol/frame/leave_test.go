@@ -18,7 +18,8 @@ import (
 )
 
 // A caller of one-way requests has no reason to stay: those that it has sent
-// are passed on when it has gone. What wants an answer is given up then.
+// are passed on when it has gone. What wants an answer is given up then, as the
+// end of a pipe says that nobody reads any more.
 func TestOneWayOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var done, canceled atomic.Int32
@@ -150,6 +151,51 @@ func TestDrainUnderLoad(t *testing.T) {
 					t.Errorf("after %v: %d calls were taken, %d answered", ended, taken.Load(), answers)
 				}
 				t.Logf("after %v: %d sent, %d taken, %d answered", ended, asked, taken.Load(), answers)
+			})
+		})
+	}
+}
+
+// What ends the calls of a caller that has only ended its direction, before they
+// are answered: that it hangs up, takes nothing more, or that the core ends.
+func TestHalfClosedCallerGoes(t *testing.T) {
+	for name, c := range map[string]struct {
+		leave   func(r *rig)
+		within  time.Duration // of the end of its direction
+		answers bool          // large ones come
+	}{
+		"hangs up":      {func(r *rig) { _ = r.near.Close() }, 0, false},
+		"reads no more": {func(*rig) {}, 21 * time.Second, true},
+		"stays":         {func(*rig) {}, time.Hour, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := serve(t, rigOptions{writeTimeout: 10 * time.Second}, func(ctx context.Context, req *stream.Request) (*stream.Response, error) {
+					wait := time.Hour
+					if c.answers && req.Info.BytesIn == 1 {
+						wait = 10 * time.Second
+					}
+					select {
+					case <-time.After(wait):
+						return text(strings.Repeat("x", 1<<20)), nil
+					case <-ctx.Done():
+						return nil, stream.FromContext(ctx, "test")
+					}
+				})
+				r.send(ask('?', 1, "x"), ask('?', 2, "xx"))
+				_ = r.near.CloseWrite()
+				synctest.Wait()
+				start := time.Now()
+				c.leave(r)
+				go func() {
+					if name == "stays" {
+						_, _ = io.Copy(io.Discard, r.near)
+					}
+				}()
+				err := <-r.over
+				if took := time.Since(start); err != nil || took > c.within || c.within == time.Hour && took != time.Hour {
+					t.Errorf("the connection ended with %v after %v", err, took)
+				}
 			})
 		})
 	}

@@ -48,7 +48,8 @@ type serving struct {
 	c   *conn.Conn
 	h   stream.Handler
 	// life is that of its requests, but for those that get no answer: when the
-	// caller has gone, these go on under lasting.
+	// caller has gone, these go on under lasting. A caller that has only ended its
+	// own direction has not gone.
 	life, lasting context.Context
 	peer          string
 	target        string // where a captured connection wanted to go; else ""
@@ -84,7 +85,10 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 	life, cancel := stream.NewLife(ctx)
 	sc := &serving{srv: srv, c: c, h: h, life: life, lasting: ctx, peer: c.RemoteAddr().String(), target: c.Target(), number: srv.conns.Add(1), answered: time.Now()}
 	sc.changed.L = &sc.mu
-	sc.out.init(&sc.mu, c, func(error) { _ = c.Close() })
+	sc.out.init(&sc.mu, c, func(error) {
+		_ = c.Close()
+		cancel()
+	})
 	sc.in = reader{c: c, codec: srv.codec, limits: &srv.limits, rest: sc.rest}
 	srv.workers.Join()
 	// The end of ctx ends every wait on the connection.
@@ -92,15 +96,14 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 
 	err := sc.read()
 	over := errors.Is(err, errOver)
-	if over {
+	switch {
+	case over:
 		sc.out.wait()
 		err = nil
-	} else {
-		cancel()
-		sc.mu.Lock()
-		sc.out.end()
-		sc.mu.Unlock()
-		_ = c.SetWriteDeadline(time.Unix(1, 0)) // a writer that waits for the peer
+	case errors.Is(err, io.EOF):
+		sc.remain(cancel)
+	default:
+		sc.abandon(cancel)
 	}
 	sc.calls.Wait()
 	sc.out.wait()
@@ -115,6 +118,41 @@ func (srv *server) ServeConn(ctx context.Context, c *conn.Conn, h stream.Handler
 		return nil
 	}
 	return err
+}
+
+// abandon gives up what a caller has asked for that takes no answers any more.
+func (sc *serving) abandon(cancel context.CancelFunc) {
+	cancel()
+	sc.mu.Lock()
+	sc.out.end()
+	sc.mu.Unlock()
+	_ = sc.c.SetWriteDeadline(time.Unix(1, 0)) // a writer that waits for the peer
+}
+
+// remain answers a caller that has asked for what it wants and ended its direction.
+// One that is gone altogether looks the same, until it hangs up or does not take
+// what is written: only then are its requests given up.
+func (sc *serving) remain(cancel context.CancelFunc) {
+	var watch sync.WaitGroup
+	_ = sc.c.SetReadDeadline(time.Time{})
+	if sc.working() {
+		watch.Go(func() {
+			if sc.c.WaitHangUp() == nil {
+				sc.abandon(cancel)
+			}
+		})
+	}
+	sc.calls.Wait()
+	sc.out.wait()
+	_ = sc.c.SetReadDeadline(time.Unix(1, 0))
+	watch.Wait()
+}
+
+// working reports whether requests are being answered, or answers written.
+func (sc *serving) working() bool {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	return sc.busy > 0 || sc.out.writing
 }
 
 // linger lets the caller take our last answers, and close the connection.

@@ -59,11 +59,13 @@ func Run(t *testing.T, codec frame.Codec, s Samples) {
 		{"GivenUp", (*suite).givenUp},
 		{"Mixed", (*suite).mixed},
 		{"Cut", (*suite).cut},
+		{"HalfClosed", (*suite).halfClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { c.test(&suite{t, codec, s}) })
 		})
 	}
+	t.Run("Sockets", func(t *testing.T) { (&suite{t, codec, s}).sockets() })
 }
 
 // suite is one check.
