@@ -16,13 +16,13 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 )
 
-// Client is a client of one server, or of the master behind sentinels. It is safe
-// for concurrent use.
+// Client is a client of one server, of the master behind sentinels, or of a cluster.
+// It is safe for concurrent use.
 type Client struct {
 	// Where names it in messages: its address, or those of the sentinels.
 	Where string
 
-	redis    *goredis.Client
+	redis    goredis.UniversalClient
 	retries  int
 	minPause time.Duration
 	maxPause time.Duration
@@ -33,10 +33,20 @@ type Client struct {
 // ErrClosed is returned after Close.
 var ErrClosed = goredis.ErrClosed
 
-// Open connects. It fails, within the time limits of m or when ctx ends, if the
-// server does not answer. path is where m stands in the configuration.
+// Open connects to one server, or to the master behind sentinels; a cluster is an
+// error. It fails, within the time limits of m or when ctx ends, if the server does
+// not answer. path is where m stands in the configuration.
 func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
-	addrs, err := m.check(path)
+	return open(ctx, m, path, false)
+}
+
+// OpenAny is Open for what works with a cluster, too.
+func OpenAny(ctx context.Context, m Metadata, path string) (*Client, error) {
+	return open(ctx, m, path, true)
+}
+
+func open(ctx context.Context, m Metadata, path string, clusters bool) (*Client, error) {
+	addrs, err := m.check(path, clusters)
 	if err != nil {
 		return nil, err
 	}
@@ -45,14 +55,17 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 		return nil, err
 	}
 	c := m.client(ctx, strings.Join(addrs, ","))
-	if m.Failover {
+	switch {
+	case m.Type == "cluster":
+		c.redis = m.cluster(addrs, secure)
+	case m.Failover:
 		c.redis = goredis.NewFailoverClient(&goredis.FailoverOptions{
 			MasterName: m.SentinelMasterName, SentinelAddrs: addrs, SentinelUsername: m.SentinelUsername, SentinelPassword: m.SentinelPassword,
 			Dialer: m.dialer(secure), Username: m.Username, Password: m.Password, DB: m.database(), MaxRetries: -1,
 			ReadTimeout: m.ReadTimeout, WriteTimeout: m.WriteTimeout, PoolSize: m.PoolSize, PoolTimeout: m.PoolTimeout,
 			MinIdleConns: m.MinIdleConns, MaxConnAge: m.MaxConnAge, IdleTimeout: m.IdleTimeout, IdleCheckFrequency: m.IdleCheckFrequency,
 		})
-	} else {
+	default:
 		c.redis = m.open(addrs[0], secure)
 	}
 	if err := c.Check(ctx); err != nil {
@@ -61,9 +74,25 @@ func Open(ctx context.Context, m Metadata, path string) (*Client, error) {
 	return c, nil
 }
 
+// cluster makes a client of a cluster. go-redis itself follows slots that move.
+func (c Connection) cluster(seeds []string, secure *tls.Config) *goredis.ClusterClient {
+	dial := c.dialer(secure)
+	nodes := &Topology{Seeds: seeds, Options: goredis.Options{
+		Dialer: dial, Username: c.Username, Password: c.Password, MaxRetries: -1, PoolSize: 1, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
+	}}
+	return goredis.NewClusterClient(&goredis.ClusterOptions{
+		Addrs: seeds, ClusterSlots: nodes.Slots, NewClient: NewNode, Dialer: dial, Username: c.Username, Password: c.Password, MaxRetries: -1,
+		ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout, PoolSize: c.PoolSize, PoolTimeout: c.PoolTimeout,
+		MinIdleConns: c.MinIdleConns, MaxConnAge: c.MaxConnAge, IdleTimeout: c.IdleTimeout, IdleCheckFrequency: c.IdleCheckFrequency,
+	})
+}
+
 // OpenEach makes a client for each of several servers that know nothing of each
 // other. It connects to none: any of them may be away.
 func OpenEach(ctx context.Context, c Connection, addrs []string, path string) ([]*Client, error) {
+	if err := c.CheckLogin(path).Err(); err != nil {
+		return nil, err
+	}
 	secure, err := c.tls(path)
 	if err != nil {
 		return nil, err
@@ -92,7 +121,7 @@ func (c Connection) open(addr string, secure *tls.Config) *goredis.Client {
 }
 
 // A Command is carried out with a client of go-redis; its error is the command's.
-type Command func(ctx context.Context, r *goredis.Client) error
+type Command func(ctx context.Context, r goredis.UniversalClient) error
 
 // Do carries out a command. It is sent again when it is sure that it was not
 // carried out, and, if harmless, also when nobody knows. The error names the
@@ -126,7 +155,7 @@ func (c *Client) Do(ctx context.Context, harmless bool, command Command) error {
 
 // Script runs a script as Do does, and returns its reply.
 func (c *Client) Script(ctx context.Context, harmless bool, script *goredis.Script, keys []string, args ...any) (reply any, err error) {
-	err = c.Do(ctx, harmless, func(ctx context.Context, r *goredis.Client) error {
+	err = c.Do(ctx, harmless, func(ctx context.Context, r goredis.UniversalClient) error {
 		reply, err = script.Run(ctx, r, keys, args...).Result()
 		return err
 	})
@@ -135,7 +164,7 @@ func (c *Client) Script(ctx context.Context, harmless bool, script *goredis.Scri
 
 // Check sends a PING, once.
 func (c *Client) Check(ctx context.Context) error {
-	return c.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error { return r.Ping(ctx).Err() })
+	return c.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error { return r.Ping(ctx).Err() })
 }
 
 // Close closes all connections; calls under way fail. It is safe twice.
@@ -157,7 +186,7 @@ func ended(ctx context.Context) error {
 }
 
 // notNow are the beginnings of answers that pass by themselves; nothing was done.
-var notNow = []string{"LOADING ", "READONLY ", "MASTERDOWN ", "ERR max number of clients reached", "TRYAGAIN "}
+var notNow = []string{"LOADING ", "READONLY ", "MASTERDOWN ", "ERR max number of clients reached", "TRYAGAIN ", "CLUSTERDOWN "}
 
 // passes tells Redis' answers that pass by themselves.
 func passes(err error) bool {
@@ -209,7 +238,9 @@ func (c *Client) explain(err error) error {
 	n, network := errors.AsType[net.Error](err)
 	switch {
 	case reply && strings.HasPrefix(err.Error(), "MOVED "):
-		return fmt.Errorf("redis %s: the server is part of a cluster: give one that is not: %w", c.Where, err)
+		return fmt.Errorf("redis %s: the server is part of a cluster: give one that is not, or set redisType to cluster where the type has that: %w", c.Where, err)
+	case reply && strings.Contains(err.Error(), "cluster support disabled"):
+		return fmt.Errorf("redis %s: the server is not part of a cluster: set redisType to node: %w", c.Where, err)
 	case reply && strings.HasPrefix(err.Error(), "WRONGTYPE "):
 		return fmt.Errorf("redis %s: the key holds something else already: use another key or keyPrefix: %w", c.Where, err)
 	case network && n.Timeout():

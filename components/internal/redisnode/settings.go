@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,15 +58,51 @@ type Connection struct {
 	IdleTimeout        time.Duration `json:"idleTimeout" unit:"ms"`
 	IdleCheckFrequency time.Duration `json:"idleCheckFrequency" unit:"ms"`
 
-	UseEntraID bool `json:"useEntraID" unbuilt:"refuse: use redisUsername and redisPassword"`
-	UseOIDC    bool `json:"useOIDC" unbuilt:"refuse: use redisUsername and redisPassword"`
+	Login
 }
 
-// Metadata are the settings for one server.
+// Login are the ways to sign in that there is nothing behind: false is what happens.
+type Login struct {
+	UseEntraID bool `json:"useEntraID"`
+	UseAzureAD bool `json:"useAzureAD"` // an old name of it
+	UseOIDC    bool `json:"useOIDC"`
+}
+
+// CheckLogin returns what is wrong with l; path is where it stands.
+func (l Login) CheckLogin(path string) (problems decode.Problems) {
+	for _, way := range []struct {
+		key string
+		set bool
+	}{{"useEntraID", l.UseEntraID}, {"useAzureAD", l.UseAzureAD}, {"useOIDC", l.UseOIDC}} {
+		if way.set {
+			problems = append(problems, decode.Problem{
+				Path: decode.Join(path, way.key), Message: "there is no login with tokens of a cloud, neither in ottavo nor in ottavo-full",
+				Remedy: "give redisUsername and redisPassword (Azure: let the cache accept access keys)",
+			})
+		}
+	}
+	return problems
+}
+
+// AzureLogin are the keys that Dapr reads with useEntraID. Nothing is behind them,
+// which is an error of useEntraID; without it they have no effect in Dapr, either.
+type AzureLogin struct {
+	AzureTenantID            string `json:"azureTenantId" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureClientID            string `json:"azureClientId" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureClientSecret        string `json:"azureClientSecret" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureCertificate         string `json:"azureCertificate" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureCertificateFile     string `json:"azureCertificateFile" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureCertificatePassword string `json:"azureCertificatePassword" unbuilt:"warn: use redisUsername and redisPassword"`
+	AzureEnvironment         string `json:"azureEnvironment" unbuilt:"warn: use redisUsername and redisPassword"`
+}
+
+// Metadata are the settings for one server, or for a cluster where OpenAny is used.
 type Metadata struct {
-	// Host is host:port, or several with commas in between when they are sentinels.
+	// Host is host:port, or several with commas in between when they are sentinels or
+	// nodes of a cluster. Without a port it is Port, and without that 6379.
 	Host string `json:"redisHost"`
-	// Type is node; a cluster is refused.
+	Port int    `json:"redisPort" min:"0" max:"65535"`
+	// Type is node or cluster.
 	Type string `json:"redisType" enum:"node|cluster|"`
 	// Failover says that Host lists sentinels, which know the master.
 	Failover           bool   `json:"failover"`
@@ -76,24 +113,35 @@ type Metadata struct {
 }
 
 const (
+	defaultPort     = "6379"
 	defaultRetries  = 3
 	defaultMaxPause = 512 * time.Millisecond
 )
 
 // Addresses splits a list of host:port at its commas; the port is 6379 unless it
 // is given. The error is nil or says what is wrong with hosts.
-func Addresses(hosts string) ([]string, error) {
+func Addresses(hosts string) ([]string, error) { return addresses(hosts, 0) }
+
+// addresses is Addresses with another port for hosts without one; 0: none. A host with
+// a port that differs from it is an error.
+func addresses(hosts string, port int) ([]string, error) {
+	other := strconv.Itoa(port)
+	if port == 0 {
+		other = defaultPort
+	}
 	var addrs []string
 	for host := range strings.SplitSeq(hosts, ",") {
 		if host = strings.TrimSpace(host); host == "" {
 			continue
 		}
-		name, port, err := net.SplitHostPort(host)
+		name, given, err := net.SplitHostPort(host)
 		switch {
-		case err == nil && name != "" && port != "":
+		case err == nil && name != "" && given != "" && port != 0 && given != other:
+			return nil, fmt.Errorf("%q has another port than redisPort, %s", host, other)
+		case err == nil && name != "" && given != "":
 			addrs = append(addrs, host)
 		case err != nil && strings.Contains(err.Error(), "missing port"):
-			addrs = append(addrs, net.JoinHostPort(strings.Trim(host, "[]"), "6379"))
+			addrs = append(addrs, net.JoinHostPort(strings.Trim(host, "[]"), other))
 		default:
 			return nil, fmt.Errorf("%q is not host:port", host)
 		}
@@ -104,22 +152,29 @@ func Addresses(hosts string) ([]string, error) {
 	return addrs, nil
 }
 
-// check returns what is wrong with m; path is where it stands.
-func (m Metadata) check(path string) ([]string, error) {
-	var problems decode.Problems
+// clusterRemedy is what to do instead of a cluster.
+const clusterRemedy = "give one server, or sentinels (failover); for locks on several independent servers there is the type redis_cluster"
+
+// check returns the addresses, or what is wrong with m; path is where it stands.
+func (m Metadata) check(path string, clusters bool) ([]string, error) {
+	problems := m.CheckLogin(path)
 	wrong := func(key, message, remedy string) {
 		problems = append(problems, decode.Problem{Path: decode.Join(path, key), Message: message, Remedy: remedy})
 	}
-	addrs, err := Addresses(m.Host)
+	addrs, err := addresses(m.Host, m.Port)
 	if err != nil {
 		wrong("redisHost", err.Error(), `for example "localhost:6379"`)
 	}
 	switch {
-	case m.Type == "cluster":
-		wrong("redisType", "locks and sequencers do not work on a Redis cluster", "give one server, or sentinels (failover); for locks on several independent servers there is the type redis_cluster")
+	case m.Type == "cluster" && !clusters:
+		wrong("redisType", "locks and sequencers do not work on a Redis cluster", clusterRemedy)
+	case m.Type == "cluster" && m.Failover:
+		wrong("failover", "sentinels and redisType cluster exclude each other", "a cluster replaces its masters by itself")
+	case m.Type == "cluster" && m.database() != 0:
+		wrong("redisDB", "a cluster has no database but 0", "leave it out")
 	case m.Failover && m.SentinelMasterName == "":
 		wrong("sentinelMasterName", "is needed with failover", "the name that the sentinels' `sentinel monitor` gives to the master")
-	case !m.Failover && len(addrs) > 1:
+	case !m.Failover && m.Type != "cluster" && len(addrs) > 1:
 		wrong("redisHost", fmt.Sprintf("%d addresses for one server", len(addrs)), "give one; or set failover when these are sentinels")
 	}
 	return addrs, problems.Err()

@@ -15,6 +15,11 @@
 // Messages for later wait in a sorted set, by the server's clock, and are moved to
 // their streams by any process that is connected.
 //
+// Health is that of publishing and, where there is a subscription, of reading: a check
+// sends these commands for a topic that was in use (before, for the key
+// `ottavo:delayed:health`, which need not be allowed and is never made) with an id that
+// Redis refuses once it has looked at everything else. It changes nothing.
+//
 // A broker of our own instead of contrib's, because contrib's acknowledges a
 // message whose handler has failed, and brings the clients of three clouds along.
 package redis

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,8 +68,10 @@ type Broker struct {
 	log   *slog.Logger
 	// client is for everything that returns at once, reader for the rest.
 	client, reader *redisnode.Client
-	delayed        string        // key of the messages for later
-	sooner         chan struct{} // there may be one earlier than the mover knows; capacity 1
+	// published and subscribed know topics of which that was done.
+	published, subscribed redisnode.Trial
+	delayed               string        // key of the messages for later
+	sooner                chan struct{} // there may be one earlier than the mover knows; capacity 1
 
 	mu      sync.Mutex
 	closed  bool
@@ -122,8 +126,41 @@ func (b *Broker) Features() pubsub.Features {
 	return pubsub.Features{Durable: true, Ordered: b.cfg.Concurrency == 1}
 }
 
-// Check implements components.Checker.
-func (b *Broker) Check(ctx context.Context) error { return b.client.Check(ctx) }
+// badID is no id of a message: with it Redis refuses what it would have done.
+const (
+	badID   = "health-check"
+	badIDIs = "Invalid stream ID"
+)
+
+// Check implements components.Checker: it fails where publishing would, at a server
+// that has become a replica, has no room or does not save what it is told; and
+// without the right to publish or to subscribe where that was done before.
+func (b *Broker) Check(ctx context.Context) error {
+	topic := b.published.Key()
+	err := b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error {
+		return r.XAdd(ctx, &goredis.XAddArgs{Stream: cmp.Or(topic, b.delayed+":health"), ID: badID, Values: []any{"data", ""}}).Err()
+	})
+	if err = b.published.Verdict(err, topic, badIDIs); err != nil {
+		return b.explain(err)
+	}
+	topic = b.subscribed.Key()
+	if topic == "" {
+		return nil
+	}
+	for _, command := range [][]any{
+		{"xreadgroup", "group", b.group, b.group, "count", 1, "streams", topic, badID},
+		{"xack", topic, b.group, badID},
+	} {
+		err := b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error { return r.Do(ctx, command...).Err() })
+		if err != nil && strings.Contains(err.Error(), "NOGROUP") {
+			continue // as after a loss of data: the reader makes it again
+		}
+		if err = b.subscribed.Verdict(err, topic, badIDIs); err != nil {
+			return b.explain(err)
+		}
+	}
+	return nil
+}
 
 // Publish implements pubsub.Broker.
 func (b *Broker) Publish(ctx context.Context, m *pubsub.Message) error {
@@ -144,7 +181,10 @@ func (b *Broker) Publish(ctx context.Context, m *pubsub.Message) error {
 	case b.cfg.StreamTTL > 0:
 		args.MinID, args.Approx = strconv.FormatInt(time.Now().Add(-b.cfg.StreamTTL).UnixMilli(), 10), true
 	}
-	err = b.client.Do(ctx, false, func(ctx context.Context, r *goredis.Client) error { return r.XAdd(ctx, args).Err() })
+	err = b.client.Do(ctx, false, func(ctx context.Context, r goredis.UniversalClient) error { return r.XAdd(ctx, args).Err() })
+	if err == nil {
+		b.published.Wrote(m.Topic)
+	}
 	return b.explain(err)
 }
 
@@ -216,7 +256,7 @@ func (b *Broker) Subscribe(ctx context.Context, s pubsub.Subscription, handle pu
 
 // makeGroup makes the group, and the stream, if they do not exist.
 func (b *Broker) makeGroup(ctx context.Context, topic string) error {
-	err := b.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error {
+	err := b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error {
 		return r.XGroupCreateMkStream(ctx, topic, b.group, "0").Err()
 	})
 	if reply, ok := errors.AsType[goredis.Error](err); ok && isBusyGroup(reply) {

@@ -101,7 +101,7 @@ func (s *subscription) read(ctx context.Context) {
 			return
 		}
 		var streams []goredis.XStream
-		err := s.b.reader.Do(ctx, false, func(ctx context.Context, r *goredis.Client) (err error) {
+		err := s.b.reader.Do(ctx, false, func(ctx context.Context, r goredis.UniversalClient) (err error) {
 			streams, err = r.XReadGroup(ctx, &goredis.XReadGroupArgs{
 				Group: s.b.group, Consumer: s.b.group, Streams: []string{s.s.Topic, ">"}, Count: int64(n), Block: blockTime,
 			}).Result()
@@ -117,6 +117,7 @@ func (s *subscription) read(ctx context.Context) {
 		}
 		s.giveRoom(n - got)
 		if err == nil || errors.Is(err, goredis.Nil) {
+			s.b.subscribed.Wrote(s.s.Topic)
 			failures = 0
 			continue
 		}
@@ -259,7 +260,7 @@ func (s *subscription) call(ctx context.Context, e *entry) (err error) {
 func (s *subscription) ack(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
-	err := s.b.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error {
+	err := s.b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error {
 		return r.XAck(ctx, s.s.Topic, s.b.group, id).Err()
 	})
 	if err != nil {
@@ -285,7 +286,7 @@ func (s *subscription) adoptOnce(ctx context.Context) error {
 	start := "-"
 	for {
 		var pending []goredis.XPendingExt
-		err := s.b.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) (err error) {
+		err := s.b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) (err error) {
 			pending, err = r.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: s.s.Topic, Group: s.b.group, Start: start, End: "+", Count: 100}).Result()
 			return err
 		})
@@ -318,7 +319,7 @@ func (s *subscription) claim(ctx context.Context, id string) error {
 		return ctx.Err()
 	}
 	var claimed []goredis.XMessage
-	err := s.b.client.Do(ctx, false, func(ctx context.Context, r *goredis.Client) (err error) {
+	err := s.b.client.Do(ctx, false, func(ctx context.Context, r goredis.UniversalClient) (err error) {
 		claimed, err = r.XClaim(ctx, &goredis.XClaimArgs{
 			Stream: s.s.Topic, Group: s.b.group, Consumer: s.b.group, MinIdle: s.b.cfg.ProcessingTimeout, Messages: []string{id},
 		}).Result()
@@ -369,7 +370,7 @@ func (s *subscription) touch(ctx context.Context, idle time.Duration) error {
 	}
 	args := append([]any{"XCLAIM", s.s.Topic, s.b.group, s.b.group, 0}, ids...)
 	args = append(args, "IDLE", idle.Milliseconds(), "JUSTID")
-	return s.b.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error { return r.Do(ctx, args...).Err() })
+	return s.b.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error { return r.Do(ctx, args...).Err() })
 }
 
 // backoff is the pause after so many failures in a row.

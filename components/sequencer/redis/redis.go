@@ -44,7 +44,7 @@ type counter struct {
 
 // Add implements sequencer.Counter.
 func (c *counter) Add(ctx context.Context, key string, n int64) (sum int64, err error) {
-	err = c.client.Do(ctx, true, func(ctx context.Context, r *goredis.Client) error {
+	err = c.client.Do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error {
 		sum, err = r.IncrBy(ctx, key, n).Result()
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 
 	goredis "github.com/go-redis/redis/v8"
 
+	"github.com/ottavo-runtime/ottavo/components/internal/redisnode"
 	"github.com/ottavo-runtime/ottavo/internal/decode"
 )
 
@@ -77,8 +78,7 @@ type Metadata struct {
 	TTLInSeconds int `json:"ttlInSeconds" min:"-1"`
 
 	QueryIndexes string `json:"queryIndexes" unbuilt:"warn: the query API is not there"`
-	UseEntraID   bool   `json:"useEntraID" unbuilt:"refuse: use redisUsername and redisPassword"`
-	UseOIDC      bool   `json:"useOIDC" unbuilt:"refuse: use redisUsername and redisPassword"`
+	redisnode.Login
 
 	// KeyPrefix belongs to the caller, which puts the prefixes on; it is listed
 	// here so that it counts as known.
@@ -134,6 +134,7 @@ func check(m Metadata, path string) (*settings, error) {
 		wrong("redisHost", err.Error(), `for example "localhost:6379"`)
 	}
 	s.where = strings.Join(s.addrs, ",")
+	problems = append(problems, m.CheckLogin(path)...)
 	switch {
 	case m.Failover && m.SentinelMasterName == "":
 		wrong("sentinelMasterName", "is needed with failover", "the name that the sentinels' `sentinel monitor` gives to the master")
@@ -225,12 +226,12 @@ type pool interface {
 func (s *settings) connect(dial func(ctx context.Context, network, addr string) (net.Conn, error)) pool {
 	switch {
 	case s.Type == "cluster":
-		nodes := &topology{seeds: s.addrs, options: goredis.Options{
+		nodes := &redisnode.Topology{Seeds: s.addrs, Options: goredis.Options{
 			Dialer: dial, Username: s.Username, Password: s.Password, MaxRetries: -1, PoolSize: 1,
 			ReadTimeout: limit(s.ReadTimeout), WriteTimeout: limit(s.WriteTimeout),
 		}}
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
-			Addrs: s.addrs, ClusterSlots: nodes.slots, NewClient: newNode, Dialer: dial, Username: s.Username, Password: s.Password,
+			Addrs: s.addrs, ClusterSlots: nodes.Slots, NewClient: redisnode.NewNode, Dialer: dial, Username: s.Username, Password: s.Password,
 			MaxRetries: -1, MinRetryBackoff: off(s.minPause), MaxRetryBackoff: off(s.maxPause),
 			ReadTimeout: limit(s.ReadTimeout), WriteTimeout: limit(s.WriteTimeout),
 			PoolSize: s.lanes, PoolTimeout: s.poolTimeout, MinIdleConns: s.MinIdleConns,

@@ -29,6 +29,10 @@
 // itself follows slots that move, and sends what was in doubt again: there a
 // write may fail with a mismatch that its own first try has caused.
 //
+// Health is that of writes: a check does to a key that was written before (or to
+// `ottavo|||health`, which need not be allowed and is never made) what a write does,
+// but with arguments that Redis refuses once it has looked at everything else.
+//
 // The consistency that a caller asks for changes nothing: reads and writes go to
 // the master, and a write is acknowledged before replicas have it.
 package redis

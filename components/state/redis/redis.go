@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,11 +10,13 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/go-redis/redis/v8"
 
 	"github.com/ottavo-runtime/ottavo/components"
+	"github.com/ottavo-runtime/ottavo/components/internal/redisnode"
 	"github.com/ottavo-runtime/ottavo/components/state"
 )
 
@@ -33,6 +36,9 @@ type Store struct {
 	lanes    *lanes
 	set      script
 	write    script
+	try      script
+	trial    redisnode.Trial
+	read     atomic.Bool // an item was read
 }
 
 // New connects to Redis. It fails, within the dial and read timeouts or when
@@ -46,8 +52,8 @@ func New(ctx context.Context, _ components.Env, cfg components.Config) (state.St
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{settings: settings, set: newScript(setScript), write: newScript(writeScript)}
-	s.lanes = newLanes(ctx, settings, s.set, s.write)
+	s := &Store{settings: settings, set: newScript(setScript), write: newScript(writeScript), try: newScript(tryScript)}
+	s.lanes = newLanes(ctx, settings, s.set, s.write, s.try)
 	if err := s.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot connect: %w", err), s.Close())
 	}
@@ -59,13 +65,26 @@ func (s *Store) Features() state.Features {
 	return state.Features{ETag: true, TTL: true, Durable: true}
 }
 
-// Check implements components.Checker: it sends a PING.
+// healthKey is the key of checks until a key of the caller's is known. It is looked
+// at, and never made.
+const healthKey = "ottavo|||health"
+
+// Check implements components.Checker: it fails where writes would, at a server that
+// has become a replica, has no room or does not save what it is told, and without the
+// right to write that there was before; and without the one to read.
 func (s *Store) Check(ctx context.Context) error {
-	ping := goredis.NewStatusCmd(ctx, "ping")
-	if err := s.lanes.do(ctx, &call{cmds: []goredis.Cmder{ping}, again: true}); err != nil {
+	key := s.trial.Key()
+	c := &call{again: true, cmds: []goredis.Cmder{
+		s.try.call(ctx, []string{cmp.Or(key, healthKey)}), goredis.NewSliceCmd(ctx, "hgetall", healthKey),
+	}}
+	if err := s.lanes.do(ctx, c); err != nil {
 		return err
 	}
-	return s.explain(ping.Err(), "")
+	write, read := s.trial.Verdict(c.cmds[0].Err(), key, "trial"), c.cmds[1].Err()
+	if redisnode.Denied(read) && !(s.read.Load() && strings.Contains(read.Error(), "'hgetall' command")) {
+		read = nil // nobody reads, or it is about the key, which is none of the caller's
+	}
+	return s.explain(first(write, read), "")
 }
 
 // Close implements state.Store.
@@ -99,6 +118,7 @@ func (s *Store) item(key string, cmds []goredis.Cmder) (*state.Item, error) {
 	if len(fields) == 0 || ttl.Val() == -2 { // -2: it went between the two
 		return nil, nil
 	}
+	s.read.Store(true)
 	item := &state.Item{Key: key}
 	hasData := false
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -307,11 +327,13 @@ func (s *Store) outcome(cmder goredis.Cmder, ops ...state.Op) error {
 	}
 	switch v := cmd.Val().(type) {
 	case int64:
+		s.trial.Wrote(ops[0].Key)
 		return nil
 	case string:
 		return s.foreign(ops[0].Key, v)
 	case []any:
 		if len(v) == 1 {
+			s.trial.Wrote(ops[0].Key)
 			return nil
 		}
 		if len(v) == 3 {
@@ -364,6 +386,8 @@ func (s *Store) explain(err error, key string) error {
 		return fmt.Errorf("%s: the server is part of a cluster: set redisType to cluster: %w", what, err)
 	case strings.Contains(text, "cluster support disabled"):
 		return fmt.Errorf("%s: the server is not part of a cluster: set redisType to node: %w", what, err)
+	case reply && failure(err) == notCarriedOut: // it passes by itself
+		return components.Away(fmt.Errorf("%s: %w", what, err))
 	case reply:
 		return fmt.Errorf("%s: %w", what, err)
 	case failure(err) == inDoubt:

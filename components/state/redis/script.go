@@ -70,6 +70,19 @@ end
 return {1}
 `
 
+// tryScript does to KEYS[1] what writes do, each with an argument that Redis refuses
+// after it has looked whether the rest is allowed: nothing is ever changed. It returns
+// 1, or the first other refusal.
+const tryScript = `
+for _, command in ipairs({{'HINCRBY', KEYS[1], 'version', 'trial'}, {'HSET', KEYS[1], 'data', 'trial', 'no value'}}) do
+  local reply = redis.pcall(unpack(command))
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'not an integer') and not string.find(reply.err, 'number of arg') then
+    return redis.error_reply(reply.err)
+  end
+end
+return 1
+`
+
 // script is a Lua script and the name that Redis knows it by.
 type script struct{ source, sha string }
 

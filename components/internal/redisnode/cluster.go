@@ -1,4 +1,4 @@
-package redis
+package redisnode
 
 import (
 	"context"
@@ -11,20 +11,23 @@ import (
 	goredis "github.com/go-redis/redis/v8"
 )
 
-// topology finds out which node of a cluster serves which slots. go-redis 8
-// could ask by itself, but does not understand the answer of Redis 7.
-type topology struct {
-	options goredis.Options // for a connection to one node; without an address
-	seeds   []string
+// Topology finds out which node of a cluster serves which slots. go-redis 8
+// could ask by itself, but does not understand the answer of Redis 7. It is safe
+// for concurrent use; its fields are not changed.
+type Topology struct {
+	// Options are for a connection to one node; without an address.
+	Options goredis.Options
+	// Seeds are the nodes to begin with.
+	Seeds []string
 
 	mu    sync.Mutex
 	known []string // nodes seen last time
 }
 
-// slots asks one node after the other until one answers.
-func (t *topology) slots(ctx context.Context) ([]goredis.ClusterSlot, error) {
+// Slots asks one node after the other until one answers.
+func (t *Topology) Slots(ctx context.Context) ([]goredis.ClusterSlot, error) {
 	t.mu.Lock()
-	asked := append(append([]string(nil), t.known...), t.seeds...)
+	asked := append(append([]string(nil), t.known...), t.Seeds...)
 	t.mu.Unlock()
 	var failed error
 	for _, addr := range asked {
@@ -40,7 +43,7 @@ func (t *topology) slots(ctx context.Context) ([]goredis.ClusterSlot, error) {
 	return nil, failed
 }
 
-func (t *topology) remember(slots []goredis.ClusterSlot) {
+func (t *Topology) remember(slots []goredis.ClusterSlot) {
 	var known []string
 	seen := map[string]bool{}
 	for _, s := range slots {
@@ -56,8 +59,8 @@ func (t *topology) remember(slots []goredis.ClusterSlot) {
 	t.mu.Unlock()
 }
 
-func (t *topology) ask(ctx context.Context, addr string) (slots []goredis.ClusterSlot, err error) {
-	o := t.options
+func (t *Topology) ask(ctx context.Context, addr string) (slots []goredis.ClusterSlot, err error) {
+	o := t.Options
 	o.Addr = addr
 	client := goredis.NewClient(&o)
 	defer func() { err = errors.Join(err, client.Close()) }()
@@ -114,15 +117,15 @@ func parseSlots(reply []any, asked string) ([]goredis.ClusterSlot, error) {
 }
 
 // commandTable is a hook that answers, for go-redis itself, where the key is in
-// the commands that this package sends. Otherwise go-redis 8 would ask the
+// the commands that are sent to clusters here. Otherwise go-redis 8 would ask the
 // server, each time anew, since it does not understand that answer of Redis 7
 // either.
 type commandTable struct{}
 
 var _ goredis.Hook = commandTable{}
 
-// newNode makes the client of one node of a cluster.
-func newNode(o *goredis.Options) *goredis.Client {
+// NewNode makes the client of one node of a cluster.
+func NewNode(o *goredis.Options) *goredis.Client {
 	c := goredis.NewClient(o)
 	c.AddHook(commandTable{})
 	return c
@@ -148,6 +151,12 @@ func (commandTable) AfterProcess(_ context.Context, cmd goredis.Cmder) error {
 			"pttl":    {Name: "pttl", FirstKeyPos: 1},
 			"evalsha": {Name: "evalsha", FirstKeyPos: 3},
 			"eval":    {Name: "eval", FirstKeyPos: 3},
+			"get":     {Name: "get", FirstKeyPos: 1},
+			"getdel":  {Name: "getdel", FirstKeyPos: 1},
+			"set":     {Name: "set", FirstKeyPos: 1},
+			"del":     {Name: "del", FirstKeyPos: 1},
+			"incr":    {Name: "incr", FirstKeyPos: 1},
+			"pexpire": {Name: "pexpire", FirstKeyPos: 1},
 			"ping":    {Name: "ping"},
 		})
 	}
