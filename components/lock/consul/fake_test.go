@@ -13,10 +13,11 @@ import (
 
 // fake stands in for Consul, which cannot be had here: the endpoints for sessions and
 // transactions, with Consul's rules and words, as far as a lock needs them. In one
-// thing it differs: sessions live a tenth of what Consul lets them live.
+// thing it differs: where it is hasty, sessions live a tenth of what Consul lets them live.
 type fake struct {
 	*httptest.Server
 	token string
+	hasty bool
 
 	mu       sync.Mutex
 	index    uint64
@@ -90,7 +91,10 @@ func (f *fake) create(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	f.index++
 	id := fmt.Sprintf("session-%d", f.index)
-	f.sessions[id] = &fakeSession{delay: delay, timer: time.AfterFunc(2*ttl/10, func() {
+	if ttl *= 2; f.hasty {
+		ttl /= 10
+	}
+	f.sessions[id] = &fakeSession{delay: delay, timer: time.AfterFunc(ttl, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.destroy(id)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func backend() backendtest.Backend[lock.Locker, *Locker] {
 	return backendtest.Backend[lock.Locker, *Locker]{
 		Path: "lock.test", Type: Type, New: New,
-		Address: "endpoints", Metadata: map[string]any{"dialTimeout": "1", "keyPrefixPath": "/lock"},
+		Address: "endpoints", Metadata: map[string]any{"dialTimeout": "30", "keyPrefixPath": "/lock"},
 	}
 }
 
@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 	server := etcd.Start(t)
 	locktest.Run(t, locktest.Options{
 		Expire: time.Second, Late: 1800 * time.Millisecond,
-		New: backend().Maker(server.Addr, map[string]any{"dialTimeout": "10s"}),
+		New: backend().Maker(server.Addr, nil),
 	})
 }
 
@@ -94,7 +94,7 @@ func TestLayout(t *testing.T) {
 func TestFaults(t *testing.T) {
 	server := etcd.Start(t)
 	link := testserver.NewLink(t, server.Addr)
-	l := backend().Open(t, link.Addr, nil)
+	l := backend().Open(t, link.Addr, map[string]any{"dialTimeout": "3"})
 	locktest.Outages(t, l, locktest.Outage{
 		Hang: link.Hold, Resume: link.Mend, Stop: server.Stop, Start: server.Start,
 		Addr: link.Addr, Silent: []string{link.Addr, "dialTimeout"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/lock"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // lockers returns n of them: all the same when every one has locks of its own.
@@ -59,7 +60,7 @@ type contender struct {
 // inside is called by the one who holds it.
 func (s *suite) contend(contenders, often int, inside func()) []*contender {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, testserver.Patience)
 	defer cancel()
 	r, lockers := s.resource("r"), s.lockers(2)
 	all := make([]*contender, contenders)

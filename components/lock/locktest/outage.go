@@ -25,13 +25,13 @@ type Outage struct {
 	// New makes another locker, and Secret is a password in its settings, if any.
 	New    func(ctx context.Context) (lock.Locker, error)
 	Secret string
-	// AtOnce says that the first call works when the server is back.
+	// AtOnce says that the first call works when the server is back, unless the machine
+	// is too slow for the locker's own limit.
 	AtOnce bool
 }
 
-// outageLimit is how long a server that is back may not be noticed, and how long
-// calls may take altogether while it is down.
-const outageLimit = 20 * time.Second
+// outageLimit is how long calls may take altogether while a server is down.
+const outageLimit = time.Minute
 
 // Outages checks what is said of a server that hangs, that is down and is down at
 // the start; that nobody waits for it longer than he wants to; and that all is well
@@ -62,15 +62,13 @@ func Outages(t *testing.T, l lock.Locker, o Outage) {
 	back := func(what string) {
 		t.Helper()
 		if o.AtOnce {
-			if err := works(); err != nil {
+			if err := works(); err != nil && !components.IsLate(err) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		testserver.Eventually(t, outageLimit, works)
+		testserver.Eventually(t, testserver.Patience, works)
 	}
-	if err := works(); err != nil {
-		t.Fatal(err)
-	}
+	testserver.Eventually(t, testserver.Patience, works)
 	o.Hang()
 	if o.Silent != nil {
 		says("hanging", try(), o.Silent...)

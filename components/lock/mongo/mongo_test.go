@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func backend() backendtest.Backend[lock.Locker, *Locker] {
 	return backendtest.Backend[lock.Locker, *Locker]{
 		Path: "lock.test", Type: Type, New: New,
-		Address: "mongoHost", Metadata: map[string]any{"operationTimeout": "1"},
+		Address: "mongoHost", Metadata: map[string]any{"operationTimeout": "30"},
 	}
 }
 
@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 	server := testserver.Mongo(t)
 	locktest.Run(t, locktest.Options{
 		TextOnly: true, Late: 400 * time.Millisecond,
-		New: backend().Maker(server.Addr, map[string]any{"operationTimeout": "10"}),
+		New: backend().Maker(server.Addr, nil),
 	})
 }
 
@@ -50,7 +50,7 @@ func TestHistoryWithFaults(t *testing.T) {
 func TestLayotto(t *testing.T) {
 	server := testserver.Mongo(t)
 	l := backend().Open(t, server.Addr, nil)
-	for resource, expire := range map[string]time.Time{"held": time.Now().Add(time.Minute), "over": time.Now().Add(-time.Second)} {
+	for resource, expire := range map[string]time.Time{"held": time.Now().Add(time.Hour), "over": time.Now().Add(-time.Second)} {
 		if _, err := l.client.InsertOne(t.Context(), bson.D{{Key: "_id", Value: resource}, {Key: "LockOwner", Value: "layotto"}, {Key: "Expire", Value: expire}}); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestSampleNames(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	server := testserver.Mongo(t)
-	locktest.Outages(t, backend().Open(t, server.Addr, nil), locktest.Outage{
+	locktest.Outages(t, backend().Open(t, server.Addr, map[string]any{"operationTimeout": "3"}), locktest.Outage{
 		Hang: server.Pause, Resume: server.Resume, Stop: server.Stop, Start: server.Start,
 		Addr: server.Addr, Silent: []string{"operationTimeout"}, Secret: "sesame",
 		New: func(ctx context.Context) (lock.Locker, error) {

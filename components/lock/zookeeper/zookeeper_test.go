@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func backend() backendtest.Backend[lock.Locker, *Locker] {
 	return backendtest.Backend[lock.Locker, *Locker]{
 		Path: "lock.test", Type: Type, New: New,
-		Address: "zookeeperHosts", Metadata: map[string]any{"sessionTimeout": "1"},
+		Address: "zookeeperHosts", Metadata: map[string]any{"sessionTimeout": "30"},
 	}
 }
 
@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	locktest.Run(t, locktest.Options{
 		Expire: 500 * time.Millisecond, Late: 400 * time.Millisecond,
-		New: backend().Maker(server.Addr, map[string]any{"sessionTimeout": "5s"}),
+		New: backend().Maker(server.Addr, nil),
 	})
 }
 
@@ -39,7 +39,8 @@ func TestConformance(t *testing.T) {
 func TestHistoryWithFaults(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	link := testserver.NewLink(t, server.Addr)
-	lockers := []lock.Locker{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil)}
+	short := map[string]any{"sessionTimeout": "1"}
+	lockers := []lock.Locker{backend().Open(t, server.Addr, short), backend().Open(t, link.Addr, short)}
 	_, _ = locktest.History(t, lockers, locktest.HistoryOptions{
 		Expire: 300 * time.Millisecond, Timeout: 300 * time.Millisecond, Calls: 40,
 		Faults: func(done <-chan struct{}) {
@@ -101,7 +102,7 @@ func TestLayotto(t *testing.T) {
 func TestSweep(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	first := backend().Open(t, server.Addr, nil)
-	for name, expire := range map[string]time.Duration{"lock|||over": time.Millisecond, "lock|||held": time.Minute} {
+	for name, expire := range map[string]time.Duration{"lock|||over": time.Millisecond, "lock|||held": time.Hour} {
 		if g, err := first.TryLock(t.Context(), name, "me", expire); err != nil || g == nil {
 			t.Fatal(g, err)
 		}
@@ -121,14 +122,14 @@ func TestSweep(t *testing.T) {
 	}
 	second.mu.Lock()
 	defer second.mu.Unlock()
-	if len(second.expired) != 1 || time.Until(second.expired["/lock|||held"]) < 50*time.Second {
+	if len(second.expired) != 1 || time.Until(second.expired["/lock|||held"]) < 50*time.Minute {
 		t.Errorf("noted: %v", second.expired)
 	}
 }
 
 func TestFaults(t *testing.T) {
 	server := testserver.ZooKeeper(t)
-	locktest.Outages(t, backend().Open(t, server.Addr, nil), locktest.Outage{
+	locktest.Outages(t, backend().Open(t, server.Addr, map[string]any{"sessionTimeout": "2"}), locktest.Outage{
 		Hang: server.Pause, Resume: server.Resume, Stop: server.Stop, Start: server.Start,
 		Addr: server.Addr,
 		New: func(ctx context.Context) (lock.Locker, error) {

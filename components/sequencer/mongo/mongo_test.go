@@ -23,7 +23,7 @@ func backend() backendtest.Backend[sequencer.Sequencer, *sequencer.Counted] {
 	return backendtest.Backend[sequencer.Sequencer, *sequencer.Counted]{
 		Path: "sequencer.test", Type: Type, New: New,
 		Address:  "mongoHost",
-		Metadata: map[string]any{"operationTimeout": "5"},
+		Metadata: map[string]any{"operationTimeout": "30"},
 	}
 }
 
@@ -63,7 +63,7 @@ func TestLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := backend().Open(t, server.Addr, nil)
+	s := backend().Open(t, server.Addr, map[string]any{"operationTimeout": "5"})
 	defer func() {
 		if err := layotto.Close(); err != nil {
 			t.Error(err)
@@ -83,7 +83,11 @@ func TestLayout(t *testing.T) {
 		t.Error("Check finds nothing wrong with a server that is down")
 	}
 	server.Start()
-	if id, err := s.Next(t.Context(), "k"); err != nil || id != 1 {
-		t.Errorf("up again: %d, %v", id, err)
-	}
+	testserver.Eventually(t, testserver.Patience, func() error {
+		id, err := s.Next(t.Context(), "k")
+		if err == nil && id != 1 {
+			t.Errorf("up again: %d", id)
+		}
+		return err
+	})
 }

@@ -125,7 +125,7 @@ func faults(t *testing.T, b backend) {
 		t.Errorf("down at the start: %v", err)
 	}
 	b.server.Start()
-	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel = context.WithTimeout(t.Context(), testserver.Patience)
 	defer cancel()
 	for {
 		id, err := s.Next(ctx, "k")

@@ -23,7 +23,7 @@ func backend() backendtest.Backend[sequencer.Sequencer, *sequencer.Counted] {
 	return backendtest.Backend[sequencer.Sequencer, *sequencer.Counted]{
 		Path: "sequencer.test", Type: Type, New: New,
 		Address:  "zookeeperHosts",
-		Metadata: map[string]any{"zookeeperPassword": "", "sessionTimeout": "3", "logInfo": "false"},
+		Metadata: map[string]any{"zookeeperPassword": "", "sessionTimeout": "30", "logInfo": "false"},
 	}
 }
 
@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 func TestLayotto(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	s := backend().Open(t, server.Addr, nil)
-	layotto, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: time.Second}, "", nil, nil)
+	layotto, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: 30 * time.Second}, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestLayotto(t *testing.T) {
 	next(9)
 	server.Stop()
 	server.Start()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 	defer cancel()
 	for {
 		id, err := s.Next(ctx, "sequencer|||app||K")
@@ -82,7 +82,7 @@ func TestLayotto(t *testing.T) {
 func TestForeignNode(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	s := backend().Open(t, server.Addr, nil)
-	other, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: time.Second}, "", nil, nil)
+	other, err := zknode.Open(t.Context(), zknode.Metadata{Hosts: server.Addr, SessionTimeout: 30 * time.Second}, "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,8 @@ func TestForeignNode(t *testing.T) {
 func TestFaultsUnderLoad(t *testing.T) {
 	server := testserver.ZooKeeper(t)
 	link := testserver.NewLink(t, server.Addr)
-	all := []*sequencer.Counted{backend().Open(t, server.Addr, nil), backend().Open(t, link.Addr, nil)}
+	short := map[string]any{"sessionTimeout": "3"}
+	all := []*sequencer.Counted{backend().Open(t, server.Addr, short), backend().Open(t, link.Addr, short)}
 	sequencertest.FaultsUnderLoad(t, all, sequencertest.FaultOptions{
 		Timeout: 200 * time.Millisecond, Least: 50,
 		Faults: func() {

@@ -11,7 +11,7 @@ import (
 )
 
 // openTimeout bounds the making of a store.
-const openTimeout = 20 * time.Second
+const openTimeout = time.Minute
 
 // Open makes a store from its settings, as the runtime does.
 func Open(ctx context.Context, factory components.Factory[state.Store], metadata map[string]any) (state.Store, error) {

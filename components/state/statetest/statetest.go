@@ -277,11 +277,17 @@ func (s *suite) eventually(limit time.Duration, what string, cond func() bool) {
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !cond() {
+	for {
+		over := ctx.Err() != nil // then this is the last look
+		if cond() {
+			return
+		}
+		if over {
+			s.Fatalf("%s: not after %s", what, limit)
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			s.Fatalf("%s: not after %s", what, limit)
 		}
 	}
 }

@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
-// lives asserts that k is there and says when it ends, within ttl and a little.
-func (s *suite) lives(k, value string, ttl time.Duration, written time.Time) {
+// lives asserts that k is there and says when it ends: ttl, and a little, after it was
+// written, which was not before from and not after to.
+func (s *suite) lives(k, value string, ttl time.Duration, from, to time.Time) {
 	s.Helper()
+	began := time.Now()
 	item := s.want(k, value)
 	if s.opts.NoExpiry {
 		return
@@ -17,10 +20,19 @@ func (s *suite) lives(k, value string, ttl time.Duration, written time.Time) {
 	slack := 2 * time.Millisecond // a server that counts in milliseconds, on another clock's edge
 	if !s.opts.FakeTime {
 		slack = 2 * time.Second
+		to = to.Add(time.Since(began)) // a store may reckon the end from what is left, when it has heard that
 	}
-	if d := item.ExpiresAt.Sub(written.Add(ttl)); item.ExpiresAt.IsZero() || d < -slack || d > slack {
-		s.Errorf("key %q written with TTL %s at %s expires at %s", k, ttl, written, item.ExpiresAt)
+	if end := item.ExpiresAt; end.Before(from.Add(ttl-slack)) || end.After(to.Add(ttl+slack)) {
+		s.Errorf("key %q written with TTL %s at %s or later expires at %s", k, ttl, from, end)
 	}
+}
+
+// writeLives writes op and asserts lives.
+func (s *suite) writeLives(op state.Op) {
+	s.Helper()
+	from := time.Now()
+	s.write(op)
+	s.lives(op.Key, string(op.Value), op.TTL, from, time.Now())
 }
 
 func testTTL(s *suite) {
@@ -29,9 +41,9 @@ func testTTL(s *suite) {
 		start := time.Now()
 		s.write(state.Op{Key: k, Value: []byte("v"), TTL: time.Hour})
 		s.set(s.key("stays"), "v")
-		s.lives(k, "v", time.Hour, start)
+		s.lives(k, "v", time.Hour, start, start)
 		s.pause(time.Hour - time.Nanosecond)
-		s.lives(k, "v", time.Hour, start)
+		s.lives(k, "v", time.Hour, start, start)
 		s.pause(time.Nanosecond)
 		s.wantMissing(k)
 		s.pause(1000 * time.Hour)
@@ -41,16 +53,17 @@ func testTTL(s *suite) {
 	}
 	start := time.Now()
 	s.write(state.Op{Key: s.key("long"), Value: []byte("v"), TTL: time.Hour})
-	s.lives(s.key("long"), "v", time.Hour, start)
+	written := time.Now()
+	s.lives(s.key("long"), "v", time.Hour, start, written)
 	short := s.ttl(50 * time.Millisecond)
 	s.write(state.Op{Key: k, Value: []byte("v"), TTL: short})
 	s.write(state.Op{Key: s.key("nano"), Value: []byte("v"), TTL: time.Nanosecond})
-	s.eventually(10*time.Second, "the item expires", func() bool { return s.get(k) == nil })
+	s.eventually(testserver.Patience, "the item expires", func() bool { return s.get(k) == nil })
 	if passed := time.Since(start); passed < short-s.opts.TTLUnit {
 		s.Errorf("the item with a TTL of %s expired after %s", short, passed)
 	}
-	s.eventually(10*time.Second, "the shortest TTL expires", func() bool { return s.get(s.key("nano")) == nil })
-	s.lives(s.key("long"), "v", time.Hour, start)
+	s.eventually(testserver.Patience, "the shortest TTL expires", func() bool { return s.get(s.key("nano")) == nil })
+	s.lives(s.key("long"), "v", time.Hour, start, written)
 }
 
 func testTTLCleared(s *suite) {
@@ -65,10 +78,10 @@ func testTTLCleared(s *suite) {
 
 	if s.store.Features().ETag {
 		etag := s.want(k, "two").ETag
-		s.write(state.Op{Key: k, Value: []byte("three"), TTL: time.Hour, ETag: etag, HasETag: true})
-		s.lives(k, "three", time.Hour, time.Now())
+		from := time.Now()
+		s.writeLives(state.Op{Key: k, Value: []byte("three"), TTL: time.Hour, ETag: etag, HasETag: true})
 		s.wantErr(state.Op{Key: k, Value: []byte("x"), ETag: s.opts.ForeignETag, HasETag: true}, state.ErrETagMismatch)
-		s.lives(k, "three", time.Hour, time.Now())
+		s.lives(k, "three", time.Hour, from, time.Now())
 		s.write(state.Op{Key: k, Value: []byte("four"), ETag: s.get(k).ETag, HasETag: true})
 		if item := s.want(k, "four"); !item.ExpiresAt.IsZero() {
 			s.Errorf("a write with an etag, without a TTL left the end at %s", item.ExpiresAt)
@@ -79,8 +92,7 @@ func testTTLCleared(s *suite) {
 func testTTLReplaced(s *suite) {
 	k := s.key("k")
 	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 200 * time.Millisecond})
-	s.write(state.Op{Key: k, Value: []byte("two"), TTL: time.Hour})
-	s.lives(k, "two", time.Hour, time.Now())
+	s.writeLives(state.Op{Key: k, Value: []byte("two"), TTL: time.Hour})
 	s.pause(s.ttl(200*time.Millisecond) + s.opts.TTLUnit + 200*time.Millisecond)
 	s.want(k, "two")
 	s.write(state.Op{Key: k, Value: []byte("three"), TTL: 100 * time.Millisecond})
@@ -89,15 +101,23 @@ func testTTLReplaced(s *suite) {
 		s.wantMissing(k)
 		return
 	}
-	s.eventually(10*time.Second, "the shorter TTL holds", func() bool { return s.get(k) == nil })
+	s.eventually(testserver.Patience, "the shorter TTL holds", func() bool { return s.get(k) == nil })
 }
 
 func testTTLRecreate(s *suite) {
 	k := s.key("k")
 	first := state.Options{Concurrency: state.FirstWrite}
-	s.write(state.Op{Key: k, Value: []byte("one"), TTL: 300 * time.Millisecond, Options: first})
-	etag := s.want(k, "one").ETag
-	s.eventually(10*time.Second, "the item expires", func() bool { return s.get(k) == nil })
+	etag := ""
+	for ttl := 300 * time.Millisecond; etag == ""; ttl *= 2 {
+		from := time.Now()
+		s.write(state.Op{Key: k, Value: []byte("one"), TTL: ttl, Options: first})
+		if item := s.get(k); item != nil {
+			etag = item.ETag
+		} else if left := from.Add(ttl).Sub(time.Now()); left > s.opts.TTLUnit {
+			s.Fatalf("the item with a TTL of %s is gone, %s before its end", ttl, left)
+		}
+	}
+	s.eventually(testserver.Patience, "the item expires", func() bool { return s.get(k) == nil })
 	s.wantErr(state.Op{Key: k, Value: []byte("two"), ETag: etag, HasETag: true}, state.ErrETagMismatch)
 	s.wantErr(state.Op{Key: k, Delete: true, ETag: etag, HasETag: true}, state.ErrETagMismatch)
 	s.write(state.Op{Key: k, Delete: true})
@@ -113,7 +133,7 @@ func testTTLTransactAndBulk(s *suite) {
 	check := func(what string) {
 		s.Helper()
 		s.want(b, "2")
-		s.eventually(10*time.Second, what+": the item expires", func() bool { return s.get(a) == nil })
+		s.eventually(testserver.Patience, what+": the item expires", func() bool { return s.get(a) == nil })
 		s.want(b, "2")
 	}
 	if tx, ok := s.store.(state.Transactor); ok {
@@ -165,7 +185,7 @@ func testTTLMany(s *suite) {
 		}
 	} else {
 		for i := range n {
-			s.eventually(10*time.Second, "all items expire", func() bool { return s.get(key(i)) == nil })
+			s.eventually(testserver.Patience, "all items expire", func() bool { return s.get(key(i)) == nil })
 		}
 	}
 	s.want(s.key("stays"), "v")
