@@ -96,6 +96,14 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
+// Teller is an optional ability of a component: to tell people how it stands, such as
+// how full something of its own is. Tell returns numbers and texts by their names, none
+// of them secret, at once, and must be safe for concurrent use. The runtime shows them
+// with its info.
+type Teller interface {
+	Tell() map[string]any
+}
+
 // Reconfigurer is an optional ability of a component: to take new settings while
 // it runs. metadata is the whole of them, not a change; what is wrong is an error
 // that changes nothing. Calls come one after the other.

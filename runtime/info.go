@@ -37,6 +37,8 @@ func (r *Runtime) info() map[string]any {
 		Type   string          `json:"type"`
 		Status actuator.Status `json:"status"`
 		Reason string          `json:"reason,omitempty"`
+		// Details are what the component tells of itself.
+		Details map[string]any `json:"details,omitempty"`
 	}
 	type hostInfo struct {
 		Address     string `json:"address"`
@@ -58,7 +60,7 @@ func (r *Runtime) info() map[string]any {
 	}
 	list := make([]componentInfo, 0, len(status.Components))
 	for _, c := range status.Components {
-		list = append(list, componentInfo{c.Kind, c.Name, c.Type, c.Indicator.Status, c.Reason})
+		list = append(list, componentInfo{c.Kind, c.Name, c.Type, c.Indicator.Status, c.Reason, c.Details})
 	}
 	clusters := make([]clusterInfo, 0, len(status.Clusters))
 	for _, c := range status.Clusters {

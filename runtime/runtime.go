@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
 	"github.com/ottavo-runtime/ottavo/components/custom"
 	"github.com/ottavo-runtime/ottavo/components/rpc"
@@ -175,6 +176,8 @@ type Status struct {
 type ComponentStatus struct {
 	Kind, Name, Type string
 	actuator.Indicator
+	// Details are what the component tells of itself; nil: nothing.
+	Details map[string]any
 }
 
 // Status tells about listeners, clusters and components.
@@ -182,7 +185,11 @@ func (r *Runtime) Status() Status {
 	_, indicators := r.health.Indicators(actuator.Readiness)
 	s := Status{Listeners: r.proxy.Listeners(), Clusters: r.proxy.Clusters()}
 	for _, p := range r.parts {
-		s.Components = append(s.Components, ComponentStatus{p.kind, p.name, p.typ, indicators[p.key()]})
+		c := ComponentStatus{Kind: p.kind, Name: p.name, Type: p.typ, Indicator: indicators[p.key()]}
+		if t, ok := p.value.(components.Teller); ok {
+			c.Details = t.Tell()
+		}
+		s.Components = append(s.Components, c)
 	}
 	return s
 }

@@ -192,6 +192,8 @@ func pubSubError(ctx context.Context, op Op, pub *Publication, err error) *Error
 		kind = InvalidArgument
 	case errors.Is(err, pubsub.ErrNotSupported):
 		kind = NotSupported
+	case op == PubSubDelay && errors.Is(err, pubsub.ErrFull):
+		kind = TooLarge
 	default:
 		if k, ok := lateKind(ctx, err); ok {
 			kind = k

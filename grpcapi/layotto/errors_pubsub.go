@@ -25,6 +25,8 @@ func pubSubCode(e *capability.Error) codes.Code {
 		if e.Op == capability.PubSubDelay && e.Err == nil {
 			return codes.InvalidArgument // to Layotto it is no delay queue at all
 		}
+	case capability.TooLarge:
+		return codes.ResourceExhausted
 	}
 	return codes.Internal
 }

@@ -8,6 +8,9 @@
 // next start. A broker that is away is tried again until it is back; a message that it
 // refuses stands in nobody's way.
 //
+// How many may wait, and how large they may be together, has a limit: what is more is
+// refused (pubsub.ErrFull), before it is taken.
+//
 // Due is by the clock of this machine. The file belongs to one process at a time, and
 // to one machine: with the disk its messages are lost. Nobody else publishes them.
 package later

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/ottavo-runtime/ottavo/components/internal/boltfile"
+	"github.com/ottavo-runtime/ottavo/components/pubsub"
 )
 
 const (
@@ -23,8 +25,32 @@ const (
 )
 
 // bucket holds the messages: by when they are due, as eight bytes of nanoseconds of
-// Unix time, and eight bytes that count them. Its name tells the layout.
-var bucket = []byte("due-1")
+// Unix time, and eight bytes that count them. fillBucket holds at fillKey how many they
+// are, and how many bytes, as eight bytes each. Their names tell the layout.
+var (
+	bucket     = []byte("due-1")
+	fillBucket = []byte("fill-1")
+	fillKey    = []byte("fill")
+)
+
+// fill is how much is in the file.
+type fill struct {
+	messages int64
+	bytes    int64 // of keys and values
+}
+
+// refuse returns an error that wraps pubsub.ErrFull when a message of this size is too
+// much for a file that holds no more than most.
+func (most fill) refuse(now fill, size int64) error {
+	switch {
+	case now.messages >= most.messages:
+		return fmt.Errorf("%w: %d messages for later wait already, and %s is %d: publish fewer, or raise it", pubsub.ErrFull, now.messages, messagesKey, most.messages)
+	case now.bytes+size > most.bytes:
+		return fmt.Errorf("%w: %d bytes of messages for later wait already, this one has %d, and %s is %d: publish fewer or smaller ones, or raise it",
+			pubsub.ErrFull, now.bytes, size, bytesKey, most.bytes)
+	}
+	return nil
+}
 
 // entry is a message as it is stored.
 type entry struct {
@@ -45,6 +71,8 @@ type waiting struct {
 type file struct {
 	path string
 	db   *boltfile.File
+	most fill
+	now  atomic.Pointer[fill] // as of the last change
 
 	mu    sync.Mutex
 	queue []*adding
@@ -61,15 +89,67 @@ type adding struct {
 	err  error
 }
 
-func open(path string) (*file, error) {
-	db, err := boltfile.Open(what, path, "delayPath", func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(bucket)
-		return err
+// open opens the file, which takes no message when it has most already.
+func open(path string, most fill) (*file, error) {
+	f := &file{path: path, most: most}
+	var now fill
+	db, err := boltfile.Open(what, path, pathKey, func(tx *bolt.Tx) (err error) {
+		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err != nil {
+			return err
+		}
+		kept, err := tx.CreateBucketIfNotExists(fillBucket)
+		if err != nil {
+			return err
+		}
+		if len(kept.Get(fillKey)) != 16 { // nobody has counted yet
+			err = b.ForEach(func(key, value []byte) error {
+				now.messages, now.bytes = now.messages+1, now.bytes+sizeOf(key, value)
+				return nil
+			})
+			return errors.Join(err, writeFill(tx, now))
+		}
+		now = readFill(tx)
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &file{path: path, db: db}, nil
+	f.db = db
+	f.now.Store(&now)
+	return f, nil
+}
+
+func sizeOf(key, value []byte) int64 { return int64(len(key) + len(value)) }
+
+func readFill(tx *bolt.Tx) fill {
+	v := tx.Bucket(fillBucket).Get(fillKey)
+	if len(v) != 16 {
+		return fill{}
+	}
+	return fill{int64(binary.BigEndian.Uint64(v)), int64(binary.BigEndian.Uint64(v[8:]))} //nolint:gosec // written by writeFill
+}
+
+func writeFill(tx *bolt.Tx, n fill) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(n.messages)) //nolint:gosec // never negative
+	v = binary.BigEndian.AppendUint64(v, uint64(n.bytes))       //nolint:gosec // as above
+	return tx.Bucket(fillBucket).Put(fillKey, v)
+}
+
+// update changes the messages in one transaction, and what is known of the fill with
+// them, which change keeps up to date.
+func (f *file) update(change func(tx *bolt.Tx, now *fill) error) error {
+	return f.db.Update(func(tx *bolt.Tx) error {
+		now := readFill(tx)
+		if err := change(tx, &now); err != nil {
+			return err
+		}
+		if key, _ := tx.Bucket(bucket).Cursor().First(); key == nil {
+			now = fill{}
+		}
+		tx.OnCommit(func() { f.now.Store(&now) })
+		return writeFill(tx, now)
+	})
 }
 
 // add keeps a message until it is due, and returns its name.
@@ -96,22 +176,30 @@ func (f *file) add(due time.Time, e entry) (id string, err error) {
 	return hex.EncodeToString(a.key), a.err
 }
 
-// write puts messages into the file, all or none.
+// write puts messages into the file, all for which there is room, or none.
 func (f *file) write(all []*adding) {
-	err := f.db.Update(func(tx *bolt.Tx) (err error) {
+	err := f.update(func(tx *bolt.Tx, now *fill) (err error) {
 		for _, a := range all {
-			if a.key, err = put(tx, a.due, a.value); err != nil {
+			if a.err = f.most.refuse(*now, keySize+int64(len(a.value))); a.err != nil {
+				continue
+			}
+			if a.key, err = put(tx, now, a.due, a.value); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	for _, a := range all {
-		a.done, a.err = true, err
+		if a.done = true; err != nil {
+			a.err = err
+		}
 	}
 }
 
-func put(tx *bolt.Tx, due time.Time, value []byte) (key []byte, err error) {
+// keySize is the size of a message's key.
+const keySize = 16
+
+func put(tx *bolt.Tx, now *fill, due time.Time, value []byte) (key []byte, err error) {
 	b := tx.Bucket(bucket)
 	n, err := b.NextSequence()
 	if err != nil {
@@ -123,7 +211,19 @@ func put(tx *bolt.Tx, due time.Time, value []byte) (key []byte, err error) {
 	}
 	key = binary.BigEndian.AppendUint64(nil, uint64(at))
 	key = binary.BigEndian.AppendUint64(key, n)
+	now.messages, now.bytes = now.messages+1, now.bytes+sizeOf(key, value)
 	return key, b.Put(key, value)
+}
+
+// drop takes a message out; one that is not there is none.
+func drop(tx *bolt.Tx, now *fill, key []byte) error {
+	b := tx.Bucket(bucket)
+	value := b.Get(key)
+	if value == nil {
+		return nil
+	}
+	now.messages, now.bytes = max(now.messages-1, 0), max(now.bytes-sizeOf(key, value), 0)
+	return b.Delete(key)
 }
 
 // due returns the messages, most at a time and not many of them when they are large,
@@ -136,7 +236,7 @@ func (f *file) due(now time.Time, most int) (due []waiting, next time.Time, err 
 		c, size := tx.Bucket(bucket).Cursor(), 0
 		for key, value := c.First(); key != nil && len(due) < most && size < mostBytes; key, value = c.Next() {
 			w := waiting{key: append([]byte(nil), key...)}
-			if len(key) != 16 || json.Unmarshal(value, &w.entry) != nil {
+			if len(key) != keySize || json.Unmarshal(value, &w.entry) != nil {
 				damaged = append(damaged, w.key)
 				continue
 			}
@@ -159,9 +259,9 @@ func (f *file) remove(keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return f.db.Update(func(tx *bolt.Tx) error {
+	return f.update(func(tx *bolt.Tx, now *fill) error {
 		for _, key := range keys {
-			if err := tx.Bucket(bucket).Delete(key); err != nil {
+			if err := drop(tx, now, key); err != nil {
 				return err
 			}
 		}
@@ -169,17 +269,17 @@ func (f *file) remove(keys [][]byte) error {
 	})
 }
 
-// move has a message be due at another time.
+// move has a message be due at another time. There is always room for that.
 func (f *file) move(w waiting, due time.Time) error {
 	value, err := json.Marshal(w.entry)
 	if err != nil {
 		return err
 	}
-	return f.db.Update(func(tx *bolt.Tx) error {
-		if _, err := put(tx, due, value); err != nil {
+	return f.update(func(tx *bolt.Tx, now *fill) error {
+		if _, err := put(tx, now, due, value); err != nil {
 			return err
 		}
-		return tx.Bucket(bucket).Delete(w.key)
+		return drop(tx, now, w.key)
 	})
 }
 

@@ -2,6 +2,7 @@ package later
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/ottavo-runtime/ottavo/components/internal/boltfile"
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
@@ -27,9 +30,11 @@ func (h *heard) Publish(_ context.Context, m *pubsub.Message) error {
 	return nil
 }
 
-func mustOpen(t *testing.T) *file {
+func mustOpen(t *testing.T) *file { return mustOpenWith(t, fill{1e6, 1 << 30}) }
+
+func mustOpenWith(t *testing.T, most fill) *file {
 	t.Helper()
-	f, err := open(filepath.Join(t.TempDir(), "later.db"))
+	f, err := open(filepath.Join(t.TempDir(), "later.db"), most)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +57,7 @@ func TestFileCannotBeWritten(t *testing.T) {
 			f.db, err = boltfile.OpenReadOnly(what, f.path)
 		} else if err == nil {
 			var again *file
-			if again, err = open(f.path); err == nil {
+			if again, err = open(f.path, f.most); err == nil {
 				f.db = again.db
 			}
 		}
@@ -162,5 +167,72 @@ func TestDestroyed(t *testing.T) {
 	}
 	if f.close() == nil {
 		t.Error("close: no error")
+	}
+}
+
+// The file knows how much is in it: after it was opened again, when messages were put
+// off and taken out, and when it is from before anybody counted.
+func TestFill(t *testing.T) {
+	f := mustOpenWith(t, fill{3, 1 << 20})
+	is := func(when string, messages int64) {
+		t.Helper()
+		var real fill
+		err := f.db.View(func(tx *bolt.Tx) error {
+			return tx.Bucket(bucket).ForEach(func(key, value []byte) error {
+				real.messages, real.bytes = real.messages+1, real.bytes+sizeOf(key, value)
+				return nil
+			})
+		})
+		if now := *f.now.Load(); err != nil || now != real || now.messages != messages {
+			t.Errorf("%s: it says %+v, there are %+v; %v", when, now, real, err)
+		}
+	}
+	reopen := func() {
+		t.Helper()
+		err := f.close()
+		if err == nil {
+			f, err = open(f.path, f.most)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		if _, err := f.add(time.Unix(int64(i), 0), entry{Topic: "t", Data: make([]byte, 100*i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is("after three", 3)
+	if _, err := f.add(time.Unix(9, 0), entry{}); !errors.Is(err, pubsub.ErrFull) {
+		t.Errorf("the fourth: %v", err)
+	}
+	is("after one too many", 3)
+	reopen()
+	is("opened again", 3)
+	due, _, err := f.due(time.Now(), 2)
+	if err != nil || len(due) != 2 {
+		t.Fatalf("%d due, %v", len(due), err)
+	}
+	due[0].Failures = 1000
+	if err := f.move(due[0], time.Unix(5, 0)); err != nil {
+		t.Fatal(err)
+	}
+	is("after one was put off", 3)
+	if err := f.remove([][]byte{due[1].key, due[1].key, {1, 2}}); err != nil {
+		t.Fatal(err)
+	}
+	is("after one was taken out, twice", 2)
+	if err := f.db.Update(func(tx *bolt.Tx) error { return tx.DeleteBucket(fillBucket) }); err != nil {
+		t.Fatal(err)
+	}
+	reopen()
+	is("nobody had counted", 2)
+	due, _, err = f.due(time.Now(), 10)
+	if err != nil || len(due) != 2 || f.remove([][]byte{due[0].key, due[1].key}) != nil {
+		t.Fatalf("%d due, %v", len(due), err)
+	}
+	is("empty", 0)
+	if err := f.close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components"
@@ -19,8 +20,10 @@ import (
 
 // The settings that it adds to a broker's.
 const (
-	storeKey = "delayStore"
-	pathKey  = "delayPath"
+	storeKey    = "delayStore"
+	pathKey     = "delayPath"
+	messagesKey = "delayMaxMessages"
+	bytesKey    = "delayMaxBytes"
 )
 
 // Metadata is what it adds to a broker's configuration.
@@ -31,10 +34,21 @@ type Metadata struct {
 	// DelayPath is the file; by default one in the data folder. It and its folder are
 	// made when needed.
 	DelayPath string `json:"delayPath"`
+	// DelayMaxMessages and DelayMaxBytes are how many messages may wait, and how many
+	// bytes; what is more is refused.
+	DelayMaxMessages int64 `json:"delayMaxMessages" default:"1000000" min:"1"`
+	DelayMaxBytes    int64 `json:"delayMaxBytes" default:"1073741824" min:"1"`
 }
 
 // Keys are the settings that it adds, for brokers whose settings have no struct.
-func Keys() []decode.Key { return []decode.Key{{Name: storeKey}, {Name: pathKey}} }
+func Keys() []decode.Key {
+	return []decode.Key{
+		{Name: storeKey},
+		{Name: pathKey},
+		{Name: messagesKey, Kind: decode.NumberValue},
+		{Name: bytesKey, Kind: decode.NumberValue},
+	}
+}
 
 const (
 	// publishTime bounds one try to publish what is due.
@@ -51,10 +65,14 @@ const (
 	recheck = time.Minute
 	// batch is how many messages are read at a time.
 	batch = 100
+	// nearlyFull and roomAgain are parts of a limit, in per cent: at the one it is
+	// warned that the file fills up, and below the other it may be warned again.
+	nearlyFull = 80
+	roomAgain  = 70
 )
 
-// Broker is a broker with delays. Use Over. It implements pubsub.Broker, pubsub.Delayer
-// and components.Checker.
+// Broker is a broker with delays. Use Over. It implements pubsub.Broker, pubsub.Delayer,
+// components.Checker and components.Teller.
 type Broker struct {
 	pubsub.Broker
 
@@ -64,6 +82,7 @@ type Broker struct {
 	gone   context.Context
 	end    context.CancelFunc
 	work   sync.WaitGroup
+	warned atomic.Bool // that the file is nearly full
 	// had are the keys of what the broker has and the file could not be rid of, so that
 	// a full disk does not have them published over and over. For publish alone.
 	had map[string]bool
@@ -95,7 +114,7 @@ func Over(make components.Factory[pubsub.Broker]) components.Factory[pubsub.Brok
 		if _, ok := inner.(pubsub.Delayer); ok {
 			return nil, errors.Join(problem(cfg, storeKey, "the broker has delays of its own", "leave it out"), inner.Close())
 		}
-		f, err := open(path)
+		f, err := open(path, fill{m.DelayMaxMessages, m.DelayMaxBytes})
 		if err != nil {
 			return nil, errors.Join(err, inner.Close())
 		}
@@ -103,6 +122,7 @@ func Over(make components.Factory[pubsub.Broker]) components.Factory[pubsub.Brok
 		if b.log == nil {
 			b.log = slog.New(slog.DiscardHandler)
 		}
+		b.watch()
 		b.gone, b.end = context.WithCancel(context.WithoutCancel(ctx))
 		b.work.Go(func() { b.publish(b.gone) })
 		return b, nil
@@ -119,17 +139,25 @@ func problem(cfg components.Config, key, message, remedy string) error {
 func split(cfg components.Config) (m Metadata, rest map[string]any, err error) {
 	own := cfg
 	own.Metadata, rest = map[string]any{}, maps.Clone(cfg.Metadata)
-	for key, value := range cfg.Metadata {
-		if strings.EqualFold(key, storeKey) || strings.EqualFold(key, pathKey) {
-			own.Metadata[key] = value
-			delete(rest, key)
+	var alone string // the one of our settings that says nothing without delayStore
+	for _, key := range []string{pathKey, messagesKey, bytesKey, storeKey} {
+		for written, value := range cfg.Metadata {
+			if !strings.EqualFold(written, key) {
+				continue
+			}
+			own.Metadata[written] = value
+			delete(rest, written)
+			if key != storeKey && value != nil && value != "" {
+				alone = key
+			}
 		}
 	}
+	decode.Defaults(&m)
 	if err := own.Decode(&m); err != nil {
 		return m, nil, err
 	}
-	if m.DelayPath != "" && m.DelayStore == "" {
-		return m, nil, problem(cfg, pathKey, "is given without delayStore", "set delayStore to embedded, or leave it out")
+	if alone != "" && m.DelayStore == "" {
+		return m, nil, problem(cfg, alone, "is given without delayStore", "set delayStore to embedded, or leave it out")
 	}
 	return m, rest, nil
 }
@@ -155,6 +183,7 @@ func (b *Broker) PublishDelayed(ctx context.Context, m *pubsub.Message, delay ti
 		}
 		return "", err
 	}
+	b.watch()
 	select {
 	case b.sooner <- struct{}{}:
 	default:
@@ -235,7 +264,36 @@ func (b *Broker) forget(keys [][]byte) error {
 			delete(b.had, string(key))
 		}
 	}
+	b.watch()
 	return err
+}
+
+// watch warns, once, when the file is nearly full.
+func (b *Broker) watch() {
+	now, most := *b.file.now.Load(), b.file.most
+	over := func(percent float64) bool {
+		return float64(now.messages) >= percent/100*float64(most.messages) || float64(now.bytes) >= percent/100*float64(most.bytes)
+	}
+	switch {
+	case !over(roomAgain):
+		b.warned.Store(false)
+	case over(nearlyFull) && b.warned.CompareAndSwap(false, true):
+		b.log.Warn("the file of messages for later is nearly full; when it is, they are refused: publish fewer, or raise the limits",
+			"messages", now.messages, messagesKey, most.messages, "bytes", now.bytes, bytesKey, most.bytes)
+	}
+}
+
+// Tell implements components.Teller: how full the file is.
+func (b *Broker) Tell() map[string]any {
+	now := *b.file.now.Load()
+	told := map[string]any{
+		"delayed_messages": now.messages, messagesKey: b.file.most.messages,
+		"delayed_bytes": now.bytes, bytesKey: b.file.most.bytes,
+	}
+	if inner, ok := b.Broker.(components.Teller); ok {
+		maps.Copy(told, inner.Tell())
+	}
+	return told
 }
 
 func (b *Broker) publishOne(ctx context.Context, e entry) error {

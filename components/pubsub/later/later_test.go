@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -385,5 +386,70 @@ func TestSettings(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// How many messages wait, and how large they are, is bounded: what is more is refused
+// with the setting's name, the rest is kept, and there is room again when some are
+// published. Once it is warned before.
+func TestLimits(t *testing.T) {
+	for setting, limits := range map[string]map[string]any{
+		"delayMaxMessages": {"delayMaxMessages": "10"},
+		"delayMaxBytes":    {"delaymaxbytes": 10_500},
+	} {
+		t.Run(setting, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{answer: takesAll}
+				limits := maps.Clone(limits)
+				limits["delayStore"], limits["delayPath"] = "embedded", filepath.Join(t.TempDir(), "later.db")
+				var log strings.Builder
+				made, err := later.Over(func(_ context.Context, _ components.Env, cfg components.Config) (pubsub.Broker, error) {
+					if len(cfg.Metadata) != 0 {
+						t.Errorf("the broker sees %v", cfg.Metadata)
+					}
+					return s, nil
+				})(t.Context(), components.Env{Log: slog.New(slog.NewTextHandler(&log, nil))}, components.Config{Name: "b", Path: "pub_subs.b", Metadata: limits})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := made.(*later.Broker)
+				warnings := func() int { synctest.Wait(); return strings.Count(log.String(), "nearly full") }
+				add := func() error {
+					_, err := b.PublishDelayed(t.Context(), &pubsub.Message{Topic: "t", Data: []byte(strings.Repeat("d", 750))}, time.Hour)
+					return err
+				}
+				fill := func() {
+					t.Helper()
+					for i := range 10 {
+						if err := add(); err != nil {
+							t.Fatalf("message %d: %v", i, err)
+						}
+					}
+				}
+				fill()
+				if n := warnings(); n != 1 {
+					t.Errorf("%d warnings", n)
+				}
+				for range 2 {
+					if err := add(); !errors.Is(err, pubsub.ErrFull) || !strings.Contains(err.Error(), setting+" is 10") {
+						t.Errorf("one too many: %v", err)
+					}
+				}
+				if told := b.Tell(); told["delayed_messages"] != int64(10) || told["delayed_bytes"].(int64) < 10_000 || told["delayMaxMessages"].(int64) < 10 {
+					t.Errorf("it tells %v", told)
+				}
+				time.Sleep(2 * time.Hour)
+				if told := b.Tell(); told["delayed_messages"] != int64(0) || told["delayed_bytes"] != int64(0) || strings.Count(s.got(), "d") != 7500 {
+					t.Errorf("when all are published it tells %v", told)
+				}
+				fill()
+				if n := warnings(); n != 2 {
+					t.Errorf("%d warnings the second time", n)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
