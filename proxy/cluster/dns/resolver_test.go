@@ -198,11 +198,11 @@ func TestH18DeadAndBrokenServersArePassedOver(t *testing.T) {
 	})
 	for name, first := range map[string]string{"dead": testserver.Addr(t), "refusing": refusing.Address, "lame": lame.Address} {
 		start := time.Now()
-		r := resolver(t, config.DNSResolvers{Servers: []string{first, good.Address}, Timeout: 15}, dns.Env{})
+		r := resolver(t, config.DNSResolvers{Servers: []string{first, good.Address}, Timeout: 50}, dns.Env{})
 		if got, _ := lookup(t, r, "a.test", dns.V4Only); got != "10.0.0.1" {
 			t.Errorf("%s: %s", name, got)
 		}
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > 45*time.Second { // less than the time for an answer
 			t.Errorf("%s: took %v", name, d)
 		}
 		r = resolver(t, config.DNSResolvers{Servers: []string{first}}, dns.Env{})

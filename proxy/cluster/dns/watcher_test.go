@@ -521,7 +521,7 @@ func TestH18FollowsARealServer(t *testing.T) {
 	s.Set("a.test", "A 10.0.0.1", "A 10.0.0.2")
 	r := resolver(t, config.DNSResolvers{Servers: []string{s.Address}}, dns.Env{})
 	w := dns.NewWatcher(hosts("a.test:80"), r, dns.WatcherOptions{RefreshRate: 20 * time.Millisecond})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	updates := make(chan string, 100)
 	var wg sync.WaitGroup

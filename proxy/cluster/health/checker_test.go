@@ -476,8 +476,8 @@ func TestI9Memory(t *testing.T) {
 	}
 	before, goroutines := measure(), runtime.NumGoroutine()
 	r := newNetwork(nil).run(t, config.HealthCheck{InitialDelay: time.Hour}, hosts, nil)
-	for runtime.NumGoroutine() == goroutines {
-		runtime.Gosched()
+	for end := time.Now().Add(time.Minute); runtime.NumGoroutine() == goroutines && time.Now().Before(end); {
+		runtime.Gosched() // until it has begun
 	}
 	r.SetHosts(hosts)
 	each := int64(measure()-before) / n

@@ -61,7 +61,7 @@ func changes(t *testing.T, cfg config.HealthCheck, address string) (wait func(wa
 			if got != wantOut {
 				t.Fatalf("out: %v, want %v", got, wantOut)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("nothing happens, want out: %v", wantOut)
 		}
 	}
