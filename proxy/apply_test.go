@@ -83,7 +83,7 @@ func keep(t testing.TB, address string) *keepAlive {
 		used = true
 		return nc, nil
 	}}
-	k.c = &http.Client{Transport: tr, Timeout: 10 * time.Second}
+	k.c = &http.Client{Transport: tr, Timeout: time.Minute}
 	t.Cleanup(tr.CloseIdleConnections)
 	return k
 }
@@ -459,9 +459,10 @@ func TestApplyUnderLoad(t *testing.T) {
 			Routers:   []config.Router{Router("main", To("/", "c"))},
 			Clusters:  []config.Cluster{Cluster("c", a, b)},
 		}
+		s.Clusters[0].ConnectTimeout = 30 * time.Second // machines are busy
 		switch i % 4 {
 		case 1: // other hosts
-			s.Clusters = []config.Cluster{Cluster("c", a)}
+			s.Clusters[0].Hosts = s.Clusters[0].Hosts[:1]
 		case 2: // other route and limits
 			s.Routers = []config.Router{Router("main", Answer("/none", 200, ""), To("/", "c"))}
 			s.Listeners[0].MaxConnections = 1000
@@ -516,7 +517,8 @@ func TestApplyUnderLoad(t *testing.T) {
 	applies := 0
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); applies < 40 && !t.Failed() && time.Now().Before(deadline); applies++ {
+	// There are eight at least, however slow the machine is, and more if there is time.
+	for enough := time.Now().Add(20 * time.Second); (applies < 8 || applies < 40 && time.Now().Before(enough)) && !t.Failed(); applies++ {
 		var before [callers]int64
 		for i := range asked {
 			before[i] = asked[i].Load()
@@ -530,9 +532,6 @@ func TestApplyUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if applies < 8 {
-		t.Errorf("%d configurations in half a minute", applies)
-	}
 }
 
 // Apply against Close: whichever comes first, nothing stays open.

@@ -254,7 +254,7 @@ func (r *captureRig) followsConfiguration() {
 // ends checks that the other end ends the connection in order.
 func ends(t *testing.T, c net.Conn) {
 	t.Helper()
-	must(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
 	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 		t.Errorf("%q, %v; want the end", b, err)
 	}

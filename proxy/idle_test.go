@@ -75,26 +75,40 @@ func testIdle(t *testing.T, p Protocol, n int, secure bool) {
 		t.Fatalf("the callers say %q", got)
 	}
 	busy := memory()
-	pause(t, 5*time.Second) // buffers are given back after a while
-	after := memory()
+	// Buffers are given back after a while, which takes longer on a busy machine.
+	var after figures
+	cost, goroutines := 0, 0.0
+	for until := time.Now().Add(time.Minute); ; {
+		pause(t, 5*time.Second)
+		after = memory()
+		cost = (after.heap + after.stack - before.heap - before.stack) / n
+		goroutines = float64(after.goroutines-before.goroutines) / float64(n)
+		if (cost <= limit || raceEnabled) && goroutines <= 1.1 || time.Now().After(until) {
+			break
+		}
+	}
 	per := func(m, than figures) string {
 		return fmt.Sprintf("%d bytes: heap %d (live objects %d), stacks %d", (m.heap+m.stack-than.heap-than.stack)/n,
 			(m.heap-than.heap)/n, (m.live-than.live)/n, (m.stack-than.stack)/n)
 	}
-	goroutines := float64(after.goroutines-before.goroutines) / float64(n)
 	t.Logf("%d idle connections, each: %s; %.2f goroutines; just after a request: %s", n, per(after, before), goroutines, per(busy, before))
 	if got := s.Status(t, "in").Connections; got != n {
 		t.Fatalf("%d connections, want %d", got, n)
 	}
-	if cost := (after.heap + after.stack - before.heap - before.stack) / n; cost > limit && !raceEnabled {
+	if cost > limit && !raceEnabled {
 		t.Errorf("an idle connection costs %d bytes, more than %d", cost, limit)
 	}
 	if goroutines > 1.1 {
 		t.Errorf("%.2f goroutines per connection", goroutines)
 	}
-	begin := cpu(t)
-	pause(t, 2*time.Second)
-	used := cpu(t) - begin
+	// What connections cost, they cost all the time; what the runtime does now and
+	// then is not theirs.
+	used := time.Hour
+	for tries := 0; tries < 5 && used > 50*time.Millisecond; tries++ {
+		begin := cpu(t)
+		pause(t, 2*time.Second)
+		used = min(used, cpu(t)-begin)
+	}
 	t.Logf("%v of CPU in 2 s", used)
 	if used > 50*time.Millisecond {
 		t.Errorf("idle connections take %v of CPU in 2 s", used)

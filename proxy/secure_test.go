@@ -30,7 +30,7 @@ func serving(contexts ...config.TLS) *config.Snapshot {
 // secureGet sends GET / to address over TLS (or without) and returns body and certificate.
 func secureGet(t *testing.T, address, scheme string, cfg *tls.Config) (string, *x509.Certificate, error) {
 	t.Helper()
-	c := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: cfg,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -132,7 +132,7 @@ func TestCertificateReplaced(t *testing.T) {
 		t.Fatalf("certificate %d", got)
 	}
 	write(2)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for serial() != 2 {
 		if time.Now().After(deadline) {
 			t.Fatal("the new certificate was not taken")
@@ -233,7 +233,7 @@ func TestFallbackToTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	const words = "\x00\x01 something else entirely"
 	if _, err := io.WriteString(c, words); err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestUnknownProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(c, "\x00\x01\x02\x03"); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestSingleProtocolFallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Write([]byte{0, 1, 2}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
+	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
@@ -115,7 +116,7 @@ func TestFromWireToWire(t *testing.T) {
 		{req: request(t, "GET", "http://pay/x", "", "id", "9"), status: 404, body: "no route\n", proxy: "ottavo; error=destination_not_found", err: "no route of virtual host all"},
 	} {
 		resp, body := fetch(t, c, tc.req)
-		if resp.StatusCode != tc.status || body != tc.body || resp.Header.Get("Proxy-Status") != tc.proxy {
+		if resp.StatusCode != tc.status || resp.Close || body != tc.body || resp.Header.Get("Proxy-Status") != tc.proxy {
 			t.Errorf("%d: %d %.200q, Proxy-Status %q", i, resp.StatusCode, body, resp.Header.Get("Proxy-Status"))
 		}
 		r := s.Records.Last(t, i+1)
@@ -134,8 +135,16 @@ func TestFromWireToWire(t *testing.T) {
 			t.Errorf("%d: error %v, want %q", i, r.Err, tc.err)
 		}
 	}
-	if st := s.Status(t, "egress"); st.Serves != "Http1, router main" || st.Accepted != 1 || st.Connections != 1 {
+	// The core keeps the connection. (The client may give one up: package net/http
+	// does when it is slow to notice that it has sent a request.)
+	st := s.Status(t, "egress")
+	if st.Serves != "Http1, router main" || st.Accepted < 1 {
 		t.Errorf("%+v", st)
+	}
+	for cause, n := range st.Closed {
+		if n > 0 && conn.Cause(cause) != conn.RemoteClose {
+			t.Errorf("%d connections have ended: %v", n, conn.Cause(cause))
+		}
 	}
 }
 

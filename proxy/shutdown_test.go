@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/config"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 	. "github.com/ottavo-runtime/ottavo/proxy/proxytest"
@@ -112,12 +113,12 @@ func TestShutdownUnderLoad(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "done")
 	})
+	address := testserver.Addr(t) // nobody else gets it when the listener has gone
 	s := Start(t, nil, &config.Snapshot{
-		Listeners: []config.Listener{Bound("a", "main", "127.0.0.1:0")},
+		Listeners: []config.Listener{Bound("a", "main", address)},
 		Routers:   []config.Router{Router("main", To("/", "c"))},
 		Clusters:  []config.Cluster{Cluster("c", slow)},
 	})
-	address := s.Addr(t, "a")
 	var answered, refused atomic.Int64
 	var wg sync.WaitGroup
 	enough := make(chan struct{})
@@ -156,7 +157,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	s, err := New(t, nil, answering(Bound("a", "ra", "127.0.0.1:0")))
+	s, err := New(t, nil, answering(Bound("a", "ra", testserver.Addr(t))))
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)

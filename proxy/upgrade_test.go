@@ -280,12 +280,12 @@ func TestUpgradeWebSocketTLS(t *testing.T) {
 	cfg, err := websocket.NewConfig("wss://"+addr(t, s, "web")+"/chat", "https://pay.example/")
 	must(t, err)
 	cfg.TlsConfig = trusting(t, ca)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	ws, err := cfg.DialContext(ctx)
 	must(t, err)
 	defer func() { _ = ws.Close() }()
-	_ = ws.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = ws.SetDeadline(time.Now().Add(2 * time.Minute))
 	var in, out int64
 	for i := range 1000 {
 		sent := strings.Repeat(fmt.Sprint(i, ";"), 1+i%500)

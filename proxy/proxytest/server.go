@@ -89,11 +89,12 @@ func prepare(t testing.TB, network *Network, opts []Option) (*Server, proxy.Opti
 
 // Start makes a core from a snapshot and runs it until the end of the test,
 // which shuts it down in order. Hosts are on network, or, if that is nil, on
-// the machine's own.
+// the machine's own, where connecting to them may take half a minute.
 func Start(t testing.TB, network *Network, snapshot *config.Snapshot, opts ...Option) *Server {
 	t.Helper()
 	s, o := prepare(t, network, opts)
 	s.validate(t, snapshot)
+	s.patient(snapshot)
 	var err error
 	s.Server, err = proxy.New(t.Context(), o, snapshot)
 	must(t, err)
@@ -133,7 +134,22 @@ func (s *Server) validate(t testing.TB, snapshot *config.Snapshot) {
 func (s *Server) MustApply(t testing.TB, snapshot *config.Snapshot) {
 	t.Helper()
 	s.validate(t, snapshot)
+	s.patient(snapshot)
 	must(t, s.Apply(t.Context(), snapshot))
+}
+
+// patient gives the clusters that do not say how long connecting may take more
+// time than the default, where hosts are on the machine's own network: a busy
+// machine may let a program wait for longer than that.
+func (s *Server) patient(snapshot *config.Snapshot) {
+	if s.Network != nil {
+		return
+	}
+	for i := range snapshot.Clusters {
+		if c := &snapshot.Clusters[i]; c.ConnectTimeout == 0 {
+			c.ConnectTimeout = patience / 2
+		}
+	}
 }
 
 // Status returns what is known about a listener.

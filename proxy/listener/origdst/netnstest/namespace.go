@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait for something that should happen at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // Namespace is a network namespace. It goes with the test.
 type Namespace struct {

@@ -46,7 +46,7 @@ func Again(t *testing.T) bool {
 	if os.Getenv(inside) != "" {
 		return true
 	}
-	cmd, err := command("-test.run="+pattern(t.Name()), "-test.v", "-test.count=1", "-test.timeout=2m", fmt.Sprintf("-test.short=%v", testing.Short()))
+	cmd, err := command("-test.run="+pattern(t.Name()), "-test.v", "-test.count=1", "-test.timeout=8m", fmt.Sprintf("-test.short=%v", testing.Short()))
 	if err != nil {
 		t.Fatal(err)
 	}
