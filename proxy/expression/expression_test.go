@@ -239,7 +239,7 @@ func TestHostileRequests(t *testing.T) {
 		_, err = p.True(req)
 		t.Logf("%v for %.90s: %v", time.Since(began), text, err)
 		// It is 0.1 s on a busy machine; without limits the first would take hours.
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: took %v", text, took)
 		}
 		if err != nil && !strings.Contains(err.Error(), "limit") {

@@ -226,12 +226,16 @@ func TestIndexHostileRepetition(t *testing.T) {
 	for range times {
 		req.Header.Add("a", "1")
 	}
-	begin := time.Now()
-	_, err := table.Handle(t.Context(), req)
-	wantKind(t, err, stream.NoRoute)
-	if d := time.Since(begin); d > 500*time.Millisecond {
-		t.Errorf("it took %v", d)
+	best := time.Hour
+	for range 20 { // the best counts: a machine may be busy
+		begin := time.Now()
+		_, err := table.Handle(t.Context(), req)
+		wantKind(t, err, stream.NoRoute)
+		if best = min(best, time.Since(begin)); best <= 500*time.Millisecond {
+			return
+		}
 	}
+	t.Errorf("it took %v", best)
 }
 
 // Every route is filed once, and under what is shared least.
