@@ -16,9 +16,10 @@ type heartbeats struct {
 	mu    sync.Mutex
 	timer *time.Timer // nil when there are none, or no more
 	seen  int64       // frames that had come when the timer was set
-	// asked: the last one was not answered yet. missed counts those that were
-	// not answered in time, in a row.
+	// asked: the last one, of this time, was not answered yet. missed counts those
+	// that were not answered in time, in a row.
 	asked  bool
+	at     time.Time
 	missed int
 }
 
@@ -48,7 +49,8 @@ func (h *heartbeats) stop() {
 	}
 }
 
-// tick is called when the interval is over, or the time for an answer.
+// tick is called when the interval is over, or the time for an answer; in a long
+// one, it is every interval, for what has come meanwhile.
 func (h *heartbeats) tick() {
 	if err := h.look(); err != nil {
 		h.cl.fail(err)
@@ -69,6 +71,10 @@ func (h *heartbeats) look() error {
 		return nil
 	}
 	if h.asked {
+		if left := cl.limits.HeartbeatTimeout - time.Since(h.at); left > 0 {
+			h.timer.Reset(min(left, cl.limits.HeartbeatInterval))
+			return nil
+		}
 		h.asked = false
 		if h.missed++; h.missed >= cl.limits.HeartbeatFailures {
 			h.timer = nil
@@ -81,8 +87,8 @@ func (h *heartbeats) look() error {
 		h.timer = nil
 		return nil
 	}
-	h.asked = true
-	h.timer.Reset(cl.limits.HeartbeatTimeout)
+	h.asked, h.at = true, time.Now()
+	h.timer.Reset(min(cl.limits.HeartbeatTimeout, cl.limits.HeartbeatInterval))
 	return nil
 }
 

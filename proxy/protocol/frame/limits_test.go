@@ -226,3 +226,40 @@ func TestFewWrites(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// A host that may take long to answer heartbeats, and does not, is asked as often
+// as any other.
+func TestHeartbeatsOfLongTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := conn.NewPipe("client", "host")
+		opts := frame.Options{HeartbeatInterval: time.Second, HeartbeatTimeout: time.Minute, HeartbeatFailures: 2}
+		cl := frame.New(toy{}, opts).NewClient(conn.New(near), protocol.ClientOptions{})
+		defer func() { _, _ = cl.Close(), far.Close() }()
+		beat := make([]byte, toyHead)
+		for range 60 {
+			if _, err := io.ReadFull(far, beat); err != nil || beat[1] != 'p' {
+				t.Fatalf("%q, %v", beat, err)
+			}
+			time.Sleep(time.Millisecond)
+			beat[1] = 'q'
+			if _, err := far.Write(beat); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+		if took := time.Since(start); took > 2*time.Minute+time.Second {
+			t.Errorf("60 heartbeats took %v", took)
+		}
+		// From now on it is silent.
+		asked := time.Now()
+		for n := 0; ; n++ {
+			if _, err := io.ReadFull(far, beat); err == nil {
+				continue
+			}
+			if took := time.Since(asked); n != 2 || took < 2*time.Minute || took > 2*time.Minute+3*time.Second {
+				t.Errorf("it was given up after %d heartbeats, and %v", n, took)
+			}
+			return
+		}
+	})
+}
