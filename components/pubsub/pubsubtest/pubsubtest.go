@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/components/pubsub"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // Options say what to test.
@@ -35,7 +36,7 @@ type Options struct {
 // patience bounds every wait for something that must happen; quiet is how long
 // nothing must happen where nothing may.
 const (
-	patience = 30 * time.Second
+	patience = testserver.Patience
 	quiet    = 300 * time.Millisecond
 )
 

@@ -41,7 +41,7 @@ func TestFaults(t *testing.T) {
 	users(t, s.Addr)
 	link := testserver.NewLink(t, s.Addr)
 	settings := func(addr, password string) map[string]any {
-		return map[string]any{"endpoints": addr, "username": "root", "password": password, "timeout": "2s"}
+		return map[string]any{"endpoints": addr, "username": "root", "password": password, "timeout": "5s"}
 	}
 	statetest.Faults(t, statetest.FaultOptions{
 		Factory: etcd.V1, Metadata: settings(link.Addr, "test-only"), Link: link,
@@ -52,7 +52,7 @@ func TestFaults(t *testing.T) {
 // users makes the server ask for a password.
 func users(t *testing.T, addr string) {
 	t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: testserver.Patience, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -205,7 +205,7 @@ func TestLayout(t *testing.T) {
 	if got := server.Command("HEXISTS", "first", "first-write"); got != ":1" {
 		t.Error("a first-write leaves no mark")
 	}
-	if got := server.Command("TTL", "first"); got != ":3600" && got != ":3599" {
+	if got := server.Command("TTL", "first"); got > ":3600" || got < ":3000" || len(got) != 5 { // some time has passed
 		t.Errorf("TTL %s", got)
 	}
 }
@@ -271,7 +271,7 @@ func TestDefaultTTL(t *testing.T) {
 			t.Errorf("%s is not there", key)
 		case want == 0 && !item.ExpiresAt.IsZero():
 			t.Errorf("%s ends at %s", key, item.ExpiresAt)
-		case want != 0 && time.Until(item.ExpiresAt.Add(-want)).Abs() > 10*time.Second:
+		case want != 0 && time.Until(item.ExpiresAt.Add(-want)).Abs() > time.Minute:
 			t.Errorf("%s ends at %s, want in %s", key, item.ExpiresAt, want)
 		}
 	}
@@ -301,21 +301,7 @@ func TestForgottenScripts(t *testing.T) {
 
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal(err)
-		}
-	}
+	testserver.Eventually(t, testserver.Patience, f)
 }
 
 func TestOutage(t *testing.T) {
@@ -342,7 +328,7 @@ func TestOutage(t *testing.T) {
 				res, _ := s.BulkGet(t.Context(), []state.Get{{Key: "k"}})
 				err = res[0].Err
 			}
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("%s took %s", name, d)
 			}
 			if wantErr && (err == nil || !strings.Contains(err.Error(), server.Addr)) {
@@ -441,7 +427,7 @@ func TestHangingServer(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("it took %s until all calls had failed", d)
 	}
 	server.Resume()
@@ -456,7 +442,7 @@ func TestDownAtStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), server.Addr) || strings.Contains(err.Error(), "hush") {
 		t.Errorf("error %v, want one with the address and without the password", err)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("it took %s", d)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ func TestSuite(t *testing.T) {
 	for name, prefix := range map[string]string{"root": "", "prefix": "/a/b"} {
 		t.Run(name, func(t *testing.T) {
 			statetest.Run(t, statetest.Options{
-				New:      statetest.New(zookeeper.New, map[string]any{"servers": s.Addr, "keyPrefixPath": prefix}),
+				New:      statetest.New(zookeeper.New, map[string]any{"servers": s.Addr, "keyPrefixPath": prefix, "sessionTimeout": "30s", "timeout": "30s"}),
 				MaxValue: 1000 << 10, // a packet of ZooKeeper has 1 MiB
 			})
 		})
@@ -30,6 +30,6 @@ func TestFaults(t *testing.T) {
 	s := testserver.ZooKeeper(t)
 	link := testserver.NewLink(t, s.Addr)
 	statetest.Faults(t, statetest.FaultOptions{
-		Factory: zookeeper.New, Metadata: map[string]any{"servers": link.Addr, "sessionTimeout": "2s", "timeout": "3s"}, Link: link,
+		Factory: zookeeper.New, Metadata: map[string]any{"servers": link.Addr, "sessionTimeout": "5s", "timeout": "5s"}, Link: link,
 	})
 }
