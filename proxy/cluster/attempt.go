@@ -21,7 +21,7 @@ type attempt struct {
 	choice choice // its host is nil when none was picked
 	start  time.Time
 	resp   *stream.Response
-	status int           // as the host has said it: what it becomes above says nothing about the host
+	status int           // as the host has said it: what it becomes above says nothing about the host; see standing
 	body   io.ReadCloser // nil when the answer has none
 	whole  bool          // the body was read to its end: before that the trailer is still being written
 	err    error
@@ -56,9 +56,18 @@ func (a *attempt) handle(ctx context.Context, req *stream.Request) (resp *stream
 		return resp, nil
 	}
 	answered = true
-	a.resp, a.status, a.body = resp, resp.Status, resp.Body
+	a.resp, a.status, a.body = resp, standing(resp), resp.Body
 	resp.Body = a
 	return resp, nil
+}
+
+// standing is the status by which a host is judged: one that blames the caller where
+// a protocol has no other number for that than for its own failures.
+func standing(resp *stream.Response) int {
+	if r, ok := resp.Native.(stream.Refusal); ok && resp.Status >= 500 && r.RefusesCall() {
+		return 400
+	}
+	return resp.Status
 }
 
 // Read implements io.Reader.

@@ -93,6 +93,14 @@ type Request struct {
 	Native any
 }
 
+// Refusal is an optional ability of Response.Native.
+type Refusal interface {
+	// RefusesCall reports whether the answer blames the call, as one to a service
+	// that does not exist, where the answer's status is one from 500 on all the
+	// same: then it says nothing about how the host is.
+	RefusesCall() bool
+}
+
 // Coder is an optional ability of Request.Native, and the mark of an RPC request:
 // its protocol has statuses of its own.
 type Coder interface {

@@ -25,6 +25,12 @@ func TestI10StatusOfRPC(t *testing.T) {
 		{"bolt", "2", true},
 		{"bolt", "16", true},
 		{"bolt", "0", false},
+		{"bolt", "3", true},
+		{"bolt", "17", true},
+		{"bolt", "6", false}, // of what nobody serves
+		{"bolt", "9", false},
+		{"bolt", "18", false}, // a class that the host does not have
+		{"boltv2", "6", false},
 		{"boltv2", "4", true},
 		{"dubbo", "100", true},
 		{"dubbo", "31", true},
@@ -34,6 +40,7 @@ func TestI10StatusOfRPC(t *testing.T) {
 		{"tars", "-9", true},
 		{"tars", "-99", true},
 		{"tars", "-3", false},
+		{"tars", "-4", false},
 	} {
 		t.Run(c.protocol+" "+c.code, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -231,7 +231,7 @@ func (Codec) Decode(m *frame.Message) error {
 	case l.kind == typeResponse:
 		m.Type = frame.Response
 		m.Code = int(binary.BigEndian.Uint16(f[l.special:]))
-		m.Status = httpStatus(m.Code)
+		m.Status, m.Refused = httpStatus(m.Code), refused(m.Code)
 	case command == cmdGoAway:
 		m.Type = frame.GoAway
 	case command == cmdHeartbeat && l.kind == typeOneWay:

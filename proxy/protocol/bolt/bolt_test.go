@@ -219,8 +219,8 @@ func TestReplies(t *testing.T) {
 	for code, want := range map[byte]int{0: 200, 1: 500, 2: 500, 3: 500, 4: 503, 5: 500, 6: 500, 7: 504, 8: 500, 9: 500, 16: 502, 17: 500, 18: 500, 99: 500} {
 		f := append([]byte(nil), all["bolt1.resp.timeout-hijack"]...)
 		f[11] = code
-		if m := read(t, f); m.Code != int(code) || m.Status != want {
-			t.Errorf("status %d stands for %d, want %d", code, m.Status, want)
+		if m := read(t, f); m.Code != int(code) || m.Status != want || m.Refused != (code == 6 || code == 9 || code == 18) {
+			t.Errorf("status %d stands for %d, want %d; it blames the call: %v", code, m.Status, want, m.Refused)
 		}
 	}
 }

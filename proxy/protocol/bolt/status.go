@@ -37,6 +37,13 @@ func httpStatus(code int) int {
 	return 500
 }
 
+// refused reports whether a status blames the call: nobody serves what it asks for,
+// or it cannot be read. All of these stand for 500, as MOSN's do, which retries and
+// access logs go by.
+func refused(code int) bool {
+	return code == NoProcessor || code == CodecException || code == DeserializeException
+}
+
 // statusOf returns the status for an HTTP status: that of an answer that was
 // made on the way, or came by another protocol.
 func (c Codec) statusOf(status int) int {

@@ -45,7 +45,7 @@ type Codec interface {
 	// and ends the connection. No more than Size says is taken from a connection.
 	Size(b []byte) (int, error)
 	// Decode looks at m.Frame, which is whole, and sets Type, ID, Start and End;
-	// for requests Timeout; for answers Code and Status. It allocates nothing.
+	// for requests Timeout; for answers Code, Status and Refused. It allocates nothing.
 	// An error ends the connection.
 	Decode(m *Message) error
 	// Fields reads what m.Frame, a request or an answer, tells besides: it adds
@@ -93,6 +93,9 @@ type Message struct {
 	// which only Status is known.
 	Code   int
 	Status int
+	// Refused tells of an answer that it blames the call, and says nothing about
+	// how the host is, although Status is one from 500 on.
+	Refused bool
 
 	// Frame holds the bytes of a message that was read, from the first to the
 	// last. Nobody writes to them. Frame[Start:End] is the payload.
@@ -159,6 +162,9 @@ func codeOf(codec Codec, f []byte) string {
 	}
 	return number(m.Code)
 }
+
+// RefusesCall implements stream.Refusal.
+func (m *Message) RefusesCall() bool { return m.Refused }
 
 // reset forgets the message, and keeps the memory.
 func (m *Message) reset() {
