@@ -216,7 +216,7 @@ func TestWaitTakesWhatArrived(t *testing.T) {
 			if _, err := b.Write([]byte("ab")); err != nil {
 				t.Fatal(err)
 			}
-			for until := time.Now().Add(5 * time.Second); time.Now().Before(until); runtime.Gosched() {
+			for until := time.Now().Add(time.Minute); time.Now().Before(until); runtime.Gosched() {
 				if n, _ := c.look(); n > 0 { // over TCP it takes its time
 					break
 				}
@@ -428,7 +428,7 @@ func TestStale(t *testing.T) {
 			conn := New(a)
 			c.do(conn, b)
 			if c.want { // over TCP it takes its time
-				for until := time.Now().Add(5 * time.Second); !conn.Stale() && time.Now().Before(until); {
+				for until := time.Now().Add(time.Minute); !conn.Stale() && time.Now().Before(until); {
 					runtime.Gosched()
 				}
 			}

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ottavo-runtime/ottavo/internal/logtest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 )
 
@@ -81,7 +82,7 @@ func pipe(t *testing.T, l *Listener) net.Conn {
 func ping(t *testing.T, c net.Conn) {
 	t.Helper()
 	var b [1]byte
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -93,36 +94,38 @@ func ping(t *testing.T, c net.Conn) {
 // wantEOF checks that the other end ends the connection.
 func wantEOF(t *testing.T, c net.Conn) {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read %d bytes, %v, want the end", n, err)
 	}
 }
 
 func TestLimit(t *testing.T) {
-	l, log := newListener(t, Options{Unbound: true, MaxConnections: 2})
-	a, b := pipe(t, l), pipe(t, l)
-	for range 3 {
-		client, server := conn.Pipe()
-		if err := l.Inject(server); !errors.Is(err, ErrFull) {
-			t.Fatalf("%v, want ErrFull", err)
+	synctest.Test(t, func(t *testing.T) {
+		l, log := newListener(t, Options{Unbound: true, MaxConnections: 2})
+		a, b := pipe(t, l), pipe(t, l)
+		for range 3 {
+			client, server := conn.Pipe()
+			if err := l.Inject(server); !errors.Is(err, ErrFull) {
+				t.Fatalf("%v, want ErrFull", err)
+			}
+			wantEOF(t, client)
 		}
-		wantEOF(t, client)
-	}
-	ping(t, a)
-	ping(t, b)
-	if accepted, refused := l.Counts(); accepted != 2 || refused != 3 {
-		t.Errorf("%d accepted, %d refused, want 2 and 3", accepted, refused)
-	}
-	if n := strings.Count(log.String(), "the limit is reached"); n != 1 {
-		t.Errorf("said %d times that the limit is reached, want once in a while:\n%s", n, log)
-	}
-	l.SetLimits(3, 0)
-	c := pipe(t, l)
-	ping(t, c)
-	l.SetLimits(1, 0) // nobody is thrown out
-	ping(t, a)
-	ping(t, c)
+		ping(t, a)
+		ping(t, b)
+		if accepted, refused := l.Counts(); accepted != 2 || refused != 3 {
+			t.Errorf("%d accepted, %d refused, want 2 and 3", accepted, refused)
+		}
+		if n := strings.Count(log.String(), "the limit is reached"); n != 1 {
+			t.Errorf("said %d times that the limit is reached, want once in a while:\n%s", n, log)
+		}
+		l.SetLimits(3, 0)
+		c := pipe(t, l)
+		ping(t, c)
+		l.SetLimits(1, 0) // nobody is thrown out
+		ping(t, a)
+		ping(t, c)
+	})
 }
 
 func TestPanicCostsOneConnection(t *testing.T) {
@@ -251,7 +254,7 @@ func accepting(t *testing.T, l *Listener) (dial func() net.Conn) {
 
 func TestDrainWaits(t *testing.T) {
 	working, release := make(chan struct{}), make(chan struct{})
-	l, _ := newListener(t, Options{Address: "127.0.0.1:0", Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {
+	l, _ := newListener(t, Options{Address: testserver.Addr(t), Handler: handlerFunc(func(ctx context.Context, c *conn.Conn) error {
 		if b, _ := c.Reader().Peek(1); len(b) > 0 && b[0] == 'w' { // works on something
 			close(working)
 			<-release
@@ -328,7 +331,7 @@ func TestStopServesTheQueue(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the queue can be emptied on Linux only")
 	}
-	for _, address := range []string{"127.0.0.1:0", "unix:" + filepath.Join(t.TempDir(), "s")} {
+	for _, address := range []string{testserver.Addr(t), "unix:" + filepath.Join(t.TempDir(), "s")} {
 		l, _ := newListener(t, Options{Network: "tcp", Address: address})
 		if err := l.Bind(t.Context()); err != nil {
 			t.Fatal(err)

@@ -58,7 +58,7 @@ func shake(t *testing.T, s *tls.Config, connect func(context.Context, net.Conn) 
 		}
 		tc := tls.Server(nc, s)
 		defer func() { _ = tc.Close() }()
-		_ = tc.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = tc.SetDeadline(time.Now().Add(time.Minute))
 		if serr = tc.Handshake(); serr == nil {
 			ss = tc.ConnectionState()
 			_, serr = tc.Write([]byte("x"))
@@ -71,7 +71,7 @@ func shake(t *testing.T, s *tls.Config, connect func(context.Context, net.Conn) 
 	tc, cerr := connect(t.Context(), nc)
 	if cerr == nil {
 		cs = tc.ConnectionState()
-		_ = tc.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = tc.SetDeadline(time.Now().Add(time.Minute))
 		_, cerr = io.ReadFull(tc, make([]byte, 1)) // in TLS 1.3 the server's refusal comes here
 		_ = tc.Close()
 	}
