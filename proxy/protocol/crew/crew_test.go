@@ -100,7 +100,7 @@ func TestCrewConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for limit := time.Now().Add(10 * time.Second); done.Load() != 16000 && time.Now().Before(limit); {
+	for limit := time.Now().Add(time.Minute); done.Load() != 16000 && time.Now().Before(limit); {
 		runtime.Gosched()
 	}
 	if n := done.Load(); n != 16000 {

@@ -259,7 +259,7 @@ func TestServerSentEvents(t *testing.T) {
 	proxy := between(t, host.Listener.Addr().String())
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+proxy+"/", nil)
 	if err != nil {
@@ -318,7 +318,7 @@ func TestCancelReachesHost(t *testing.T) {
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	timer := time.NewTimer(20 * time.Second)
+	timer := time.NewTimer(time.Minute)
 	defer timer.Stop()
 	select {
 	case <-gone:

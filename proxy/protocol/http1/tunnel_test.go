@@ -362,7 +362,7 @@ func TestUpgradeReset(t *testing.T) {
 			}
 			host := accept(t, func(nc net.Conn) {
 				defer func() { _ = nc.Close() }()
-				_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+				_ = nc.SetDeadline(time.Now().Add(time.Minute))
 				r := bufio.NewReader(nc)
 				if _, err := http.ReadRequest(r); err != nil {
 					t.Error(err)
@@ -385,7 +385,7 @@ func TestUpgradeReset(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = nc.Close() }()
-			_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = nc.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = io.WriteString(nc, offer+"hello")
 			r := bufio.NewReader(nc)
 			switched(t, r)

@@ -168,7 +168,7 @@ func TestUpgradeFrames(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = nc.Close() }()
-		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+		_ = nc.SetDeadline(time.Now().Add(2 * time.Minute))
 		run(t, nc)
 	})
 }
@@ -231,7 +231,7 @@ func TestUpgradeManyWebSockets(t *testing.T) {
 				return
 			}
 			defer func() { _ = ws.Close() }()
-			_ = ws.SetDeadline(time.Now().Add(30 * time.Second))
+			_ = ws.SetDeadline(time.Now().Add(2 * time.Minute))
 			<-begin
 			for k := range 20 {
 				sent := strings.Repeat(fmt.Sprintf("%d:%d;", i, k), 1+k*100)

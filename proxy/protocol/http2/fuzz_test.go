@@ -81,7 +81,7 @@ func seeds(f *testing.F, head ...string) {
 
 // within fails the test when f takes long.
 func within(t *testing.T, f func()) {
-	timer := time.AfterFunc(20*time.Second, func() { panic("a connection does not end") })
+	timer := time.AfterFunc(2*time.Minute, func() { panic("a connection does not end") })
 	defer timer.Stop()
 	f()
 }

@@ -164,7 +164,7 @@ func grpcThrough(t testing.TB, wrap ...stream.Filter) (pb.TestServiceClient, *te
 }
 
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
