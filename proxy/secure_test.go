@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -138,8 +139,12 @@ func TestCertificateReplaced(t *testing.T) {
 			t.Fatal("the new certificate was not taken")
 		}
 	}
-	if !strings.Contains(s.Log.String(), "a newer certificate is in force") {
-		t.Errorf("the log does not tell: %s", s.Log)
+	// It is in force a moment before the log tells.
+	for !strings.Contains(s.Log.String(), "a newer certificate is in force") {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not tell: %s", s.Log)
+		}
+		runtime.Gosched()
 	}
 }
 
