@@ -394,7 +394,7 @@ func TestProc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for after := before; after-before < 30*time.Millisecond; {
 		for range 1_000_000 {
 			_ = rand.Int()
@@ -403,7 +403,7 @@ func TestProc(t *testing.T) {
 			t.Fatal(err)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("a busy loop used %s in 10 s", after-before)
+			t.Fatalf("a busy loop used %s in two minutes", after-before)
 		}
 	}
 	if n, err := residentBytes(os.Getpid()); err != nil || n < 1<<20 || n > 1<<33 {

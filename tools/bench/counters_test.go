@@ -33,7 +33,7 @@ func TestCounters(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"counters.go": string(source),
-		"main.go":     "package main\n\nimport \"time\"\n\nfunc main() { time.Sleep(time.Minute) }\n",
+		"main.go":     "package main\n\nimport \"time\"\n\nfunc main() { time.Sleep(time.Hour) }\n",
 		"go.mod":      "module counted\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -54,7 +54,7 @@ func TestCounters(t *testing.T) {
 	}
 	defer func() { _ = p.stop() }()
 	side := &sidecar{process: p, counters: socket}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !side.collect(t.Context()) {
 		if time.Now().After(deadline) {
 			t.Fatal("does not answer")

@@ -25,7 +25,7 @@ func (b *bench) compareProxied(ctx context.Context, name, service, wire, client 
 		return err
 	}
 	defer services.stop()
-	addresses, err := freeAddresses(1)
+	addresses, err := b.freeAddresses(1)
 	if err != nil {
 		return err
 	}

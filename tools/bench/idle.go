@@ -39,7 +39,7 @@ func runIdle(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) measureIdle(ctx context.Context, key, wire string, request func(net.Conn) error) (row []string, err error) {
-	addresses, err := freeAddresses(1)
+	addresses, err := b.freeAddresses(1)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,9 @@ func scenarios() []scenario {
 type bench struct {
 	settings
 	out    io.Writer
-	values []value // printed after the tables
-	folder string  // for configs and logs; removed at the end
+	values []value         // printed after the tables
+	folder string          // for configs and logs; removed at the end
+	given  map[string]bool // addresses of freeAddresses
 }
 
 // settings are what the flags say.

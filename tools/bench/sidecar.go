@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -91,10 +92,10 @@ func clusterOf(name, host string) object {
 	return object{"name": name, "type": "SIMPLE", "lb_type": "LB_ROUNDROBIN", "hosts": []object{{"address": host}}}
 }
 
-// startSidecar starts a sidecar and waits, 20 seconds at most, until it says
+// startSidecar starts a sidecar and waits, a minute at most, until it says
 // that it is ready.
 func (b *bench) startSidecar(ctx context.Context, s setup) (*sidecar, error) {
-	addresses, err := freeAddresses(2)
+	addresses, err := b.freeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +131,7 @@ func (b *bench) startSidecar(ctx context.Context, s setup) (*sidecar, error) {
 
 // waitReady asks url every few milliseconds until it answers 200.
 func waitReady(ctx context.Context, p *process, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	client := &http.Client{Timeout: time.Second}
 	defer client.CloseIdleConnections()
@@ -157,23 +158,41 @@ func waitReady(ctx context.Context, p *process, url string) error {
 		case <-p.exited:
 			return fmt.Errorf("it ended (%v)", p.cmd.ProcessState)
 		case <-ctx.Done():
-			return fmt.Errorf("after 20 s: %w", last)
+			return fmt.Errorf("after a minute: %w", last)
 		default:
 		}
 	}
 }
 
+// The ports that freeAddresses chooses from lie below those that Linux gives to
+// outgoing connections (32768 and up): one of them could be taken before the
+// process that it is meant for listens there.
+const (
+	firstPort = 10000
+	ports     = 8000
+)
+
 // freeAddresses returns n addresses of the loopback interface that nobody
-// listens on at the moment.
-func freeAddresses(n int) ([]string, error) {
+// listens on at the moment, and that it has not returned before.
+func (b *bench) freeAddresses(n int) ([]string, error) {
 	var addresses []string
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for tries := 0; len(addresses) < n; tries++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
+		if b.given[address] {
+			continue
 		}
-		defer func() { _ = listener.Close() }() // all at the end, or they would be one
-		addresses = append(addresses, listener.Addr().String())
+		listener, err := net.Listen("tcp", address)
+		switch {
+		case err == nil:
+			_ = listener.Close()
+			if b.given == nil {
+				b.given = make(map[string]bool)
+			}
+			b.given[address] = true
+			addresses = append(addresses, address)
+		case tries > 1000:
+			return nil, fmt.Errorf("no port of %d to %d is free: %w", firstPort, firstPort+ports-1, err)
+		}
 	}
 	return addresses, nil
 }

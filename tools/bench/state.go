@@ -36,7 +36,7 @@ func runState(ctx context.Context, b *bench) error {
 	defer services.stop()
 	direct := services.address[roleGRPCService]
 	stores := object{storeMemory: object{"type": "in-memory"}}
-	server, redisAddress, err := startRedis(ctx, b.folder)
+	server, redisAddress, err := b.startRedis(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func runState(ctx context.Context, b *bench) error {
 
 // startRedis starts a redis-server that keeps nothing on disk, and waits until
 // it answers. It returns nil when there is none in PATH.
-func startRedis(ctx context.Context, folder string) (*process, string, error) {
+func (b *bench) startRedis(ctx context.Context) (*process, string, error) {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, "", nil //nolint:nilerr // not an error: the caller measures without
 	}
-	addresses, err := freeAddresses(1)
+	addresses, err := b.freeAddresses(1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -91,14 +91,14 @@ func startRedis(ctx context.Context, folder string) (*process, string, error) {
 		return nil, "", err
 	}
 	cmd := exec.CommandContext(ctx, binary, "--bind", host, "--port", port, "--save", "", "--appendonly", "no")
-	cmd.Dir = folder
-	p, err := start(folder, "redis-server", cmd)
+	cmd.Dir = b.folder
+	p, err := start(b.folder, "redis-server", cmd)
 	if err != nil {
 		return nil, "", err
 	}
 	client := redis.NewClient(&redis.Options{Addr: addresses[0], MaxRetries: -1})
 	defer func() { _ = client.Close() }()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := client.Ping(ctx).Err()
 		if err == nil {

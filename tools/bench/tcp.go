@@ -19,7 +19,7 @@ func runTCP(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer services.stop()
-	addresses, err := freeAddresses(1)
+	addresses, err := b.freeAddresses(1)
 	if err != nil {
 		return err
 	}
