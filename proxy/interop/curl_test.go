@@ -141,8 +141,23 @@ func TestCurl(t *testing.T) {
 // TestCurlAnswersOfTheProxy: what no host answers.
 func TestCurlAnswersOfTheProxy(t *testing.T) {
 	c := newCurl(t)
+	t.Run("ways", func(t *testing.T) { c.answersOfTheProxy(t) })
+	// The hosts of those that were late have lost their callers.
+	gone := make(map[string]int)
+	for range 2 * len(ways) {
+		gone[take(t, c.r.host.gone)]++
+	}
+	if gone["/late/mute"] != len(ways) || gone["/late/stay"] != len(ways) {
+		t.Errorf("the host lost the callers of %v", gone)
+	}
+}
+
+// answersOfTheProxy asks in all ways at the same time, as much of it is waiting.
+func (c curl) answersOfTheProxy(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			c := curl{program{c.path, t.TempDir()}, c.r} // curl writes files
 			for _, tc := range []struct{ path, status, field string }{
 				{"/nowhere", "404", "proxy-status: ottavo; error=destination_not_found"},
 				{"/gone/x", "503", "proxy-status: ottavo; error=connection_refused"},
@@ -162,8 +177,6 @@ func TestCurlAnswersOfTheProxy(t *testing.T) {
 					t.Errorf("%s: curl %d, status %s, %q\n%s", path, rep.code, rep.status, rep.body, rep.trace)
 				}
 			}
-			c.r.host.left(t, "/late/mute")
-			c.r.host.left(t, "/late/stay")
 		})
 	}
 }
