@@ -84,6 +84,8 @@ func TestThereAndBack(t *testing.T) {
 		{"double", `-0.5`, ""},
 		{"Double", `1e300`, "1e+300"},
 		{"float", `12.25`, ""},
+		{"float", `16777216`, "16777216.0"},
+		{"double", `9007199254740992`, "9007199254740992.0"},
 		{"char", `"ä"`, ""},
 		{"String", `""`, ""},
 		{"String", `"a\"b\\c\n\r\t\u0001<&>\u00e9\ud83d\ude00"`, `"a\"b\\c\n\r\t\u0001<&>é😀"`},
@@ -143,6 +145,8 @@ func TestMismatches(t *testing.T) {
 		{"char", `"ab"`, "another length"},
 		{"double", `true`, "a boolean is no double"},
 		{"float", `1e39`, "1e39 is no float"},
+		{"Float", `16777217`, "16777217 is no java.lang.Float"}, // it would be another
+		{"double", `9007199254740993`, "9007199254740993 is no double"},
 		{"List", `{}`, "an object is no java.util.List"},
 		{"Map", `[]`, "a list is no java.util.Map"},
 		{"int[]", `[1, "2"]`, "at byte 5: text is no int"},
@@ -195,6 +199,8 @@ func TestRead(t *testing.T) {
 		{"string in pieces", "R\x00\x01a\x01b", `"ab"`},
 		{"surrogates by themselves", "\x02\xed\xa0\xbd\xed\xb8\x80", `"😀"`},
 		{"big integer", "C\x14java.math.BigInteger\x91\x05value\x60\x0212", `12`},
+		{"a decimal that is an int", "C\x14java.math.BigDecimal\x91\x05value\x60I\x00\x01\xe2\x40", `{"value":123456}`},
+		{"a decimal that is a list", "C\x14java.math.BigDecimal\x91\x05value\x60\x79\xa0", `{"value":[16]}`},
 		{"a decimal that is none", "C\x14java.math.BigDecimal\x91\x05value\x60\x02no", `{"value":"no"}`},
 	} {
 		got, err := hessian.NewReader([]byte(c.in), 1<<10).Value()

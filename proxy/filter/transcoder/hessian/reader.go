@@ -1,6 +1,7 @@
 package hessian
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -478,12 +479,12 @@ func (r *Reader) object(dst []byte, n, depth int) ([]byte, error) {
 
 // number puts a number in the place of an object that only holds its text.
 func number(dst []byte, start int, class definition) []byte {
-	const before = len(`{"value":"`)
-	if len(class.fields) != 1 || class.fields[0] != "value" || len(dst)-start < before+len(`"}`) {
+	if len(class.fields) != 1 || class.fields[0] != "value" {
 		return dst
 	}
-	digits := string(dst[start+before : len(dst)-2])
-	if !isNumber(digits) {
+	digits, isText := bytes.CutPrefix(dst[start:], []byte(`{"value":"`))
+	digits, _ = bytes.CutSuffix(digits, []byte(`"}`))
+	if !isText || !isNumber(string(digits)) {
 		return dst
 	}
 	return append(dst[:start], digits...)

@@ -346,8 +346,11 @@ func wholeNumber(s string) (int64, bool) {
 
 // doubleOf reads a number that a double can say: a whole one must not become
 // another by that.
-func doubleOf(s string) (float64, bool) {
-	f, err := strconv.ParseFloat(s, 64)
+func doubleOf(s string) (float64, bool) { return floating(s, 64) }
+
+// floating is doubleOf for numbers of so many bits.
+func floating(s string, bits int) (float64, bool) {
+	f, err := strconv.ParseFloat(s, bits)
 	if err != nil || !strings.ContainsAny(s, ".eE") && s != "-0" && strconv.FormatFloat(f, 'f', 0, 64) != s {
 		return 0, false
 	}
@@ -385,10 +388,14 @@ func (w *Writer) fraction(c *cursor, t Type) error {
 		return c.mismatch(t)
 	}
 	at, s := c.i+1, c.scalar()
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || strings.HasSuffix(strings.ToLower(t.name), "float") && math.Abs(f) > math.MaxFloat32 {
+	bits := 64
+	if t.name == "float" || t.name == "java.lang.Float" {
+		bits = 32
+	}
+	if _, ok := floating(s, bits); !ok {
 		return fmt.Errorf("at byte %d: %.40s is no %s", at, s, t)
 	}
+	f, _ := floating(s, 64) // the nearest float is made of it by whoever reads it
 	w.double(f)
 	return nil
 }
