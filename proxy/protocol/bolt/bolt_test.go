@@ -2,6 +2,7 @@ package bolt_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"strings"
@@ -331,5 +332,20 @@ func TestUnbuildable(t *testing.T) {
 		if m, err := frame.Parse(bolt.V1(), f); err == nil && fields(m.Header) == fields(read(t, bad).Header) {
 			t.Errorf("a key that is %d bytes too long makes no difference", cut)
 		}
+	}
+}
+
+// A pair by the name of the status is not taken for it.
+func TestStatusIsNoPair(t *testing.T) {
+	h := new(stream.Header)
+	h.Add("a", "b")
+	f, err := bolt.V1().Append(nil, &frame.Message{Type: frame.Response, Code: bolt.ServerBusy, Header: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := bytes.Replace(f, []byte("\x00\x00\x00\x01a\x00\x00\x00\x01b"), []byte("\x00\x00\x00\x0arpc-status\x00\x00\x00\x010"), 1)
+	binary.BigEndian.PutUint16(forged[14:], uint16(binary.BigEndian.Uint16(f[14:])+9))
+	if got := read(t, forged).Header; got.Len() != 1 || got.Get(frame.StatusField) != "4" {
+		t.Errorf("the fields are %v", got)
 	}
 }

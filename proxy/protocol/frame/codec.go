@@ -179,6 +179,7 @@ func (m *Message) fields(h *stream.Header) error {
 		return err
 	}
 	if m.Type == Response {
+		h.Del(StatusField) // a host may say what it likes by that name
 		h.Add(StatusField, number(m.Code))
 	}
 	for i := range h.Len() {
