@@ -13,7 +13,7 @@ const Name = "dubbo_stream"
 
 // Config is the filter's configuration.
 type Config struct {
-	Subset string `json:"subset" unbuilt:"warn: calls are not counted by labels of the pod" doc:"Name of a label of the pod."`
+	Subset string `json:"subset" unbuilt:"warn: calls are not counted by labels of the pod; it has nothing to do with subsets of hosts, which header_to_metadata chooses" doc:"Name of a label of the pod, the value of which MOSN's counters of calls have."`
 }
 
 // Spec returns the filter's row for the table.
