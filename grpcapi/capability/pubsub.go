@@ -43,6 +43,8 @@ type PubSub struct {
 	log     *slog.Logger
 	timeout time.Duration
 	grace   time.Duration
+	// oversize are the events that nobody can be given.
+	oversize oversize
 
 	mu      sync.Mutex
 	subs    map[topicKey]*TopicStream

@@ -13,6 +13,9 @@ import (
 // handle delivers one message. ctx is the broker's: it lasts as long as the
 // subscription, and its grace.
 func (s *TopicStream) handle(ctx context.Context, m *pubsub.Message) error {
+	if s.p.oversize.waits(s.key, m) {
+		return errOversize
+	}
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -31,6 +34,9 @@ func (s *TopicStream) handle(ctx context.Context, m *pubsub.Message) error {
 		return nil
 	}
 	verdict, err := s.deliver(ctx, event)
+	if big, ok := errors.AsType[*TooLargeError](err); ok {
+		return s.tooLarge(ctx, log, m, big)
+	}
 	switch {
 	case errors.Is(err, ErrUnreached):
 		return err // it was not a try
@@ -39,6 +45,7 @@ func (s *TopicStream) handle(ctx context.Context, m *pubsub.Message) error {
 		return s.bury(ctx, m, "not handled")
 	case err == nil && verdict == Success:
 		s.tries.forget(m)
+		s.p.oversize.forget(s.key, m)
 		return nil
 	case err == nil && verdict == Drop:
 		log.Warn("an event is dropped: the application wants it so")

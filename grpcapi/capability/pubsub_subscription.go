@@ -65,7 +65,7 @@ type Target interface {
 	// Ready waits until events can be delivered, or ctx ends.
 	Ready(ctx context.Context) error
 	// Deliver hands one event over and waits for the verdict. An error is taken
-	// for Retry, except ErrNotHandled.
+	// for Retry, except ErrNotHandled and a *TooLargeError.
 	Deliver(ctx context.Context, e *Event) (Verdict, error)
 }
 

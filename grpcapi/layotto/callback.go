@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
@@ -100,8 +101,12 @@ func (a *App) Subscriptions(ctx context.Context) ([]capability.TopicSubscription
 
 // Deliver implements capability.Target.
 func (a *App) Deliver(ctx context.Context, e *capability.Event) (capability.Verdict, error) {
-	resp, err := a.client.OnTopicEvent(ctx, toTopicEvent(e))
+	event := toTopicEvent(e)
+	resp, err := a.client.OnTopicEvent(ctx, event)
 	if err != nil {
+		if big := tooLarge(ctx, err, proto.Size(event)); big != nil {
+			return capability.Retry, big
+		}
 		return capability.Retry, a.failure(err)
 	}
 	return toVerdict(resp.GetStatus()), nil

@@ -24,6 +24,7 @@ type fakeApp struct {
 	runtimev1.UnimplementedAppCallbackServer
 	t    testing.TB
 	addr string
+	opts []grpc.ServerOption
 
 	mu     sync.Mutex
 	server *grpc.Server
@@ -56,7 +57,7 @@ func (a *fakeApp) start(topics ...*runtimev1.TopicSubscription) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.topics = topics
-	server, done := grpc.NewServer(), make(chan struct{})
+	server, done := grpc.NewServer(a.opts...), make(chan struct{})
 	runtimev1.RegisterAppCallbackServer(server, a)
 	a.server, a.done = server, done
 	go func() {

@@ -1,4 +1,7 @@
 package layotto
 
-// ToMetadata is for tests.
-var ToMetadata = toMetadata
+// ToMetadata and TooLarge are for tests.
+var (
+	ToMetadata = toMetadata
+	TooLarge   = tooLarge
+)

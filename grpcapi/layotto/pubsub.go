@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/ottavo-runtime/ottavo/grpcapi/capability"
@@ -59,7 +61,9 @@ func (r *runtimeServer) SubscribeTopicEvents(stream runtimev1.Runtime_SubscribeT
 	}
 	received := make(chan error, 1)
 	go func() { received <- s.receive(stream) }() // ends with the stream, at the latest
-	return s.send(stream, sub, received)
+	err = s.send(stream, sub, received)
+	s.broken.Store(err != nil)
+	return err
 }
 
 // topicStream is the receiver of events at the other end of a stream.
@@ -68,6 +72,8 @@ type topicStream struct {
 
 	once sync.Once
 	over chan struct{} // closed when nothing can be delivered any more
+	// broken says that it was not the client's wish, or ours; it is set before over.
+	broken atomic.Bool
 
 	mu sync.Mutex
 	// waiting are the deliveries without an answer, by the event's id; an event
@@ -177,8 +183,12 @@ func (s *topicStream) Deliver(ctx context.Context, e *capability.Event) (capabil
 		case v := <-verdict:
 			return v, nil
 		default:
-			return capability.Retry, errors.Join(capability.ErrUnreached, errStreamOver)
 		}
+		err := errors.Join(capability.ErrUnreached, errStreamOver)
+		if size := proto.Size(event); size > usualLimit && s.broken.Load() {
+			return capability.Retry, &capability.TooLargeError{Size: int64(size), Suspected: true, Err: err}
+		}
+		return capability.Retry, err
 	case <-ctx.Done():
 		return capability.Retry, ctx.Err()
 	}
