@@ -185,7 +185,7 @@ func coded(err error, known map[error]codes.Code) error {
 // eventually waits until do succeeds.
 func eventually(t *testing.T, what string, do func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

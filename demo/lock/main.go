@@ -20,23 +20,21 @@ func main() {
 
 	log.SetFlags(0)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	err := run(ctx, *address, log.New(os.Stdout, "", 0))
+	// A short time to live, so that a worker that dies holds nobody up; Hold renews it.
+	err := run(ctx, *address, time.Second, log.New(os.Stdout, "", 0))
 	cancel()
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, address string, out *log.Logger) (err error) {
+func run(ctx context.Context, address string, expire time.Duration, out *log.Logger) (err error) {
 	client, err := ottavo.Dial(address)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	locks := client.Lock("lock_demo")
-	// A short time to live, so that a worker that dies holds nobody up; Hold
-	// renews it.
-	const expire = time.Second
 	first, err := locks.Hold(ctx, "order-1", "worker-1", expire)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log"
 	"testing"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
 	"github.com/ottavo-runtime/ottavo/runtime/runtimetest"
@@ -13,6 +14,7 @@ import (
 func TestDemo(t *testing.T) {
 	rt := runtimetest.Start(t, ottavotest.DefaultConfig(t))
 	ottavotest.Prints(t, "lock", func(ctx context.Context, out *log.Logger) error {
-		return run(ctx, rt.Addr(t, rt.Config.Runtime.Listener), out)
+		// Longer than the machine may stand still: a lock that expires meanwhile is lost.
+		return run(ctx, rt.Addr(t, rt.Config.Runtime.Listener), 4*time.Second, out)
 	})
 }

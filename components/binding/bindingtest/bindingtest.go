@@ -14,7 +14,7 @@ import (
 )
 
 // testTime is how long one test may wait for something.
-const testTime = 20 * time.Second
+const testTime = 2 * time.Minute
 
 // Output says what to test of an output.
 type Output struct {

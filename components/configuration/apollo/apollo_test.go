@@ -51,10 +51,11 @@ func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
 
 func mustOpen(t *testing.T, addr string, changes map[string]any) *Store {
 	t.Helper()
-	s, err := open(t, addr, changes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var s *Store
+	testserver.Eventually(t, testserver.Patience, func() (err error) { // its timeout may be short
+		s, err = open(t, addr, changes)
+		return err
+	})
 	return s
 }
 
@@ -213,9 +214,7 @@ func TestFaults(t *testing.T) {
 		unavailable(name+": Watch", s.Watch(t.Context(), configuration.Scope{}, nil, func(configuration.Change) error { return nil }))
 		unavailable(name+": Check", s.Check(t.Context()))
 		link.Mend()
-		if err := s.Check(t.Context()); err != nil {
-			t.Errorf("%s: afterwards: %v", name, err)
-		}
+		testserver.Eventually(t, testserver.Patience, func() error { return s.Check(t.Context()) })
 	}
 	f.Close()
 	unavailable("gone", s.Check(t.Context()))

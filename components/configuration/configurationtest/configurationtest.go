@@ -33,7 +33,7 @@ type Options struct {
 	// cannot: the suite then checks that they say so.
 	Save   func(t *testing.T, items ...configuration.Item)
 	Delete func(t *testing.T, keys ...string)
-	// Patience is how long a change may take to be told; 0 is 10 s.
+	// Patience is how long a change may take to be told; 0 is a minute.
 	Patience time.Duration
 }
 
@@ -50,7 +50,7 @@ func Run(t *testing.T, o Options) {
 		o.Labels = []string{"", "prod"}
 	}
 	if o.Patience == 0 {
-		o.Patience = 10 * time.Second
+		o.Patience = time.Minute
 	}
 	tests := []struct {
 		name string

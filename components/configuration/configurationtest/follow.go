@@ -12,7 +12,7 @@ import (
 const Stands = "stands"
 
 // followPatience is how long a change may take to be told, whatever the fault was.
-const followPatience = 30 * time.Second
+const followPatience = 2 * time.Minute
 
 // Follower is a watcher in a test of a backend. Use Follow.
 type Follower struct {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
@@ -42,17 +41,18 @@ func open(t *testing.T, addr, timeout string, metadata map[string]any) (*Store, 
 
 func mustOpen(t *testing.T, addr, timeout string) *Store {
 	t.Helper()
-	s, err := open(t, addr, timeout, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var s *Store
+	testserver.Eventually(t, testserver.Patience, func() (err error) { // the timeout may be short
+		s, err = open(t, addr, timeout, nil)
+		return err
+	})
 	return s
 }
 
 // client is a client of the server itself.
 func client(t *testing.T, server *etcd.Server) *clientv3.Client {
 	t.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Addr}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{server.Addr}, DialTimeout: testserver.Patience, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestConformance(t *testing.T) {
 // Rows are Layotto's.
 func TestLayout(t *testing.T) {
 	server := etcd.Start(t)
-	s, raw := mustOpen(t, server.Addr, "5s"), client(t, server)
+	s, raw := mustOpen(t, server.Addr, "30s"), client(t, server)
 	rows := func() string {
 		t.Helper()
 		got, err := raw.Get(t.Context(), "/", clientv3.WithPrefix())
@@ -139,7 +139,7 @@ func TestLayout(t *testing.T) {
 }
 
 func TestManyItems(t *testing.T) {
-	s := mustOpen(t, etcd.Start(t).Addr, "5s")
+	s := mustOpen(t, etcd.Start(t).Addr, "30s")
 	items := make([]configuration.Item, 300)
 	keys := make([]string, len(items))
 	for i := range items {
@@ -167,27 +167,12 @@ func TestManyItems(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal(what)
-		}
-	}
-}
-
 // After a broken connection the watch goes on where it was; when etcd no longer
 // has what happened meanwhile, it reads everything again.
 func TestNoChangeIsMissed(t *testing.T) {
 	server := etcd.Start(t)
 	link, raw := testserver.NewLink(t, server.Addr), client(t, server)
-	s := mustOpen(t, link.Addr, "5s")
+	s := mustOpen(t, link.Addr, "30s")
 	save(t, s, configuration.Item{Key: "a", Content: "1"}, configuration.Item{Key: "b", Content: "1"}, configuration.Item{Key: "c", Content: "1"})
 	told := configurationtest.Follow(t, s, app)
 	in := func(text string) string { return "default/default/" + text }
@@ -252,8 +237,9 @@ func TestFaults(t *testing.T) {
 		unavailable(name+": Watch", s.Watch(t.Context(), app, nil, func(configuration.Change) error { return nil }))
 		unavailable(name+": Check", s.Check(t.Context()))
 		link.Mend()
-		eventually(t, name+": does not come back", func() bool { return s.Check(t.Context()) == nil })
-		save(t, s, configuration.Item{Key: "k", Content: name})
+		testserver.Eventually(t, testserver.Patience, func() error {
+			return errors.Join(s.Check(t.Context()), s.Save(t.Context(), "app", []configuration.Item{{Key: "k", Content: name}}, nil))
+		})
 	}
 }
 
@@ -273,18 +259,18 @@ func TestCredentials(t *testing.T) {
 		"wrong password": {"username": "root", "password": "wrong-pw"},
 		"no such user":   {"username": "nobody", "password": "wrong-pw"},
 	} {
-		_, err := open(t, server.Addr, "10s", metadata)
+		_, err := open(t, server.Addr, "30s", metadata)
 		if !errors.Is(err, configuration.ErrDenied) || strings.Contains(err.Error(), "wrong-pw") {
 			t.Errorf("%s: %v, want ErrDenied without the password", name, err)
 		}
 	}
-	s, err := open(t, server.Addr, "10s", map[string]any{"username": "root", "password": "right"})
+	s, err := open(t, server.Addr, "30s", map[string]any{"username": "root", "password": "right"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	save(t, s, configuration.Item{Key: "k", Content: "v"})
 	// One who may not read these rows is told so, and the server counts as up.
-	guest, err := open(t, server.Addr, "10s", map[string]any{"username": "guest", "password": "right"})
+	guest, err := open(t, server.Addr, "30s", map[string]any{"username": "guest", "password": "right"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func TestNew(t *testing.T) {
 // eventually waits until the store says so of its health.
 func eventually(t *testing.T, s *Store, ok func(error) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

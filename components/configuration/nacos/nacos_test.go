@@ -50,10 +50,11 @@ func open(t *testing.T, addr string, changes map[string]any) (*Store, error) {
 
 func mustOpen(t *testing.T, addr string, changes map[string]any) *Store {
 	t.Helper()
-	s, err := open(t, addr, changes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var s *Store
+	testserver.Eventually(t, testserver.Patience, func() (err error) { // its timeout may be short
+		s, err = open(t, addr, changes)
+		return err
+	})
 	return s
 }
 
@@ -236,9 +237,7 @@ func TestFaults(t *testing.T) {
 		f.mu.Lock()
 		f.fail = 0
 		f.mu.Unlock()
-		if err := s.Check(t.Context()); err != nil {
-			t.Errorf("%s: afterwards: %v", name, err)
-		}
+		testserver.Eventually(t, testserver.Patience, func() error { return s.Check(t.Context()) })
 	}
 }
 

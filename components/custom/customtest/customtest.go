@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds what must end.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Options say what to test.
 type Options struct {

@@ -62,7 +62,7 @@ func Run(t *testing.T, o Options) {
 }
 
 // testTime bounds one test.
-const testTime = 60 * time.Second
+const testTime = 4 * time.Minute
 
 // suite is one test's surroundings. Its helpers end the test when something goes
 // wrong that must not.

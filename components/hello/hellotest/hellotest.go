@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds calls that must end.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Options say what to test.
 type Options struct {

@@ -12,21 +12,19 @@ import (
 // the service may learn of it.
 func testTimeout(s *suite) {
 	inv := s.open(rpc.Chain{}).Invoker
-	short, cancel := context.WithTimeout(s.Context(), limit)
-	defer cancel()
 	for _, tt := range []struct {
-		name    string
-		ctx     context.Context
-		timeout time.Duration
+		name         string
+		callers, own time.Duration
 	}{
-		{"the caller's limit", short, patience},
-		{"the call's own limit", s.Context(), limit},
+		{"the caller's limit", limit, patience},
+		{"the call's own limit", patience, limit},
 	} {
 		req := s.ask(holdMethod, []byte(tt.name))
-		req.Timeout = tt.timeout
+		req.Timeout = tt.own
 		began := time.Now()
-		s.fails(tt.ctx, inv, req, tt.name, rpc.Timeout)
-		// The caller's limit began a little earlier than the call.
+		ctx, cancel := context.WithTimeout(s.Context(), tt.callers)
+		defer cancel()
+		s.fails(ctx, inv, req, tt.name, rpc.Timeout)
 		if took := time.Since(began); took < limit/2 || took > patience/2 {
 			s.Errorf("%s: ended after %s, want about %s", tt.name, took, limit)
 		}

@@ -101,7 +101,7 @@ type Options struct {
 // patience bounds every wait for something that must happen; limit is the time of
 // calls that are to run out of it.
 const (
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	limit    = 150 * time.Millisecond
 )
 

@@ -21,7 +21,7 @@ func Prints(t testing.TB, name string, run func(context.Context, *log.Logger) er
 	if commands := strings.Join(CodeBlocks(t, readme, "```sh"), ""); !strings.Contains(commands, "make run\n") || !strings.Contains(commands, "go run ./demo/"+name+"\n") {
 		t.Errorf("%s has the commands\n%swant those that start the runtime and the demo", readme, commands)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for range 2 {
 		var out strings.Builder
