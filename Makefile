@@ -37,7 +37,7 @@ test: ## install the servers that tests use (root on Debian only), then run ever
 	@$(GO) build -o $(TOOLS)/test ./tools/test
 	@$(TOOLS)/test -race=try $(TESTFLAGS) -- $(PKG)
 
-test-wide: ## run the tests with big servers, which it fetches (Maven and a JDK of 17 or later): a real Kafka
+test-wide: ## run the tests with big servers, which it fetches (Maven and a JDK of 17 or later)
 	@tools/test/wide.sh
 
 race: ## run every test again with -race: never cached, in random order

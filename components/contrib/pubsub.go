@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dapr/components-contrib/health"
 	"github.com/dapr/components-contrib/metadata"
@@ -44,9 +45,17 @@ type PubSubTraits struct {
 	// Delay, if not nil, returns the key and value of a message's metadata with
 	// which the broker delivers it later.
 	Delay func(delay time.Duration) (key, value string)
+	// Texts: the broker carries UTF-8 only, and would change other bytes.
+	Texts bool
 	// Unsaid is part of what the broker logs, as an error, when a publish has failed
 	// that it then calls a success. Publishes are one at a time then; "": it is honest.
 	Unsaid string
+	// NoTTL: the broker declares times to live, but does not keep its promise. It is not
+	// told of them.
+	NoTTL bool
+	// Renames: a message comes with another topic than it was published to; the
+	// subscription's counts.
+	Renames bool
 	// Addresses, if not nil, returns where the servers are, as host:port; the
 	// component counts as well while one of them accepts connections. A broker that
 	// can be pinged needs none.
@@ -84,7 +93,7 @@ func PubSub(newBroker func(logger.Logger) contribpubsub.PubSub, traits PubSubTra
 		}
 		WarnUnknown(cfg, p.backend, pubsub.ConsumerKey)
 		p.features = pubsub.Features{
-			TTL:     contribpubsub.FeatureMessageTTL.IsPresent(p.backend.Features()),
+			TTL:     contribpubsub.FeatureMessageTTL.IsPresent(p.backend.Features()) && !traits.NoTTL,
 			Durable: !traits.Volatile, Ordered: traits.Ordered != nil && traits.Ordered(base.Properties),
 		}
 		if err := p.init(ctx, p.backend, base.Properties); err != nil {
@@ -206,12 +215,18 @@ func (p *pubSub) publish(ctx context.Context, m *pubsub.Message, more map[string
 	if err := m.Check(); err != nil {
 		return err
 	}
+	if p.traits.Texts && !utf8.Valid(m.Data) {
+		return fmt.Errorf("%w: this broker carries texts, and the data is none: leave rawPayload out, or send it as base64", pubsub.ErrInvalid)
+	}
 	// A backend that does not heed ctx may still read when we have returned.
 	req := &contribpubsub.PublishRequest{Data: bytes.Clone(m.Data), PubsubName: p.base.Name, Topic: m.Topic, Metadata: maps.Clone(m.Metadata)}
 	if req.Metadata == nil {
 		req.Metadata = map[string]string{}
 	}
 	maps.Copy(req.Metadata, more)
+	if p.traits.NoTTL {
+		delete(req.Metadata, pubsub.TTLKey)
+	}
 	if m.ContentType != "" {
 		req.ContentType = &m.ContentType
 	}
@@ -257,7 +272,7 @@ func (p *pubSub) Subscribe(ctx context.Context, s pubsub.Subscription, handle pu
 
 // begin subscribes at the backend.
 func (p *pubSub) begin(ctx context.Context, s pubsub.Subscription, handle pubsub.Handler) (*pubSubSubscription, error) {
-	sub := &pubSubSubscription{p: p, handle: handle, backend: p.backend}
+	sub := &pubSubSubscription{p: p, handle: handle, backend: p.backend, topic: s.Topic}
 	if p.traits.Alone {
 		properties := maps.Clone(p.base.Properties)
 		if p.traits.Client != nil {

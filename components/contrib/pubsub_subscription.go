@@ -23,6 +23,7 @@ type pubSubSubscription struct {
 	handle  pubsub.Handler
 	backend contribpubsub.PubSub
 	own     bool // the backend is this subscription's alone
+	topic   string
 
 	// taking ends when no more messages are wanted; life, which is the backend's,
 	// when the handlers have finished, or their grace has passed.
@@ -103,6 +104,9 @@ func (s *pubSubSubscription) call(ctx context.Context, m *contribpubsub.NewMessa
 		}
 	}()
 	out := &pubsub.Message{Topic: m.Topic, Data: append([]byte{}, m.Data...)}
+	if s.p.traits.Renames {
+		out.Topic = s.topic
+	}
 	if m.ContentType != nil {
 		out.ContentType = *m.ContentType
 	}

@@ -308,3 +308,42 @@ func TestPubSubDelay(t *testing.T) {
 		t.Errorf("metadata %v, the caller's %v", got, mine)
 	}
 }
+
+// TestPubSubBroken: what a broker declares and gets wrong is not asked of it, and what
+// it tells wrong is put right.
+func TestPubSubBroken(t *testing.T) {
+	w := &fakeWorld{}
+	var sent map[string]string
+	w.publish = func(_ context.Context, _ *fakeBroker, req *contribpubsub.PublishRequest) error {
+		sent = req.Metadata
+		return nil
+	}
+	b := mustPubSub(t, w, contrib.PubSubTraits{NoTTL: true, Renames: true})
+	if b.Features().TTL {
+		t.Error("times to live are declared")
+	}
+	mine := map[string]string{pubsub.TTLKey: "10", "other": "x"}
+	if err := b.Publish(t.Context(), &pubsub.Message{Topic: "mine", Data: []byte("x"), Metadata: mine}); err != nil {
+		t.Fatal(err)
+	}
+	if len(sent) != 1 || sent["other"] != "x" || len(mine) != 2 {
+		t.Errorf("the backend got %v of %v", sent, mine)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var topic string
+	done, err := b.Subscribe(ctx, pubsub.Subscription{Topic: "mine"}, func(_ context.Context, m *pubsub.Message) error {
+		topic = m.Topic
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.deliver("x"); err != nil || topic != "mine" {
+		t.Errorf("the message came with the topic %q, %v", topic, err)
+	}
+	cancel()
+	<-done
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}

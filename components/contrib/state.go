@@ -31,6 +31,8 @@ type StateTraits struct {
 	ETag func(text string) bool
 	// Key says what keeps the store from taking a key; nil: it takes all.
 	Key func(key string) error
+	// Value says what keeps the store from keeping a value as it is; nil: it keeps all.
+	Value func(value []byte) error
 	// Volatile: what was written may be gone when the server ends.
 	Volatile bool
 	// BulkGet: the store reads many keys in one round trip.
@@ -53,6 +55,9 @@ type StateTraits struct {
 	// Refused tells an error by which the server does not take a key or value, however
 	// often it is tried: state.ErrInvalid.
 	Refused func(error) bool
+	// Missing tells an error by which the store says that a key does not exist; nil: it
+	// says so with an answer that has no value.
+	Missing func(error) bool
 	// Prepare is called with the settings before the store is made, and returns those
 	// to make it with; nil: as they are. It must not change its argument.
 	Prepare func(ctx context.Context, properties map[string]string) (map[string]string, error)
@@ -187,7 +192,7 @@ func (s *stateStore) Check(ctx context.Context) error {
 		if pinger, ok := s.backend.(health.Pinger); ok {
 			return struct{}{}, pinger.Ping(ctx)
 		}
-		_, err := s.backend.Get(ctx, &contribstate.GetRequest{Key: "ottavo-health"})
+		_, err := s.ask(ctx, &contribstate.GetRequest{Key: "ottavo-health"})
 		return struct{}{}, err
 	})
 	return err
@@ -271,11 +276,24 @@ func (s *stateStore) Get(ctx context.Context, req state.Get) (*state.Item, error
 
 func (s *stateStore) get(ctx context.Context, req state.Get) (*state.Item, error) {
 	get := getRequest(req)
-	resp, err := s.backend.Get(ctx, &get)
+	resp, err := s.ask(ctx, &get)
 	if err != nil || resp == nil {
 		return nil, err
 	}
 	return s.item(req.Key, resp.Data, resp.ETag, resp.Metadata), nil
+}
+
+// ask reads a key; nil when the store says by an error that there is none.
+func (s *stateStore) ask(ctx context.Context, req *contribstate.GetRequest) (*contribstate.GetResponse, error) {
+	resp, err := s.backend.Get(ctx, req)
+	switch {
+	case s.traits.Missing == nil:
+	case err != nil && s.traits.Missing(err):
+		return nil, nil
+	case err == nil && resp != nil && resp.Data == nil:
+		resp.Data = []byte{} // an item without bytes is one, too
+	}
+	return resp, err
 }
 
 func getRequest(req state.Get) contribstate.GetRequest {
@@ -311,6 +329,11 @@ var (
 func (s *stateStore) checkOp(op state.Op) error {
 	if err := cmp.Or(op.Check(), s.checkKey(op.Key)); err != nil {
 		return err
+	}
+	if s.traits.Value != nil && !op.Delete {
+		if err := s.traits.Value(op.Value); err != nil {
+			return fmt.Errorf("%w: the value of key %.100q: %w", state.ErrInvalid, op.Key, err)
+		}
 	}
 	switch {
 	case op.Conditional() && !s.features.ETag:

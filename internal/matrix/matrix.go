@@ -7,8 +7,8 @@ import "testing"
 
 const (
 	// Attribute is the name of the attribute by which a test says which backend
-	// it puts to the suite; its value is "kind/type", and, when that is not the
-	// server whose name the type has, a blank and what it is instead.
+	// it puts to the suite; its value is "kind/type", and, in make test-wide, a blank
+	// and against what.
 	Attribute = "ottavo-backend"
 	// TypeAttribute is the name of the attribute by which the test of the page of
 	// all types says which there are. Its value is "kind/type", and, when there is no
@@ -25,8 +25,9 @@ func Backend(t testing.TB, kind, typ string) {
 	t.Attr(Attribute, kind+"/"+typ)
 }
 
-// Wide is Backend for a test of `make test-wide` with a server that is not the real
-// one: an emulator such as "moto", or "a stand-in". The tables say so. All three are
+// Wide is Backend for a test that only `make test-wide` runs, against a server with a
+// version, "Cassandra 5.0", or what stands in for it: an emulator such as "moto", or "a
+// stand-in". The tables say so. All three are
 // to be written as texts, as TestComponentsPage in runtime/builtin reads them in the source.
 func Wide(t testing.TB, kind, typ, server string) {
 	t.Helper()

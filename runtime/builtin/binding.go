@@ -28,7 +28,7 @@ func bindings() []components.Row[binding.Binding] {
 		{Type: "http", Doc: "calls an HTTP server", Keys: contrib.BindingKeys(http.NewHTTP, "errorIfNot2XX"), New: contrib.BindingAt(http.NewHTTP, webAddresses("url"))},
 		{Type: "cron", Doc: "ticks", Keys: contrib.BindingKeys(cron.NewCron), New: contrib.Binding(cron.NewCron)},
 		{Type: "localstorage", Doc: "files below rootPath", Keys: contrib.BindingKeys(localstorage.NewLocalStorage), New: contrib.Binding(localstorage.NewLocalStorage)},
-		{Type: "smtp", Doc: "sends mail", Keys: contrib.BindingKeys(smtp.NewSMTP), New: contrib.Binding(smtp.NewSMTP)},
+		{Type: "smtp", Doc: "sends mail", Keys: contrib.BindingKeys(smtp.NewSMTP), New: contrib.Binding(contrib.OnePerCall(smtp.NewSMTP))},
 		{Type: "graphql", Doc: "queries a GraphQL server", Keys: contrib.BindingKeys(graphql.NewGraphQL), New: contrib.BindingAt(graphql.NewGraphQL, webAddresses("endpoint"))},
 		{Type: "redis", Doc: "keys of Redis", Keys: contrib.BindingKeys(redis.NewRedis, redisKeys()...), New: contrib.Binding(redis.NewRedis)},
 		{Type: "mysql", Doc: "SQL on MySQL or MariaDB", Keys: contrib.BindingKeys(mysql.NewMysql), New: contrib.Binding(mysql.NewMysql)},

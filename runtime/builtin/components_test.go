@@ -50,7 +50,7 @@ func TestComponentsPage(t *testing.T) {
 	for _, r := range rows {
 		why, pattern := reasonOf(r, suites[r.name()])
 		if server := wide[r.name()]; server != "" && !suites[r.name()] {
-			why, pattern = "in `make test-wide`, against "+server, ""
+			why, pattern = inWide+server, ""
 		}
 		used[pattern] = true
 		if why == "" && !suites[r.name()] {
@@ -102,6 +102,10 @@ func reasonOf(r row, suite bool) (why, pattern string) {
 	return "", ""
 }
 
+// inWide is why `make test` does not run the suite of a type that `make test-wide`
+// does, and against what.
+const inWide = "in `make test-wide`, against "
+
 // tables writes a table for each kind, by name.
 func tables(rows []row, reasons map[string]string) string {
 	var b strings.Builder
@@ -116,7 +120,10 @@ func tables(rows []row, reasons map[string]string) string {
 			build = "full"
 		}
 		suite := "passes"
-		if why := reasons[r.name()]; why != "" {
+		switch why := reasons[r.name()]; {
+		case strings.HasPrefix(why, inWide):
+			suite += " " + why
+		case why != "":
 			suite = "not run: " + why
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.typ, r.doc, build, suite)

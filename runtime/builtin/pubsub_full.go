@@ -48,6 +48,9 @@ func brokersOfFull() []components.Row[pubsub.Broker] {
 		{Type: "gcp.pubsub", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(gcppubsub.NewGCPPubSub, gcpKeys()...), New: contrib.PubSub(gcppubsub.NewGCPPubSub, held)},
 		{Type: "kubemq", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(kubemq.NewKubeMQ), New: contrib.PubSub(kubemq.NewKubeMQ, held)},
 		{Type: "rocketmq", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(rocketmq.NewRocketMQ), New: contrib.PubSub(rocketmq.NewRocketMQ, held)},
-		{Type: "solace.amqp", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(amqp.NewAMQPPubsub, tlsKeys()...), New: contrib.PubSub(amqp.NewAMQPPubsub, held)},
+		{Type: "solace.amqp", Doc: "see Dapr's broker of this name", Keys: contrib.PubSubKeys(amqp.NewAMQPPubsub, tlsKeys()...), New: contrib.PubSub(amqp.NewAMQPPubsub, contrib.PubSubTraits{
+			// A message that is refused does not come again; a topic forgets whoever goes.
+			Hold: contrib.Forever, Volatile: true, NoTTL: true, Renames: true,
+		})},
 	}
 }

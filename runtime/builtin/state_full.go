@@ -10,14 +10,14 @@ import (
 	blobstoragev2 "github.com/dapr/components-contrib/state/azure/blobstorage/v2"
 	"github.com/dapr/components-contrib/state/azure/cosmosdb"
 	"github.com/dapr/components-contrib/state/azure/tablestorage"
-	"github.com/dapr/components-contrib/state/cassandra"
+	contribcassandra "github.com/dapr/components-contrib/state/cassandra"
 	workerskv "github.com/dapr/components-contrib/state/cloudflare/workerskv"
 	"github.com/dapr/components-contrib/state/cockroachdb"
 	"github.com/dapr/components-contrib/state/coherence"
 	"github.com/dapr/components-contrib/state/couchbase"
 	"github.com/dapr/components-contrib/state/gcp/firestore"
-	"github.com/dapr/components-contrib/state/hazelcast"
-	"github.com/dapr/components-contrib/state/jetstream"
+	contribhazelcast "github.com/dapr/components-contrib/state/hazelcast"
+	contribjetstream "github.com/dapr/components-contrib/state/jetstream"
 	"github.com/dapr/components-contrib/state/oci/objectstorage"
 	"github.com/dapr/components-contrib/state/oracledatabase"
 	"github.com/dapr/components-contrib/state/ravendb"
@@ -29,6 +29,9 @@ import (
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 	"github.com/ottavo-runtime/ottavo/components/state"
+	"github.com/ottavo-runtime/ottavo/components/state/cassandra"
+	"github.com/ottavo-runtime/ottavo/components/state/hazelcast"
+	"github.com/ottavo-runtime/ottavo/components/state/jetstream"
 	"github.com/ottavo-runtime/ottavo/components/state/sqlite"
 )
 
@@ -45,14 +48,14 @@ func statesOfFull() []components.Row[state.Store] {
 		{Type: "azure.blobstorage/v2", Doc: "Azure Blob Storage, the second layout", Keys: contrib.StateKeys(blobstoragev2.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev2.NewAzureBlobStorageStore, word)},
 		{Type: "azure.cosmosdb", Doc: "Azure Cosmos DB", Keys: contrib.StateKeys(cosmosdb.NewCosmosDBStateStore, azureKeys()...), New: contrib.State(cosmosdb.NewCosmosDBStateStore, word)},
 		{Type: "azure.tablestorage", Doc: "Azure Table Storage", Keys: contrib.StateKeys(tablestorage.NewAzureTablesStateStore, azureStorageKeys("tableName", "table", "storageAccountTable")...), New: contrib.State(tablestorage.NewAzureTablesStateStore, word)},
-		{Type: "cassandra", Doc: "Apache Cassandra", Keys: contrib.StateKeys(cassandra.NewCassandraStateStore), New: contrib.State(cassandra.NewCassandraStateStore, word)},
+		{Type: "cassandra", Doc: "Apache Cassandra", Keys: contrib.StateKeys(contribcassandra.NewCassandraStateStore), New: cassandra.New()},
 		{Type: "cloudflare.workerskv", Doc: "Cloudflare Workers KV", Keys: contrib.StateKeys(workerskv.NewCFWorkersKV), New: contrib.State(workerskv.NewCFWorkersKV, word)},
 		{Type: "cockroachdb", Doc: "CockroachDB", Keys: contrib.StateKeys(cockroachdb.New, postgresKeys()...), New: contrib.State(cockroachdb.New, contrib.StateTraits{Key: contrib.TextKey, BulkGet: true, DeletesExpired: true})},
 		{Type: "coherence", Doc: "Oracle Coherence", Keys: contrib.StateKeys(coherence.NewCoherenceStateStore), New: contrib.State(coherence.NewCoherenceStateStore, word)},
 		{Type: "couchbase", Doc: "Couchbase", Keys: contrib.StateKeys(couchbase.NewCouchbaseStateStore), New: contrib.State(couchbase.NewCouchbaseStateStore, word)},
 		{Type: "gcp.firestore", Doc: "Google Cloud Firestore", Keys: contrib.StateKeys(firestore.NewFirestoreStateStore, "endpoint"), New: contrib.State(firestore.NewFirestoreStateStore, word)},
-		{Type: "hazelcast", Doc: "Hazelcast", Keys: contrib.StateKeys(hazelcast.NewHazelcastStore), New: contrib.State(hazelcast.NewHazelcastStore, word)},
-		{Type: "jetstream", Doc: "the key-value store of NATS JetStream", Keys: contrib.StateKeys(jetstream.NewJetstreamStateStore), New: contrib.State(jetstream.NewJetstreamStateStore, word)},
+		{Type: "hazelcast", Doc: "Hazelcast", Keys: contrib.StateKeys(contribhazelcast.NewHazelcastStore), New: hazelcast.New()},
+		{Type: "jetstream", Doc: "the key-value store of NATS JetStream", Keys: contrib.StateKeys(contribjetstream.NewJetstreamStateStore), New: jetstream.New()},
 		{Type: "oci.objectstorage", Doc: "Oracle Cloud object storage", Keys: contrib.StateKeys(objectstorage.NewOCIObjectStorageStore), New: contrib.State(objectstorage.NewOCIObjectStorageStore, word)},
 		{Type: "oracledatabase", Doc: "Oracle Database", Keys: contrib.StateKeys(oracledatabase.NewOracleDatabaseStateStore), New: contrib.State(oracledatabase.NewOracleDatabaseStateStore, word)},
 		{Type: "ravendb", Doc: "RavenDB", Keys: contrib.StateKeys(ravendb.NewRavenDB), New: contrib.State(ravendb.NewRavenDB, word)},

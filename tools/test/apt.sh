@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that tests with real servers and foreign clients
-# use: only what is missing, only as root, within OTTAVO_INSTALL_LIMIT seconds
-# (default 420). It never fails: a test whose server is not there skips itself, and
-# the test runner lists it with its reason. OTTAVO_NO_INSTALL=1 turns it off.
+# use, and those that its arguments name as PACKAGE:COMMAND: only what is missing,
+# only as root, within OTTAVO_INSTALL_LIMIT seconds (default 420). It never fails: a
+# test whose server is not there skips itself, and the test runner lists it with its
+# reason. OTTAVO_NO_INSTALL=1 turns it off.
 set -u
 limit=${OTTAVO_INSTALL_LIMIT:-420}
 
@@ -43,6 +44,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
 	# grpc_python_plugin; python3-grpc-tools is too old for python3-protobuf.
 	need protobuf-compiler-grpc grpc_python_plugin
 fi
+for more in "$@"; do need "${more%%:*}" "${more#*:}"; done
 
 if ((${#missing[@]} == 0)); then exit 0; fi
 if [[ -n ${OTTAVO_NO_INSTALL-} ]]; then
