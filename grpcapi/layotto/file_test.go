@@ -285,7 +285,7 @@ func (f blockingFiles) Put(ctx context.Context, _ string, _ map[string]string, _
 func TestPutFileBackPressure(t *testing.T) {
 	f := blockingFiles{entered: make(chan struct{})}
 	c, _ := serve(t, fileConfig(f))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // in which the call has to get there
 	defer cancel()
 	stream, err := c.PutFile(ctx)
 	if err != nil {
@@ -298,7 +298,11 @@ func TestPutFileBackPressure(t *testing.T) {
 			sent += len(req.GetData())
 		}
 	}
-	<-f.entered
+	select {
+	case <-f.entered:
+	case <-time.After(testTime):
+		t.Fatal("the call has not come to the store")
+	}
 	if sent > 8<<20 {
 		t.Errorf("the client could send %d bytes although none was taken", sent)
 	}

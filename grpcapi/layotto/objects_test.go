@@ -612,7 +612,7 @@ func TestObjectBandwidth(t *testing.T) {
 	if _, err := c.UpdateUploadBandwidthRateLimit(ctx, limit); err != nil {
 		t.Fatal(err)
 	}
-	if d := put(); d > 5*time.Second {
+	if d := put(); d > testTime {
 		t.Errorf("without a limit it took %v", d)
 	}
 }
