@@ -59,7 +59,7 @@ func TestBolt(t *testing.T) {
 			l := proxytest.Bound("rpc", "r", "127.0.0.1:0")
 			l.FilterChains[0].Filters[0].Config["downstream_protocol"] = "Auto"
 			l.FilterChains[0].Filters[0].Config["upstream_protocol"] = tc.upstream
-			opts := frame.Options{HeartbeatInterval: 100 * time.Millisecond}
+			opts := frame.Options{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: 30 * time.Second}
 			s := start(t, &config.Snapshot{
 				Listeners: []config.Listener{l},
 				Routers: []config.Router{proxytest.Router("r",

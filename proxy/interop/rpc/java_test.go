@@ -59,7 +59,7 @@ func TestJava(t *testing.T) {
 	j := newJava(t)
 	sofa, apache := j.server(t, "BoltServer"), j.server(t, "DubboServer")
 	// A host that is silent for a moment is asked, and has to answer.
-	opts := frame.Options{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: time.Second, HeartbeatFailures: 2}
+	opts := frame.Options{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: 30 * time.Second, HeartbeatFailures: 2}
 	bolts := []protocol.Protocol{bolt.New(bolt.V1(), opts), bolt.New(bolt.V2(), opts)}
 	byID := func(name, cluster string) config.Route { return serves("peers.Demo:1.0:"+name, cluster) }
 	byGroup := func(name, cluster string) config.Route {
@@ -141,6 +141,15 @@ func TestJava(t *testing.T) {
 			if failed[stream.Reset] != 20 {
 				t.Errorf("failed calls: %v of %d; want 20 by a connection that broke off", failed, len(records))
 			}
+			if t.Failed() {
+				why := make(map[string]int)
+				for _, rec := range records {
+					if rec.Err != nil {
+						why[rec.Err.Error()]++
+					}
+				}
+				t.Logf("why calls failed: %v\ncallers' connections: %+v\nhosts: %+v", why, s.Status(t, "rpc"), s.Clusters())
+			}
 		})
 	}
 }
@@ -193,7 +202,8 @@ func (j *java) command(t testing.TB, class string, args []string) *exec.Cmd {
 		"-Duser.home=" + t.TempDir(),
 		// Bolt asks a silent peer every second, and may have 10,000 calls and
 		// answers waiting; its calls are not traced.
-		"-Dbolt.tcp.heartbeat.interval=1000",
+		// A busy machine may make both wait: nobody is given up for that.
+		"-Dbolt.tcp.heartbeat.interval=1000", "-Dbolt.tcp.heartbeat.maxtimes=60",
 		"-Dbolt.netty.buffer.high.watermark=67108864", "-Dbolt.netty.buffer.low.watermark=33554432",
 		"-Dasync.pool.queue=20000", "-Dmodule.load.list=!sofaTracer,!sofaTracer-resteasy,!fault-tolerance", "-Ddefault.tracer=",
 		"-cp", j.classes + string(filepath.ListSeparator) + filepath.Join(jars, "*"),

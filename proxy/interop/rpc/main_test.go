@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a program may take for all that it does.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // peers is where the packages are that programs in testdata use.
 const peers = "../../../.cache/rpc-peers/node_modules"

@@ -31,7 +31,7 @@ func converting(t *testing.T, host string, filter map[string]any) *proxytest.Ser
 	l := proxytest.Bound("rpc", "r", "127.0.0.1:0")
 	l.FilterChains[0].Filters[0].Config["downstream_protocol"] = "Auto"
 	l.StreamFilters = []config.Extension{{Type: transcoder.Name, Config: filter}}
-	demo := config.Route{Route: &config.RouteAction{ClusterName: "demo", Timeout: 5 * time.Second}}
+	demo := config.Route{Route: &config.RouteAction{ClusterName: "demo", Timeout: 30 * time.Second}}
 	nowhere := serves("test.Nowhere", "gone")
 	return proxytest.Start(t, nil, &config.Snapshot{
 		Listeners: []config.Listener{l},

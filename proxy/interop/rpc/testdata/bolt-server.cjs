@@ -15,6 +15,7 @@ const server = new RpcServer({
 
 let notes = 0;
 let beats = 0;
+let waiting = 0;
 const sockets = new Set();
 server.on('error', () => {});
 server.on('connection', conn => {
@@ -28,12 +29,15 @@ server.addService({ interfaceName: service, version: '1.0' }, {
   async echo(x) { return x; },
   async fail(text) { throw new Error(text); },
   async slow(ms, x) {
+    waiting++;
     await new Promise(done => setTimeout(done, ms));
+    waiting--;
     return x;
   },
   async note() { notes++; return 'nobody wants to know'; },
   async notes() { return notes; },
   async beats() { return beats; },
+  async waiting() { return waiting; }, // calls of slow that are under way
   // Breaks all connections off, with all that is under way on them.
   async hangUp() { for (const s of sockets) s.destroy(); },
   // A call with protobuf.

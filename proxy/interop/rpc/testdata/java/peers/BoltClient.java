@@ -73,7 +73,7 @@ public final class BoltClient {
 
         @Override
         public Demo service(String name) {
-            return refer(name, "sync", 20_000);
+            return refer(name, "sync", 60_000);
         }
 
         @Override
@@ -105,7 +105,7 @@ public final class BoltClient {
                     done.completeExceptionally(e);
                 }
             });
-            refer(name, "callback", 20_000).slow(Calls.ME, millis, text);
+            refer(name, "callback", 60_000).slow(Calls.ME, millis, text);
             return done;
         }
     }
@@ -171,7 +171,7 @@ public final class BoltClient {
 
         @Override
         public Demo service(String name) {
-            return refer(name, 20_000);
+            return refer(name, 60_000);
         }
 
         @Override
@@ -208,7 +208,7 @@ public final class BoltClient {
                     public Executor getExecutor() {
                         return null;
                     }
-                }, 20_000);
+                }, 60_000);
             } catch (Exception e) {
                 done.completeExceptionally(e);
             }

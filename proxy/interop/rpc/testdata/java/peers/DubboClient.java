@@ -41,14 +41,14 @@ public final class DubboClient implements Calls.Client {
             r.setAsync(async);
             r.setTimeout(timeout);
             r.setCheck(false);
-            r.setParameters(Map.of("heartbeat", "1000"));
+            r.setParameters(Map.of("heartbeat", "1000", "heartbeat.timeout", "60000"));
             return r.get();
         });
     }
 
     @Override
     public Demo service(String name) {
-        return refer(name, false, 20_000);
+        return refer(name, false, 60_000);
     }
 
     @Override
@@ -63,7 +63,7 @@ public final class DubboClient implements Calls.Client {
 
     @Override
     public CompletableFuture<String> later(String name, int millis, String text) {
-        refer(name, true, 20_000).slow(Calls.ME, millis, text);
+        refer(name, true, 60_000).slow(Calls.ME, millis, text);
         return RpcContext.getServiceContext().getCompletableFuture();
     }
 }

@@ -17,7 +17,7 @@ public final class DubboServer {
         protocol.setHost("127.0.0.1");
         protocol.setThreads(100);
         protocol.setQueues(20_000);
-        protocol.setParameters(Map.of("heartbeat", "1000"));
+        protocol.setParameters(Map.of("heartbeat", "1000", "heartbeat.timeout", "60000"));
         DubboBootstrap dubbo = DubboBootstrap.getInstance().application(application("server")).protocol(protocol)
                 .registry(new RegistryConfig(RegistryConfig.NO_AVAILABLE));
         for (String name : Server.NAMES) {
