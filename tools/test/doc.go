@@ -13,6 +13,9 @@
 // Before that it prints the table of backends: which of them were put to the suite of
 // their kind (package internal/matrix), with what result, and why the others were not.
 //
+// When -limit passes, the tests that still run are asked for their goroutines, which
+// are printed, and ended.
+//
 // The exit code is 0 only if `go test` said 0, nothing failed and at least one
 // test ran. It never hides output of a failure and never retries one. The one
 // thing it runs again is a package whose cached result has skipped tests: a

@@ -133,14 +133,25 @@ func (o options) flags(fresh bool) []string {
 	return flags
 }
 
+// dumpTime is how long test binaries have to say where they are when time is up.
+const dumpTime = 8 * time.Second
+
 // run runs the go command in a process group of its own, so that ending it also
-// ends test binaries; the servers that those started end with them.
+// ends test binaries; the servers that those started end with them. Before that they
+// are asked what their goroutines do: one that hangs has not had its own timeout.
 func (o options) run(ctx context.Context, r *report, stderr io.Writer, fresh bool, rest []string) error {
 	cmd := exec.CommandContext(ctx, goCommand(), append(o.flags(fresh), rest...)...)
 	cmd.Dir = o.dir
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // if anything is left
+	cmd.Cancel = func() error {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) { // somebody has had enough
+			return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+		time.AfterFunc(dumpTime, kill)
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGQUIT)
+	}
 	cmd.WaitDelay = 10 * time.Second
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
@@ -162,7 +173,11 @@ func (o options) run(ctx context.Context, r *report, stderr io.Writer, fresh boo
 			break
 		}
 	}
-	return cmd.Wait()
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		kill()
+	}
+	return err
 }
 
 // littleRoom says which of the folders that a build and its tests write to are about

@@ -61,14 +61,14 @@ func TestRun(t *testing.T) {
 			want:    []string{"2 goroutines leaked", "example.test/quits: the package did not build, or ended outside its tests"},
 		},
 		{
-			fixture: "hangs", code: 1, args: []string{"--", "-timeout=2s", "./..."},
+			fixture: "hangs", code: 1, args: []string{"--", "-timeout=10s", "./..."},
 			closing: "0 passed, 1 failed, 0 skipped",
-			want:    []string{"waiting for a friend", "test timed out after 2s", "example.test/hangs TestHangs"},
+			want:    []string{"waiting for a friend", "test timed out after 10s", "example.test/hangs TestHangs"},
 		},
 		{
-			fixture: "hangs", code: 1, args: []string{"-limit=5s"},
+			fixture: "hangs", code: 1, args: []string{"-limit=20s"},
 			closing: "0 passed, 1 failed, 0 skipped",
-			want:    []string{"the run took longer than -limit=5s", "example.test/hangs TestHangs"},
+			want:    []string{"the run took longer than -limit=20s", "example.test/hangs TestHangs", "waiting for a friend", "SIGQUIT", "hangs.TestHangs("},
 		},
 		{
 			fixture: "empty", code: 1,
