@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTime bounds a wait in a test.
-const testTime = 30 * time.Second
+const testTime = 2 * time.Minute
 
 // result is what a command did.
 type result struct {

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // testTime bounds a wait in a test.
-const testTime = 30 * time.Second
+const testTime = 2 * time.Minute
 
 // process is a running ottavo.
 type process struct {

@@ -39,7 +39,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal("configs/default.yaml has no path of a configuration store")
 	}
 	rt := runtimetest.Start(t, strings.ReplaceAll(config, setting+old, setting+file))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	printed := make(lines, 10)
 	ended := make(chan error, 1)

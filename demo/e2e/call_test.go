@@ -36,7 +36,7 @@ func TestCall(t *testing.T) {
 	}
 
 	var record map[string]string
-	ottavotest.Eventually(t, 5*time.Second, "the access log has one line", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the access log has one line", func() error {
 		log := p.ReadFile("access.log")
 		if strings.Count(log, "\n") != 1 {
 			return fmt.Errorf("it is %q", log)

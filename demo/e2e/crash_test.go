@@ -19,7 +19,7 @@ func TestKillLosesNoWrite(t *testing.T) {
 	acknowledged := make([]int, writers) // the last number that each writer wrote
 	for round := range 2 {
 		client := dial(t, p) // the port is another one after each start
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		count := make(chan struct{}, enough)
 		var wg sync.WaitGroup
 		for w := range writers {

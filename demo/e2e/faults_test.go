@@ -144,16 +144,20 @@ func TestFaults(t *testing.T) {
 	alive(t, client)
 	fresh := p.Usage()
 
-	const timeLimit, times = 400 * time.Millisecond, 10
+	const times = 10
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			timeLimit := callTime
+			if f.code == codes.DeadlineExceeded {
+				timeLimit = 400 * time.Millisecond
+			}
 			var wg sync.WaitGroup
 			for range times {
 				wg.Go(func() {
 					start := time.Now()
 					resp, err := client.Invoke(timeout(t), fmt.Sprintf("fault-%d", i), &ottavo.Request{Method: "/", Timeout: timeLimit})
 					wantOutcome(t, resp, err, f.code, f.status, f.text)
-					if took := time.Since(start); took > timeLimit+5*time.Second {
+					if took := time.Since(start); took > timeLimit+30*time.Second {
 						t.Errorf("it took %s", took)
 					}
 				})
@@ -187,31 +191,32 @@ func TestFaults(t *testing.T) {
 				return nil
 			}
 		}
-		ottavotest.Eventually(t, 5*time.Second, "calls that ran out of time are cut off", connected(0))
+		ottavotest.Eventually(t, 2*time.Minute, "calls that ran out of time are cut off", connected(0))
 		ctx, cancel := context.WithCancel(timeout(t))
 		result := make(chan error, 1)
 		go func() {
 			_, err := client.Invoke(ctx, faultID(t, "hangs"), &ottavo.Request{Method: "/", Timeout: callTime})
 			result <- err
 		}()
-		ottavotest.Eventually(t, 5*time.Second, "the call has reached the service", connected(1))
+		ottavotest.Eventually(t, 2*time.Minute, "the call has reached the service", connected(1))
 		cancel()
 		wantOutcome(t, nil, <-result, codes.Canceled, 0, "")
-		ottavotest.Eventually(t, 5*time.Second, "the call ends at the service, too", connected(0))
+		ottavotest.Eventually(t, 2*time.Minute, "the call ends at the service, too", connected(0))
 	})
 
 	alive(t, client)
-	ottavotest.Eventually(t, 10*time.Second, "nothing is left open", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "nothing is left open", func() error {
 		if u := p.Usage(); u.Files > fresh.Files+4 {
 			return fmt.Errorf("%d file descriptors, at the start %d", u.Files, fresh.Files)
 		}
 		return nil
 	})
-	n, dump := p.Goroutines()
-	t.Logf("%d goroutines", n)
-	if n > 80 {
-		t.Errorf("%d goroutines:\n%s", n, dump)
-	}
+	ottavotest.Eventually(t, 2*time.Minute, "few goroutines are left", func() error {
+		if n, dump := p.Goroutines(); n > 80 {
+			return fmt.Errorf("%d goroutines:\n%s", n, dump)
+		}
+		return nil
+	})
 }
 
 func faultID(t *testing.T, name string) string {

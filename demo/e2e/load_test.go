@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/ottavo-runtime/ottavo/demo/internal/ottavotest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	ottavo "github.com/ottavo-runtime/ottavo/sdk/go"
 )
 
@@ -30,7 +31,7 @@ const (
 // one (the first few in words) that does not get its own body back.
 func load(t *testing.T, client *ottavo.Client, calls int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var next, failed atomic.Int64
 	var wg sync.WaitGroup
@@ -63,22 +64,27 @@ func TestLoad(t *testing.T) {
 	fresh := p.Usage()
 
 	load(t, client, warmCalls) // fills pools, caches and the heap
-	warm := p.Usage()
-	load(t, client, loadCalls)
 	after := p.Usage()
-	t.Logf("fresh: %s; after %d calls: %s; after %d more: %s", fresh, warmCalls, warm, loadCalls, after)
-	if grown := after.RSS - warm.RSS; grown > 16<<20 {
-		t.Errorf("memory has grown by %d MiB in the second load", grown>>20)
-	}
-	if after.Threads > warm.Threads+8 {
-		t.Errorf("threads: %d, then %d", warm.Threads, after.Threads)
-	}
+	// What leaks grows each time; what the machine needed once, when it stood still, does not.
+	testserver.OnceOf(t, func(int) error {
+		warm := after
+		load(t, client, loadCalls)
+		after = p.Usage()
+		t.Logf("fresh: %s; after %d calls or more: %s; after %d more: %s", fresh, warmCalls, warm, loadCalls, after)
+		if grown := after.RSS - warm.RSS; grown > 16<<20 {
+			return fmt.Errorf("memory has grown by %d MiB in the second load", grown>>20)
+		}
+		if after.Threads > warm.Threads+8 {
+			return fmt.Errorf("threads: %d, then %d", warm.Threads, after.Threads)
+		}
+		return nil
+	})
 	if most := fresh.Files + concurrency + 8; after.Files > most {
 		t.Errorf("%d file descriptors, want at most %d: one connection to the service for each call in flight", after.Files, most)
 	}
 
 	// Connections to the service are closed when they have been idle for a second.
-	ottavotest.Eventually(t, 10*time.Second, "the connections to the service are closed", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the connections to the service are closed", func() error {
 		if u := p.Usage(); u.Files > fresh.Files+8 {
 			return fmt.Errorf("%d file descriptors, at the start %d", u.Files, fresh.Files)
 		}
@@ -87,11 +93,12 @@ func TestLoad(t *testing.T) {
 	// A call in flight takes one connection in memory, of a few goroutines, which
 	// are kept for a while. One goroutine left behind by one call in a hundred
 	// would be 140 of them.
-	n, dump := p.Goroutines()
-	t.Logf("%d goroutines", n)
-	if n > 2*concurrency+60 {
-		t.Errorf("%d goroutines:\n%s", n, dump)
-	}
+	ottavotest.Eventually(t, 2*time.Minute, "few goroutines are left", func() error {
+		if n, dump := p.Goroutines(); n > 2*concurrency+60 {
+			return fmt.Errorf("%d goroutines:\n%s", n, dump)
+		}
+		return nil
+	})
 }
 
 // sentCalls is a stats.Handler that notes, in the call's own atomic.Bool, that
@@ -145,7 +152,7 @@ func TestTermDuringLoad(t *testing.T) {
 		err  error
 	}
 	outcomes := make(map[string]outcome)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for w := range concurrency {

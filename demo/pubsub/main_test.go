@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 			port := testserver.Port(t)
 			rt := runtimetest.Start(t, ottavotest.DefaultConfig(t, ottavotest.NoCallbacks, fmt.Sprintf("grpc_callback_port: %d", port)))
 			address := rt.Addr(t, rt.Config.Runtime.Listener)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			printed, ended := make(lines, 1000), make(chan error, 1)
 			next := func() string {

@@ -49,7 +49,7 @@ func startService(t *testing.T) (address string, out *printed) {
 			t.Errorf("the service ended with %v", err)
 		}
 	})
-	ottavotest.Eventually(t, 10*time.Second, "the service says where it listens", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the service says where it listens", func() error {
 		line, _, ok := strings.Cut(out.String(), "\n")
 		if !ok {
 			return errors.New("it is silent")
@@ -75,7 +75,7 @@ func start(t *testing.T, service string) *runtimetest.Runtime {
 
 func timeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -95,7 +95,7 @@ func TestDemo(t *testing.T) {
 	if out.String() != want[0] {
 		t.Errorf("printed\n%swant, as in README.md\n%s", &out, want[0])
 	}
-	ottavotest.Eventually(t, 10*time.Second, "the one-way call arrives", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the one-way call arrives", func() error {
 		if !strings.Contains(said.String(), "noted: seen eva\n") {
 			return errors.New(said.String())
 		}

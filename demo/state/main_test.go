@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 				file = ottavotest.DefaultConfig(t, memory, strings.ReplaceAll(line[0], "127.0.0.1:6379", server.Addr)+memory)
 			}
 			rt := runtimetest.Start(t, file)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			address := rt.Addr(t, rt.Config.Runtime.Listener)
 			for range 2 { // it can be run again
@@ -55,7 +55,7 @@ func TestDemo(t *testing.T) {
 // What goes wrong is an error that names the store, and those that there are.
 func TestUnknownStore(t *testing.T) {
 	rt := runtimetest.Start(t, ottavotest.DefaultConfig(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := run(ctx, rt.Addr(t, rt.Config.Runtime.Listener), "nowhere", log.New(io.Discard, "", 0))
 	e, ok := errors.AsType[*ottavo.Error](err)

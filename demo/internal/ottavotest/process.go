@@ -21,9 +21,9 @@ import (
 
 // Bounds of what a process may take.
 const (
-	buildTime = 5 * time.Minute // everything from nothing, on a busy machine
-	startTime = 30 * time.Second
-	stopTime  = 45 * time.Second // longer than the runtime's own patience of 30 s
+	buildTime = 8 * time.Minute // everything from nothing, on a busy machine
+	startTime = 2 * time.Minute
+	stopTime  = 2 * time.Minute // longer than the runtime's own patience of 30 s
 )
 
 // binaryVariable names another binary to test than one built from the sources,
@@ -241,7 +241,7 @@ func (p *Process) ReadFile(name string) string {
 
 // Get asks the actuator.
 func (p *Process) Get(path string) (code int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", p.path(socket))
@@ -281,12 +281,12 @@ func (p *Process) Addr(listener string) string {
 	return ""
 }
 
-// Run runs another command of the binary, at most a minute, and returns what
+// Run runs another command of the binary, at most three minutes, and returns what
 // it printed.
 func Run(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	file := Binary(t) // which may take minutes to be built
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, file, args...)
 	var out, errs bytes.Buffer
