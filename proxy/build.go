@@ -165,7 +165,14 @@ func (s *Server) buildProxy(snapshot *config.Snapshot, cfg config.Listener, ext 
 	// 4. Filters that want to know the route stand between it and the cluster.
 	backends := s.newBackends(clusters, places.AfterRoute)
 	// 3. The route decides which cluster, and how long it may take.
-	routes, _, err := router.New(table, router.Options{Backends: backends, FilterConfig: func(name string, cfg any, path string) (any, error) {
+	chooser, known := s.opts.Choosers.Lookup(proxy.RouterHandlerName)
+	if !known {
+		return nil, decode.Problems{{
+			Path: env.Path + ".router_handler_name", Message: fmt.Sprintf("unknown way to choose a route %q", proxy.RouterHandlerName),
+			Remedy: "known: " + strings.Join(s.opts.Choosers.Names(), ", "),
+		}}
+	}
+	routes, _, err := router.New(table, router.Options{Backends: backends, Usable: clusters.Usable, Chooser: chooser, FilterConfig: func(name string, cfg any, path string) (any, error) {
 		env := filterEnv
 		env.Path = path
 		return s.opts.Filters.Route(env, name, cfg)

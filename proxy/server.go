@@ -20,6 +20,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/mirror"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/telemetry"
 	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	Log       *slog.Logger
 	Protocols *protocol.Table
 	Balancers *lb.Table
+	// Choosers are the ways to choose among routes; nil is router.BuiltinChoosers.
+	Choosers *router.Choosers
 	// Filters holds the stream filters; nil is none.
 	Filters *filter.Table
 	// Network holds the network filters besides "proxy", by name.
@@ -62,6 +65,9 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("proxy: Options.Log, Protocols and Balancers are needed")
 	case o.Filters == nil:
 		o.Filters, _ = filter.NewTable() // nothing is listed twice
+	}
+	if o.Choosers == nil {
+		o.Choosers, _ = router.NewChoosers(router.BuiltinChoosers()...) // nothing is listed twice
 	}
 	if o.RetireTimeout == 0 {
 		o.RetireTimeout = 30 * time.Second

@@ -7,6 +7,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
 )
@@ -23,6 +24,9 @@ func (t Tables) ConfigOptions() config.Options {
 	// The actuator's own filter is made by New; this one answers nothing.
 	filters, _ := filter.NewTable(append([]filter.Spec{new(actuator.Actuator).Spec()}, t.Filters...)...)
 	known := proxy.Known(protocols, balancers, filters, nil)
+	if choosers, err := router.NewChoosers(t.Choosers...); err == nil {
+		known.Choosers = choosers.Names()
+	}
 	known.NetworkFilters = append(known.NetworkFilters, config.GRPCFilterType)
 	customs := func(kind string, list []config.Component) bool { _, brings := t.customRows(kind, list); return brings }
 	return config.Options{Known: known, Customs: customs, Kinds: []config.Kind{

@@ -23,13 +23,17 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/cluster/lb"
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
 // Tables list what is built in.
 type Tables struct {
-	Protocols      []protocol.Protocol
-	Balancers      []lb.Row
+	Protocols []protocol.Protocol
+	Balancers []lb.Row
+	// Choosers are the ways to choose among routes (router_handler_name), the default
+	// first. None: the first route is taken.
+	Choosers       []router.Chooser
 	Filters        []filter.Spec
 	Secrets        []components.Row[secret.Store]
 	Configurations []components.Row[configuration.Store]

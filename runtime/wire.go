@@ -21,6 +21,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/filter"
 	"github.com/ottavo-runtime/ottavo/proxy/listener"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/runtime/actuator"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
@@ -83,6 +84,10 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 	if err != nil {
 		return nil, err
 	}
+	choosers, err := router.NewChoosers(r.opts.Tables.Choosers...)
+	if err != nil {
+		return nil, err
+	}
 	act := &actuator.Actuator{Health: r.health, Info: r.info, App: actuator.App{
 		Name: "ottavo", Version: r.opts.Version, Compiled: r.opts.Compiled, Started: time.Now(),
 	}}
@@ -91,7 +96,7 @@ func (r *Runtime) newProxy(ctx context.Context, api *apiHandler) (*proxy.Server,
 		return nil, err
 	}
 	return proxy.New(ctx, proxy.Options{
-		Log: r.log, Protocols: protocols, Balancers: balancers, Filters: filters, Paths: r.opts.Config.Paths, Known: r.opts.Tables.ConfigOptions().Known,
+		Log: r.log, Protocols: protocols, Balancers: balancers, Choosers: choosers, Filters: filters, Paths: r.opts.Config.Paths, Known: r.opts.Tables.ConfigOptions().Known,
 		Network: map[string]proxy.NetworkFilter{
 			config.GRPCFilterType: func(filter.Env, map[string]any) (listener.Handler, error) { return api, nil },
 		},

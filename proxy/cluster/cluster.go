@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -235,6 +236,11 @@ func (c *Cluster) pick(ctx context.Context, req *stream.Request, host *upstream.
 	ch.host, err = set.picker.Pick(req)
 	ch.reporter = set.reporter
 	return ch, set.slots[ch.host], err
+}
+
+// usable reports whether requests have somewhere to go.
+func (c *Cluster) usable() bool {
+	return c.origin != nil || slices.ContainsFunc(c.Hosts(), (*upstream.Host).Usable)
 }
 
 // Each returns a handler for each usable host, which sends its requests there

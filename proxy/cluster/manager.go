@@ -86,6 +86,13 @@ func (m *Manager) Hosts(name string) (all, isolated int) {
 	return all, isolated
 }
 
+// Usable reports whether the cluster is there and has a host that requests may be
+// sent to, as far as is known; one that finds its hosts by the request has.
+func (m *Manager) Usable(name string) bool {
+	c, ok := m.clusters[name]
+	return ok && c.usable()
+}
+
 // Isolate takes the host with that address out of use for d. It reports
 // whether there is one, and it was not isolated before.
 func (m *Manager) Isolate(name, address string, d time.Duration) bool {

@@ -56,7 +56,7 @@ type Proxy struct {
 	DownstreamProtocol string         `json:"downstream_protocol" doc:"Protocol spoken by callers: Http1, Http2; several with commas, or Auto for all that are known, to tell them by their first bytes."`
 	UpstreamProtocol   string         `json:"upstream_protocol" doc:"Protocol spoken with hosts; default, and Auto: the one the request came by."`
 	RouterConfigName   string         `json:"router_config_name" doc:"Name of the router that decides where requests go."`
-	RouterHandlerName  string         `json:"router_handler_name" unbuilt:"warn" doc:"Name of a registered route chooser."`
+	RouterHandlerName  string         `json:"router_handler_name" doc:"How to choose among several routes that take a request: default, the first; usable, the first whose cluster has a host that can be used."`
 	ValidateClusters   bool           `json:"validate_clusters" doc:"true: a route to an unknown cluster is an error when the configuration is loaded."`
 	SupportDynamic     bool           `json:"support_dynamic_route" unbuilt:"warn" doc:"Obsolete."`
 	Fallback           bool           `json:"fallback_for_unknown_protocol" doc:"Pass connections of an unknown protocol to the next filter."`

@@ -26,6 +26,9 @@ type Known struct {
 	StreamFilters   []string
 	// Balancers is for the schema; Cluster checks them.
 	Balancers []string
+	// Choosers are the ways to choose among routes (router_handler_name). nil: not
+	// checked here.
+	Choosers []string
 	// TLS checks the contexts of a listener (server) or of a cluster with all
 	// that they refer to, such as files; path says where context i stands. nil:
 	// not checked.

@@ -152,6 +152,9 @@ func (v *validator) proxy(path string, config map[string]any, routers map[string
 		return p
 	}
 	v.protocols(path, &p)
+	if p.RouterHandlerName != "" {
+		v.name(decode.Join(path, "router_handler_name"), "way to choose a route", p.RouterHandlerName, v.known.Choosers, nil, false)
+	}
 	at := decode.Join(path, "router_config_name")
 	switch {
 	case p.RouterConfigName == "":

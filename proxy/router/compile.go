@@ -14,6 +14,12 @@ import (
 type Options struct {
 	// Backends are the clusters.
 	Backends Backends
+	// Usable reports whether a cluster is there and has hosts that can be used; nil:
+	// they all are and have. Only choosers ask.
+	Usable func(cluster string) bool
+	// Chooser chooses among the routes that take a request; the zero value takes
+	// the first.
+	Chooser Chooser
 	// FilterConfig makes what a route has to say to filters of a type
 	// (per_filter_config, which stands at path) from its configuration. An error
 	// of it is of type decode.Problems, or is about the whole of path. nil: the
@@ -41,6 +47,10 @@ func New(cfg config.Router, opts Options, path string) (_ *Table, warnings decod
 		opts.Random = rand.Uint64
 	}
 	t.random = opts.Random
+	t.chooser, t.usable = opts.Chooser.Choose, opts.Usable
+	if t.usable == nil {
+		t.usable = func(string) bool { return true }
+	}
 	c := compiler{opts: opts}
 	t.request = c.changes(&cfg.HeaderChanges, requestSide, path)
 	t.response = c.changes(&cfg.HeaderChanges, responseSide, path)

@@ -20,7 +20,8 @@
 // changes of the answer are made in the same order of levels.
 //
 // The package sends nothing anywhere: it calls the handler that its Backends
-// know for the cluster. It does not choose hosts and does not retry. There is
-// one way of choosing among routes; MOSN's pluggable handler chain, which lets
-// code pick another of several routes that match, has no counterpart.
+// know for the cluster. It does not choose hosts and does not retry.
+//
+// A Chooser takes another than the first of the routes that take a request: it is
+// what MOSN's pluggable handler chain is for.
 package router

@@ -196,19 +196,28 @@ func lengthBit(name string) uint64 { return 1 << min(len(name), 63) }
 
 // match returns the first route whose conditions all hold, or nil.
 func (x *index) match(req *stream.Request) *route {
-	best := int32(len(x.routes))
+	if n := x.next(0, req); n < len(x.routes) {
+		return x.routes[n]
+	}
+	return nil
+}
+
+// next returns the number of the first route, from that of number least on, whose
+// conditions all hold; that of no route if there is none.
+func (x *index) next(least int, req *stream.Request) int {
+	from, best := int32(least), int32(len(x.routes))
 	if len(x.paths) > 0 {
-		best = x.first(x.paths.get(req.Path), best, req)
+		best = x.first(x.paths.get(req.Path), from, best, req)
 	}
 	path := req.Path
 	for n := x.prefixes.child(path); n != nil; n = n.child(path) {
 		path = path[len(n.text):]
-		best = x.first(n.routes, best, req)
+		best = x.first(n.routes, from, best, req)
 	}
 	for p := range x.values {
 		if values := x.values[p]; values != nil {
 			if value, ok := part(p).of(req, ""); ok {
-				best = x.first(values[value], best, req)
+				best = x.first(values[value], from, best, req)
 			}
 		}
 	}
@@ -217,7 +226,7 @@ func (x *index) match(req *stream.Request) *route {
 		for i := range req.Header.Len() {
 			if f := req.Header.At(i); x.lengths&lengthBit(f.Name) != 0 {
 				if n := x.fields.get(f.Name); n != nil && had.first(n.number) {
-					best = x.first(n.values[f.Value], best, req)
+					best = x.first(n.values[f.Value], from, best, req)
 				}
 			}
 		}
@@ -226,25 +235,26 @@ func (x *index) match(req *stream.Request) *route {
 		var had seen
 		for name, value := range variable.QueryArgs(req.Query) {
 			if n := x.query[name]; n != nil && had.first(n.number) {
-				best = x.first(n.values[value], best, req)
+				best = x.first(n.values[value], from, best, req)
 			}
 		}
 	}
 	for i := range x.variables {
 		if value, ok := x.variables[i].get(req); ok {
-			best = x.first(x.variables[i].values[value], best, req)
+			best = x.first(x.variables[i].values[value], from, best, req)
 		}
 	}
-	best = x.first(x.rest, best, req)
-	if int(best) == len(x.routes) {
-		return nil
-	}
-	return x.routes[best]
+	best = x.first(x.rest, from, best, req)
+	return int(best)
 }
 
-// first returns the first of the candidates that comes before best and whose
-// conditions all hold; else best. Candidates ascend.
-func (x *index) first(candidates []int32, best int32, req *stream.Request) int32 {
+// first returns the first of the candidates that comes before best, and not before
+// from, and whose conditions all hold; else best. Candidates ascend.
+func (x *index) first(candidates []int32, from, best int32, req *stream.Request) int32 {
+	if from > 0 {
+		before, _ := slices.BinarySearch(candidates, from)
+		candidates = candidates[before:]
+	}
 	for _, i := range candidates {
 		if i >= best {
 			break

@@ -182,6 +182,17 @@ func TestIndexAgreesWithTheList(t *testing.T) {
 			if got != want {
 				t.Fatalf("seed %d: route %d was taken, want %d, for %+v among %+v", seed, got, want, req, *list)
 			}
+			if seed%4 == 0 { // and those behind it
+				for n := want + 1; want >= 0 && n <= len(*list); n++ {
+					behind := slices.IndexFunc((*list)[n:], func(r config.Route) bool { return naive(r.Match, req) })
+					if behind += n; behind < n {
+						behind = len(*list)
+					}
+					if got := table.domains.all.routes.next(n, req); got != behind {
+						t.Fatalf("seed %d: from %d on, route %d was found, want %d, for %+v among %+v", seed, n, got, behind, req, *list)
+					}
+				}
+			}
 			taken[want >= 0]++
 		}
 	}

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/variable"
@@ -21,7 +22,11 @@ type Table struct {
 	name     string
 	domains  domains
 	backends Backends
-	random   func() uint64
+	// usable reports whether a cluster has hosts that can be used.
+	usable func(cluster string) bool
+	// chooser chooses among the routes that take a request; nil is the first.
+	chooser func(req *stream.Request, routes iter.Seq[Candidate]) (Candidate, bool)
+	random  func() uint64
 	// request and response are the changes for all virtual hosts.
 	request, response changes
 }
@@ -61,7 +66,7 @@ func (t *Table) Handle(ctx context.Context, req *stream.Request) (*stream.Respon
 		resp, err := toTLS.answer(req)
 		return t.answer(req, resp, err, vh, nil)
 	}
-	r := vh.routes.match(req)
+	r := t.choose(vh, req)
 	if r == nil {
 		return nil, stream.Errorf(stream.NoRoute, stream.Local,
 			"no route of virtual host %s of router %s takes %s %.100q (host %.100q)",

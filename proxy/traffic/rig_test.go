@@ -28,6 +28,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 	"github.com/ottavo-runtime/ottavo/proxy/tlscontext"
 )
@@ -70,7 +71,9 @@ func parse(text string, tables proxy.Options) (snapshot *config.Snapshot, warnin
 }
 
 func known(o proxy.Options) config.Known {
-	return proxy.Known(o.Protocols, o.Balancers, o.Filters, o.TLSExtensions)
+	known := proxy.Known(o.Protocols, o.Balancers, o.Filters, o.TLSExtensions)
+	known.Choosers = o.Choosers.Names()
+	return known
 }
 
 // builtin are the tables that ship, as far as they are about traffic.
@@ -83,6 +86,8 @@ func builtin(t testing.TB, rows ...lb.Row) proxy.Options {
 	o.Balancers, err = lb.NewTable(append(lb.Builtin(), rows...)...)
 	must(t, err)
 	o.Filters, err = filter.NewTable(specs()...)
+	must(t, err)
+	o.Choosers, err = router.NewChoosers(router.BuiltinChoosers()...)
 	must(t, err)
 	o.TLSExtensions = []tlscontext.Extension{}
 	return o
@@ -137,7 +142,7 @@ func begin(t *testing.T, text string, tables proxy.Options, warned ...string) *r
 	wantWarnings(t, warnings, warned...)
 	r := &rig{t: t, tables: tables, hosts: make(map[string]*host)}
 	r.Server = proxytest.Start(t, &proxytest.Network{}, snapshot, proxytest.WithFilters(specs()...), proxytest.With(func(o *proxy.Options) {
-		o.Protocols, o.Balancers, o.Known = tables.Protocols, tables.Balancers, known(tables)
+		o.Protocols, o.Balancers, o.Choosers, o.Known = tables.Protocols, tables.Balancers, tables.Choosers, known(tables)
 	}))
 	r.client = r.caller("in")
 	return r

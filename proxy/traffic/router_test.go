@@ -2,11 +2,14 @@ package traffic
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/proxytest"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/proxy/stream"
 )
 
@@ -368,15 +371,99 @@ routers:
 	}
 }
 
-// TestG21HandlerChain: MOSN's pluggable chain of route choosers is not there,
-// and a configuration that names one is told so.
-func TestG21HandlerChain(t *testing.T) {
-	_, warnings, err := parse(`
+// chooserFile is a listener whose routes are chosen in a way by this name, and four
+// routes that take every request.
+func chooserFile(name string) string {
+	return `
 listeners:
-  - {name: in, bind_port: false, filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: Http1, router_config_name: main, router_handler_name: mine}}]}]}
-`+routes(`{prefix: /}`), builtin(t))
-	must(t, err)
-	wantWarnings(t, warnings, "listeners[0].filter_chains[0].filters[0].config.router_handler_name: this version knows the key but has no code behind it")
+  - {name: in, bind_port: false, filter_chains: [{filters: [{type: proxy, config: {downstream_protocol: Http1, router_config_name: main, router_handler_name: ` + name + `}}]}]}
+clusters:
+  - {name: none}
+  - {name: sick, health_check: {interval: 1s, timeout: 1s, initial_delay: 10s}, hosts: [{address: "10.0.0.1:80"}]}
+  - {name: well, hosts: [{address: "10.0.0.2:80"}]}
+routers:
+  - router_config_name: main
+    virtual_hosts:
+      - domains: ["*"]
+        routers:
+          - {name: weighted, match: {prefix: /, headers: [{name: x-weighted, value: "yes"}]}, route: {weighted_clusters: [{cluster: {name: none, weight: 1}}, {cluster: {name: sick, weight: 1}}]}}
+          - {name: first, match: {prefix: /}, route: {cluster_name: none}}
+          - {name: asked, match: {regex: "^/a"}, route: {cluster_header: x-cluster}}
+          - {name: second, match: {path: /a}, route: {cluster_name: sick}}
+          - {name: third, match: {prefix: /a}, route: {cluster_name: well}}
+`
+}
+
+// TestG21HandlerChain: where several routes take a request, the first need not be
+// the one; who decides is configured by name, and may be code of one's own.
+func TestG21HandlerChain(t *testing.T) {
+	bubble := func(name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+	}
+	bubble("usable", func(t *testing.T) {
+		r := start(t, chooserFile("usable"), "the cluster has no hosts")
+		r.listed("sick 10.0.0.1:80, well 10.0.0.2:80")
+		r.want("200 sick", "/a")
+		r.want("200 well", "/a", "x-cluster: well")
+		r.want("200 sick", "/a", "x-cluster: none")
+		if got := r.shares(4, "/a", "x-weighted: yes"); got["200 sick"] != 2 { // one of its clusters will do
+			t.Errorf("%v", got)
+		}
+		r.hosts["sick"].kill()
+		time.Sleep(time.Minute)
+		r.want("200 well", "/a")
+		r.want("200 well", "/a", "x-weighted: yes")
+		if a := r.get("/b"); a.status != 503 { // the first, as no other is better
+			t.Errorf("GET /b: %s", a)
+		}
+	})
+	bubble("default", func(t *testing.T) {
+		for _, name := range []string{"default", `""`} {
+			r := start(t, chooserFile(name), "the cluster has no hosts")
+			if a := r.get("/a"); a.status != 503 {
+				t.Errorf("GET /a: %s", a)
+			}
+		}
+	})
+	bubble("of one's own", func(t *testing.T) {
+		tables := builtin(t)
+		var err error
+		tables.Choosers, err = router.NewChoosers(router.Chooser{Name: "mine", Choose: func(req *stream.Request, routes iter.Seq[router.Candidate]) (router.Candidate, bool) {
+			var names []string
+			for c := range routes {
+				names = append(names, fmt.Sprintf("%s%v", c.Name(), c.Clusters()))
+				if c.Name() == req.Header.Get("x-route") {
+					return c, true
+				}
+			}
+			req.Header.Add("x-seen", strings.Join(names, " "))
+			if want := "first[none] asked[] second[sick] third[well]"; req.Path == "/a" && strings.Join(names, " ") != want {
+				t.Errorf("routes %v, want %s", names, want)
+			}
+			return router.Candidate{}, false
+		}})
+		must(t, err)
+		// It is the default, too, as it comes first.
+		for _, name := range []string{"mine", `""`} {
+			r := begin(t, chooserFile(name), tables, "the cluster has no hosts")
+			r.listed("sick 10.0.0.1:80, well 10.0.0.2:80")
+			r.want("200 sick", "/a", "x-route: second")
+			r.want("200 well", "/a", "x-route: third")
+			if a := r.get("/a"); a.status != 404 {
+				t.Errorf("no route: %s", a)
+			}
+			if a := r.get("/b", "x-route: third"); a.status != 404 { // which does not take it
+				t.Errorf("no such route: %s", a)
+			}
+		}
+	})
+	_, _, err := parse(chooserFile("nobody"), builtin(t))
+	if want := `config.router_handler_name: unknown way to choose a route "nobody" (known: default, usable)`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, err := router.NewChoosers(router.Chooser{Name: "x"}, router.Chooser{Name: "x"}); err == nil {
+		t.Error("a name can be listed twice")
+	}
 }
 
 // TestG24UpstreamProtocol: a route says which protocol its hosts speak.

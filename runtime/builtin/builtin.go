@@ -29,6 +29,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http1"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/http2"
 	"github.com/ottavo-runtime/ottavo/proxy/protocol/tars"
+	"github.com/ottavo-runtime/ottavo/proxy/router"
 	"github.com/ottavo-runtime/ottavo/runtime"
 )
 
@@ -42,6 +43,7 @@ func Tables() runtime.Tables {
 			frame.New(dubbo.Codec{}, frame.Options{}), frame.New(dubbothrift.Codec{}, frame.Options{}),
 		},
 		Balancers: lb.Builtin(),
+		Choosers:  router.BuiltinChoosers(),
 		Filters: append([]filter.Spec{
 			{Name: dsl.Name, Make: dsl.Make},
 			fault.Spec(), faulttolerance.Spec(), headertometadata.Spec(), mirror.Spec(),
