@@ -20,7 +20,6 @@ import (
 )
 
 func TestRedisBinding(t *testing.T) {
-	matrix.Backend(t, "binding", "redis")
 	addr := testserver.Redis(t).Addr
 	bindingtest.RunOutput(t, bindingtest.Output{
 		New: func(t *testing.T) binding.Binding {

@@ -53,7 +53,6 @@ func check(s configuration.Store, t *testing.T) error {
 }
 
 func TestRedisConfiguration(t *testing.T) {
-	matrix.Backend(t, "configuration", "redis")
 	server := testserver.Redis(t)
 	redisStore := contrib.Configuration(redis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})
 	settings := map[string]any{"redisHost": server.Addr}

@@ -14,11 +14,11 @@ import (
 	"github.com/dapr/components-contrib/bindings/mysql"
 	"github.com/dapr/components-contrib/bindings/postgres"
 	"github.com/dapr/components-contrib/bindings/rabbitmq"
-	"github.com/dapr/components-contrib/bindings/redis"
 	"github.com/dapr/components-contrib/bindings/smtp"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/binding"
+	"github.com/ottavo-runtime/ottavo/components/binding/redis"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 )
 
@@ -30,7 +30,7 @@ func bindings() []components.Row[binding.Binding] {
 		{Type: "localstorage", Doc: "files below rootPath", Keys: contrib.BindingKeys(localstorage.NewLocalStorage), New: contrib.Binding(localstorage.NewLocalStorage)},
 		{Type: "smtp", Doc: "sends mail", Keys: contrib.BindingKeys(smtp.NewSMTP), New: contrib.Binding(contrib.OnePerCall(smtp.NewSMTP))},
 		{Type: "graphql", Doc: "queries a GraphQL server", Keys: contrib.BindingKeys(graphql.NewGraphQL), New: contrib.BindingAt(graphql.NewGraphQL, webAddresses("endpoint"))},
-		{Type: "redis", Doc: "keys of Redis", Keys: contrib.BindingKeys(redis.NewRedis, redisKeys()...), New: contrib.Binding(redis.NewRedis)},
+		{Type: redis.Type, Doc: "keys of Redis: one server, behind sentinels or a cluster", Metadata: preset[redis.Metadata](), New: redis.New},
 		{Type: "mysql", Doc: "SQL on MySQL or MariaDB", Keys: contrib.BindingKeys(mysql.NewMysql), New: contrib.Binding(mysql.NewMysql)},
 		{Type: "postgres", Doc: "SQL on PostgreSQL", Keys: contrib.BindingKeys(postgres.NewPostgres, postgresKeys()...), New: contrib.Binding(postgres.NewPostgres)},
 		{Type: "postgresql", Doc: "SQL on PostgreSQL", Keys: contrib.BindingKeys(postgres.NewPostgres, postgresKeys()...), New: contrib.Binding(postgres.NewPostgres)},

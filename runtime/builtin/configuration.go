@@ -2,7 +2,6 @@ package builtin
 
 import (
 	contribpostgres "github.com/dapr/components-contrib/configuration/postgres"
-	contribredis "github.com/dapr/components-contrib/configuration/redis"
 
 	"github.com/ottavo-runtime/ottavo/components"
 	"github.com/ottavo-runtime/ottavo/components/configuration"
@@ -11,6 +10,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/configuration/file"
 	"github.com/ottavo-runtime/ottavo/components/configuration/memory"
 	"github.com/ottavo-runtime/ottavo/components/configuration/nacos"
+	"github.com/ottavo-runtime/ottavo/components/configuration/redis"
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 )
 
@@ -27,7 +27,7 @@ func configurations() []components.Row[configuration.Store] {
 		{Type: etcd.Type, Doc: "etcd 3, with Layotto's layout", Metadata: &etcd.Metadata{}, Beside: served, New: etcd.New},
 		{Type: apollo.Type, Doc: "Apollo: configuration service and open API", Metadata: ptr(apollo.Defaults()), Beside: served, New: apollo.New},
 		{Type: nacos.Type, Doc: "Nacos 1 and 2, over HTTP", Metadata: ptr(nacos.Defaults()), Beside: served, New: nacos.New},
-		{Type: "redis", Doc: "Redis with keyspace notifications, to read and watch", Keys: contrib.Keys(contribredis.NewRedisConfigurationStore, redisKeys()...), Beside: asked, New: contrib.Configuration(contribredis.NewRedisConfigurationStore, contrib.ConfigurationTraits{})},
+		{Type: redis.Type, Doc: "Redis 5 and later, one server, behind sentinels or a cluster; Dapr's layout; changes are noticed", Metadata: ptr(redis.Defaults()), Beside: asked, New: redis.New},
 		{Type: "postgresql", Doc: "a table of PostgreSQL, to read and watch", Keys: postgresSettings, Beside: asked, New: postgres},
 		{Type: "postgres", Doc: "another name of postgresql", Keys: postgresSettings, Beside: asked, New: postgres},
 	}, configurationsOfFull()...)

@@ -33,9 +33,6 @@ func kafkaKeys(more ...string) []string {
 	return slices.Concat([]string{"authRequired", "channelBufferSize", "consumerFetchMin", "consumerFetchDefault"}, awsKeys(), more)
 }
 
-// redisKeys are those of Redis, which Azure has its own login for.
-func redisKeys(more ...string) []string { return azureKeys(append(more, "useAzureAD")...) }
-
 // tlsKeys are those of clients with certificates.
 func tlsKeys(more ...string) []string {
 	return append([]string{"caCert", "clientCert", "clientKey"}, more...)

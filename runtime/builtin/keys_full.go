@@ -33,3 +33,6 @@ func sqlServerKeys() []string {
 func serviceBusKeys(more ...string) []string {
 	return azureKeys(append(more, "publishInitialRetryInternalInMs")...)
 }
+
+// redisKeys are those of Redis, which Azure has its own login for.
+func redisKeys(more ...string) []string { return azureKeys(append(more, "useAzureAD")...) }

@@ -282,3 +282,12 @@ func (c Connection) dialer(secure *tls.Config) func(ctx context.Context, network
 		return client, nil
 	}
 }
+
+// EachMaster calls each with a client of every master of a cluster, from several
+// goroutines at once, or with r itself when that is no client of a cluster.
+func EachMaster(ctx context.Context, r goredis.UniversalClient, each func(ctx context.Context, node goredis.Cmdable) error) error {
+	if cluster, ok := r.(*goredis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *goredis.Client) error { return each(ctx, node) })
+	}
+	return each(ctx, r)
+}
