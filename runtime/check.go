@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func (r *Runtime) check(ctx context.Context) {
 func (r *Runtime) checkOne(ctx context.Context, p part, c components.Checker) {
 	cctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := p.secrets.in(c.Check(cctx))
+	err := p.secrets.in(guardedCheck(cctx, c))
 	if ctx.Err() != nil {
 		return
 	}
@@ -69,6 +70,16 @@ func (r *Runtime) checkOne(ctx context.Context, p part, c components.Checker) {
 		return
 	}
 	r.log.Info("component is up again", "kind", p.kind, "component", p.name, "type", p.typ)
+}
+
+// guardedCheck asks a component. One that panics is down, and does not end the process.
+func guardedCheck(ctx context.Context, c components.Checker) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its check has a defect: %v", p)
+		}
+	}()
+	return c.Check(ctx)
 }
 
 // tellReadiness lets the API's own health service say what the actuator says.

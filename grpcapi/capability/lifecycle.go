@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"sync"
 
 	"github.com/ottavo-runtime/ottavo/components"
 )
@@ -24,7 +23,7 @@ type Lifecycle struct {
 
 // dynamic is a component that takes new settings, one call at a time.
 type dynamic struct {
-	mu sync.Mutex
+	turn chan struct{} // whoever has put something in; capacity 1
 	components.Reconfigurer
 }
 
@@ -32,7 +31,7 @@ type dynamic struct {
 func NewLifecycle(changing map[ComponentID]components.Reconfigurer) *Lifecycle {
 	l := &Lifecycle{components: make(map[ComponentID]*dynamic, len(changing))}
 	for id, c := range changing {
-		l.components[id] = &dynamic{Reconfigurer: c}
+		l.components[id] = &dynamic{turn: make(chan struct{}, 1), Reconfigurer: c}
 	}
 	return l
 }
@@ -58,9 +57,7 @@ func (l *Lifecycle) Apply(ctx context.Context, id ComponentID, metadata map[stri
 	if c == nil {
 		return fail("component not found. kind: %s , name: %s", id.Kind, id.Name)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.Reconfigure(ctx, maps.Clone(metadata)); err != nil {
+	if err := c.apply(ctx, maps.Clone(metadata)); err != nil {
 		kind, ended := contextKind(ctx)
 		if !ended {
 			kind = Unknown
@@ -68,4 +65,17 @@ func (l *Lifecycle) Apply(ctx context.Context, id ComponentID, metadata map[stri
 		return &Error{Kind: kind, Capability: LifecycleName, Op: LifecycleApply, Component: id.Name, Err: err}
 	}
 	return nil
+}
+
+// apply waits for the turn of a call, no longer than its caller does.
+func (d *dynamic) apply(ctx context.Context, metadata map[string]string) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return d.Reconfigure(ctx, metadata)
 }

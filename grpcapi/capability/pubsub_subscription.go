@@ -134,8 +134,16 @@ func (p *PubSub) Subscribe(ctx context.Context, wanted TopicSubscription, target
 		s.cancel()
 		return nil, err
 	}
-	ended, err := broker.Subscribe(s.taking, pubsub.Subscription{Topic: wanted.Topic, Metadata: wanted.Metadata, Grace: p.grace}, s.handle) //nolint:contextcheck // it is ctx with an end of our own
+	var ended <-chan struct{}
+	err = Guard(func() (err error) {
+		ended, err = broker.Subscribe(s.taking, pubsub.Subscription{Topic: wanted.Topic, Metadata: wanted.Metadata, Grace: p.grace}, s.handle)
+		return err
+	})
 	if err != nil {
+		if _, panicked := errors.AsType[*Panic](err); panicked {
+			p.log.Error("a broker panicked", "pubsub", wanted.PubSub, "topic", wanted.Topic, "panic", err)
+			err = errors.New("the broker has a defect: the log has more")
+		}
 		s.cancel()
 		p.release(s)
 		if kind, over := contextKind(ctx); over {
@@ -158,6 +166,12 @@ func (p *PubSub) reserve(s *TopicStream) error {
 	if p.stopped {
 		return &Error{Kind: Unavailable, Capability: PubSubName, Op: PubSubSubscribe, Component: s.key.pubsub, Key: s.key.topic, Msg: "the runtime is stopping"}
 	}
+	if circle := p.letterCircle(s); circle != "" {
+		return &Error{
+			Kind: InvalidArgument, Capability: PubSubName, Op: PubSubSubscribe, Component: s.key.pubsub, Key: s.key.topic,
+			Msg: "dead letters would go in a circle, for ever: " + circle + ": let one of these topics have no topic for dead letters",
+		}
+	}
 	if p.subs[s.key] != nil {
 		return &Error{
 			Kind: Exists, Capability: PubSubName, Op: PubSubSubscribe, Component: s.key.pubsub, Key: s.key.topic,
@@ -167,6 +181,23 @@ func (p *PubSub) reserve(s *TopicStream) error {
 	p.subs[s.key] = s
 	p.ending.Add(1)
 	return nil
+}
+
+// letterCircle returns the topics through which a dead letter of s would come back to
+// its own, or "". p.mu is held.
+func (p *PubSub) letterCircle(s *TopicStream) string {
+	way, next := s.key.topic, s.wanted.DeadLetterTopic
+	for range len(p.subs) + 1 {
+		if way += " -> " + next; next == s.key.topic {
+			return way
+		}
+		other := p.subs[topicKey{s.key.pubsub, next}]
+		if other == nil || other.wanted.DeadLetterTopic == "" {
+			return ""
+		}
+		next = other.wanted.DeadLetterTopic
+	}
+	return ""
 }
 
 func (p *PubSub) release(s *TopicStream) {

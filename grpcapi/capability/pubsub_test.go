@@ -354,6 +354,24 @@ func TestSubscribeErrors(t *testing.T) {
 	})
 }
 
+// Topics for dead letters that lead back to where they begin are refused: what nobody
+// takes would go round for ever.
+func TestDeadLetterCircle(t *testing.T) {
+	bubble(t, func(w *world) {
+		to := func(topic string) map[string]string { return map[string]string{"deadLetterTopic": topic} }
+		w.subscribe("a", &target{}, to("b"))
+		b := w.subscribe("b", &target{}, to("c"))
+		_, err := w.Subscribe(w.Context(), capability.TopicSubscription{PubSub: "p", Topic: "c", Metadata: to("a")}, &target{})
+		if e := wantError(t, err, capability.InvalidArgument); !strings.Contains(e.Msg, "c -> a -> b -> c") {
+			t.Errorf("%q", e.Msg)
+		}
+		b.End()
+		<-b.Done()
+		w.subscribe("c", &target{}, to("a"))
+		w.subscribe("d", &target{}, to("c"))
+	})
+}
+
 // Stop lets what runs finish, takes nothing new, and does not wait for a receiver
 // that is away.
 func TestStopDrains(t *testing.T) {

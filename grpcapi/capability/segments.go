@@ -91,6 +91,7 @@ func (s *segments) next(ctx context.Context, key string) (int64, error) {
 			return 0, err
 		}
 		if wait.err != nil {
+			Repanic(wait.err)
 			return 0, wait.err
 		}
 	}
@@ -123,7 +124,8 @@ func (s *segments) take(ctx context.Context, k *keySegments) (int64, *fetch) {
 func (s *segments) fetch(ctx context.Context, k *keySegments, f *fetch, size int64) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTime)
 	defer cancel()
-	got, err := s.segment(ctx, k.key, size)
+	var got span
+	err := Guard(func() (err error) { got, err = s.segment(ctx, k.key, size); return err })
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("no ids within %s: %w", fetchTime, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -95,20 +94,20 @@ func each(n, width int, f func(i int)) {
 		return
 	}
 	var next atomic.Int64
-	var panicked atomic.Pointer[any]
+	var panicked atomic.Pointer[error]
 	work := func() {
-		defer func() {
-			if p := recover(); p != nil {
-				var v any = fmt.Errorf("%v\n\nin a worker of a bulk request:\n%s", p, debug.Stack())
-				panicked.CompareAndSwap(nil, &v)
+		err := Guard(func() error {
+			for panicked.Load() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					break
+				}
+				f(i)
 			}
-		}()
-		for panicked.Load() == nil {
-			i := int(next.Add(1)) - 1
-			if i >= n {
-				return
-			}
-			f(i)
+			return nil
+		})
+		if err != nil {
+			panicked.CompareAndSwap(nil, &err)
 		}
 	}
 	var wg sync.WaitGroup
@@ -118,7 +117,7 @@ func each(n, width int, f func(i int)) {
 	work()
 	wg.Wait()
 	if p := panicked.Load(); p != nil {
-		panic(*p)
+		Repanic(*p)
 	}
 }
 

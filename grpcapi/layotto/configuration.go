@@ -81,6 +81,7 @@ func (r *runtimeServer) SubscribeConfiguration(stream grpc.BidiStreamingServer[r
 	<-ctx.Done()
 	s.wait()
 	err := context.Cause(ctx)
+	capability.Repanic(err)
 	if errors.Is(err, io.EOF) {
 		return toStatus(s.refusal())
 	}
@@ -134,20 +135,25 @@ func (s *subscriptions) add(ctx context.Context, req *runtimev1.SubscribeConfigu
 		return
 	}
 	s.running.Go(func() {
-		err := s.server.Configuration.Watch(ctx, req.GetStoreName(), configuration.Scope{
-			AppID: req.GetAppId(), Group: req.GetGroup(), Label: req.GetLabel(), Metadata: req.GetMetadata(),
-		}, req.GetKeys(), s.stands, func(appID string, items []configuration.Item) error {
-			for part := range parts(fromItems(items)) {
-				if err := s.send(&runtimev1.SubscribeConfigurationResponse{StoreName: req.GetStoreName(), AppId: appID, Items: part}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := capability.Guard(func() error { return s.watch(ctx, req) })
 		if err != nil {
 			s.refuse(err)
 			s.end(err)
 		}
+	})
+}
+
+// watch is one subscription.
+func (s *subscriptions) watch(ctx context.Context, req *runtimev1.SubscribeConfigurationRequest) error {
+	return s.server.Configuration.Watch(ctx, req.GetStoreName(), configuration.Scope{
+		AppID: req.GetAppId(), Group: req.GetGroup(), Label: req.GetLabel(), Metadata: req.GetMetadata(),
+	}, req.GetKeys(), s.stands, func(appID string, items []configuration.Item) error {
+		for part := range parts(fromItems(items)) {
+			if err := s.send(&runtimev1.SubscribeConfigurationResponse{StoreName: req.GetStoreName(), AppId: appID, Items: part}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -19,7 +19,7 @@ func (s *cryptionServer) Encrypt(ctx context.Context, req *cryptionv1.EncryptReq
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &cryptionv1.EncryptResponse{CipherText: r.Data, KeyId: r.KeyID, KeyVersionId: r.KeyVersionID, RequestId: r.RequestID}, nil
+	return &cryptionv1.EncryptResponse{CipherText: r.Data, KeyId: valid(r.KeyID), KeyVersionId: valid(r.KeyVersionID), RequestId: valid(r.RequestID)}, nil
 }
 
 // Decrypt decrypts what Encrypt returned.
@@ -28,5 +28,5 @@ func (s *cryptionServer) Decrypt(ctx context.Context, req *cryptionv1.DecryptReq
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &cryptionv1.DecryptResponse{PlainText: r.Data, KeyId: r.KeyID, KeyVersionId: r.KeyVersionID, RequestId: r.RequestID}, nil
+	return &cryptionv1.DecryptResponse{PlainText: r.Data, KeyId: valid(r.KeyID), KeyVersionId: valid(r.KeyVersionID), RequestId: valid(r.RequestID)}, nil
 }

@@ -12,5 +12,5 @@ func (r *runtimeServer) SayHello(ctx context.Context, req *runtimev1.SayHelloReq
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &runtimev1.SayHelloResponse{Hello: text, Data: req.GetData()}, nil
+	return &runtimev1.SayHelloResponse{Hello: valid(text), Data: req.GetData()}, nil
 }

@@ -26,7 +26,7 @@ func (s *emailServer) SendEmail(ctx context.Context, req *emailv1.SendEmailReque
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &emailv1.SendEmailResponse{RequestId: id}, nil
+	return &emailv1.SendEmailResponse{RequestId: valid(id)}, nil
 }
 
 // SendEmailWithTemplate sends a mail whose text the service makes.
@@ -38,7 +38,7 @@ func (s *emailServer) SendEmailWithTemplate(ctx context.Context, req *emailv1.Se
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &emailv1.SendEmailWithTemplateResponse{RequestId: id}, nil
+	return &emailv1.SendEmailWithTemplateResponse{RequestId: valid(id)}, nil
 }
 
 func address(a *emailv1.EmailAddress) email.Address {
@@ -60,7 +60,7 @@ func (s *phoneServer) SendVoiceWithTemplate(ctx context.Context, req *phonev1.Se
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &phonev1.SendVoiceWithTemplateResponse{RequestId: id}, nil
+	return &phonev1.SendVoiceWithTemplateResponse{RequestId: valid(id)}, nil
 }
 
 // smsServer answers spec.proto.extension.v1.sms.SmsService.
@@ -78,9 +78,9 @@ func (s *smsServer) SendSmsWithTemplate(ctx context.Context, req *smsv1.SendSmsW
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	resp := &smsv1.SendSmsWithTemplateResponse{RequestId: id, Results: make([]*smsv1.SendStatus, len(results))}
+	resp := &smsv1.SendSmsWithTemplateResponse{RequestId: valid(id), Results: make([]*smsv1.SendStatus, len(results))}
 	for i, r := range results {
-		resp.Results[i] = &smsv1.SendStatus{Code: r.Code, Message: valid(r.Message), Metadata: r.Metadata}
+		resp.Results[i] = &smsv1.SendStatus{Code: valid(r.Code), Message: valid(r.Message), Metadata: validMap(r.Metadata)}
 	}
 	return resp, nil
 }
