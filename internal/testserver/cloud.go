@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,13 +35,17 @@ func (m *MotoServer) URL() string { return "http://" + m.Addr }
 // skipped outside of `make test-wide`, and when moto is not there.
 func Moto(t testing.TB) *MotoServer {
 	t.Helper()
-	command := cached(t, "moto", "moto/bin/moto_server")
+	python := cached(t, "moto", "moto/bin/python")
+	script, err := filepath.Abs(filepath.Join(filepath.Dir(python), "../../../internal/testserver/testdata/wide/moto/serve.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := &MotoServer{KeyID: "test", Secret: "test"}
 	m.Process = &Process{
 		t: t, name: "moto",
 		command: func(port int) *exec.Cmd {
-			cmd := exec.Command(command, "-H", "127.0.0.1", "-p", strconv.Itoa(port))
-			cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "INITIAL_NO_AUTH_ACTION_COUNT=1000000000")
+			cmd := exec.Command(python, script, "127.0.0.1", strconv.Itoa(port))
+			cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "INITIAL_NO_AUTH_ACTION_COUNT=inf", "MOTO_PORT="+strconv.Itoa(port))
 			return cmd
 		},
 		ready: func(addr string) error { return answers("http://" + addr + "/moto-api/data.json") },
@@ -204,4 +209,25 @@ func between(s, after, before string) string {
 	_, rest, _ := bytes.Cut([]byte(s), []byte(after))
 	found, _, _ := bytes.Cut(rest, []byte(before))
 	return string(found)
+}
+
+// Google starts an emulator of a service of Google Cloud: "pubsub", "storage" or
+// "datastore" (see testdata/wide/google), and stops it when the test ends. It keeps its data
+// in memory. The test is skipped outside of `make test-wide`.
+func Google(t testing.TB, service string) *Process {
+	t.Helper()
+	command := cached(t, "google", "google/google")
+	p := &Process{
+		t: t, name: "Google's " + service,
+		command: func(port int) *exec.Cmd { return exec.Command(command, service, "127.0.0.1:"+strconv.Itoa(port)) },
+		ready: func(addr string) error {
+			c, err := net.DialTimeout("tcp", addr, time.Second)
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		},
+	}
+	p.launch()
+	return p
 }

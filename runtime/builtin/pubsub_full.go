@@ -27,7 +27,7 @@ func brokersOfFull() []components.Row[pubsub.Broker] {
 	scheduled := contrib.PubSubTraits{Hold: holdTime, Delay: func(d time.Duration) (string, string) {
 		return "ScheduledEnqueueTimeUtc", time.Now().Add(d).UTC().Format(http.TimeFormat)
 	}}
-	sqs := contrib.PubSub(snssqs.NewSnsSqs, held)
+	sqs := contrib.PubSub(snssqs.NewSnsSqs, contrib.PubSubTraits{Hold: holdTime, Texts: true})
 	sqsKeys := contrib.PubSubKeys(snssqs.NewSnsSqs, awsKeys("awsAccountID", "awsSecret")...)
 	topicKeys := contrib.PubSubKeys(topics.NewAzureServiceBusTopics, serviceBusKeys()...)
 	serviceBus := contrib.PubSub(topics.NewAzureServiceBusTopics, scheduled)

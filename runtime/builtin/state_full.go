@@ -5,7 +5,7 @@ package builtin
 import (
 	"github.com/dapr/components-contrib/state/aerospike"
 	"github.com/dapr/components-contrib/state/alicloud/tablestore"
-	"github.com/dapr/components-contrib/state/aws/dynamodb"
+	contribdynamodb "github.com/dapr/components-contrib/state/aws/dynamodb"
 	blobstoragev1 "github.com/dapr/components-contrib/state/azure/blobstorage/v1"
 	blobstoragev2 "github.com/dapr/components-contrib/state/azure/blobstorage/v2"
 	"github.com/dapr/components-contrib/state/azure/cosmosdb"
@@ -30,6 +30,7 @@ import (
 	"github.com/ottavo-runtime/ottavo/components/contrib"
 	"github.com/ottavo-runtime/ottavo/components/state"
 	"github.com/ottavo-runtime/ottavo/components/state/cassandra"
+	"github.com/ottavo-runtime/ottavo/components/state/dynamodb"
 	"github.com/ottavo-runtime/ottavo/components/state/hazelcast"
 	"github.com/ottavo-runtime/ottavo/components/state/jetstream"
 	"github.com/ottavo-runtime/ottavo/components/state/sqlite"
@@ -43,17 +44,17 @@ func statesOfFull() []components.Row[state.Store] {
 	return []components.Row[state.Store]{
 		{Type: "aerospike", Doc: "Aerospike", Keys: contrib.StateKeys(aerospike.NewAerospikeStateStore), New: contrib.State(aerospike.NewAerospikeStateStore, word)},
 		{Type: "alicloud.tablestore", Doc: "Alibaba Cloud Tablestore", Keys: contrib.StateKeys(tablestore.NewAliCloudTableStore), New: contrib.State(tablestore.NewAliCloudTableStore, word)},
-		{Type: "aws.dynamodb", Doc: "Amazon DynamoDB", Keys: contrib.StateKeys(dynamodb.NewDynamoDBStateStore, awsKeys()...), New: contrib.State(dynamodb.NewDynamoDBStateStore, word)},
-		{Type: "azure.blobstorage", Doc: "Azure Blob Storage, the first layout", Keys: contrib.StateKeys(blobstoragev1.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev1.NewAzureBlobStorageStore, word)},
-		{Type: "azure.blobstorage/v2", Doc: "Azure Blob Storage, the second layout", Keys: contrib.StateKeys(blobstoragev2.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev2.NewAzureBlobStorageStore, word)},
+		{Type: "aws.dynamodb", Doc: "Amazon DynamoDB", Keys: contrib.StateKeys(contribdynamodb.NewDynamoDBStateStore, awsKeys()...), New: dynamodb.New()},
+		{Type: "azure.blobstorage", Doc: "Azure Blob Storage, the first layout", Keys: contrib.StateKeys(blobstoragev1.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev1.NewAzureBlobStorageStore, contrib.StateTraits{ETag: blobETag, Key: blobKeyV1})},
+		{Type: "azure.blobstorage/v2", Doc: "Azure Blob Storage, the second layout", Keys: contrib.StateKeys(blobstoragev2.NewAzureBlobStorageStore, blobKeys()...), New: contrib.State(blobstoragev2.NewAzureBlobStorageStore, contrib.StateTraits{ETag: blobETag, Key: blobKey})},
 		{Type: "azure.cosmosdb", Doc: "Azure Cosmos DB", Keys: contrib.StateKeys(cosmosdb.NewCosmosDBStateStore, azureKeys()...), New: contrib.State(cosmosdb.NewCosmosDBStateStore, word)},
-		{Type: "azure.tablestorage", Doc: "Azure Table Storage", Keys: contrib.StateKeys(tablestorage.NewAzureTablesStateStore, azureStorageKeys("tableName", "table", "storageAccountTable")...), New: contrib.State(tablestorage.NewAzureTablesStateStore, word)},
+		{Type: "azure.tablestorage", Doc: "Azure Table Storage", Keys: contrib.StateKeys(tablestorage.NewAzureTablesStateStore, azureStorageKeys("tableName", "table", "storageAccountTable")...), New: contrib.State(tablestorage.NewAzureTablesStateStore, contrib.StateTraits{ETag: tableETag, Key: tableKey, Value: tableValue, CreatesWithETag: true})},
 		{Type: "cassandra", Doc: "Apache Cassandra", Keys: contrib.StateKeys(contribcassandra.NewCassandraStateStore), New: cassandra.New()},
 		{Type: "cloudflare.workerskv", Doc: "Cloudflare Workers KV", Keys: contrib.StateKeys(workerskv.NewCFWorkersKV), New: contrib.State(workerskv.NewCFWorkersKV, word)},
 		{Type: "cockroachdb", Doc: "CockroachDB", Keys: contrib.StateKeys(cockroachdb.New, postgresKeys()...), New: contrib.State(cockroachdb.New, contrib.StateTraits{Key: contrib.TextKey, BulkGet: true, DeletesExpired: true})},
 		{Type: "coherence", Doc: "Oracle Coherence", Keys: contrib.StateKeys(coherence.NewCoherenceStateStore), New: contrib.State(coherence.NewCoherenceStateStore, word)},
 		{Type: "couchbase", Doc: "Couchbase", Keys: contrib.StateKeys(couchbase.NewCouchbaseStateStore), New: contrib.State(couchbase.NewCouchbaseStateStore, word)},
-		{Type: "gcp.firestore", Doc: "Google Cloud Firestore", Keys: contrib.StateKeys(firestore.NewFirestoreStateStore, "endpoint"), New: contrib.State(firestore.NewFirestoreStateStore, word)},
+		{Type: "gcp.firestore", Doc: "Google Cloud Firestore", Keys: contrib.StateKeys(firestore.NewFirestoreStateStore, "endpoint"), New: contrib.State(firestore.NewFirestoreStateStore, contrib.StateTraits{Key: firestoreKey, Value: contrib.TextValue})},
 		{Type: "hazelcast", Doc: "Hazelcast", Keys: contrib.StateKeys(contribhazelcast.NewHazelcastStore), New: hazelcast.New()},
 		{Type: "jetstream", Doc: "the key-value store of NATS JetStream", Keys: contrib.StateKeys(contribjetstream.NewJetstreamStateStore), New: jetstream.New()},
 		{Type: "oci.objectstorage", Doc: "Oracle Cloud object storage", Keys: contrib.StateKeys(objectstorage.NewOCIObjectStorageStore), New: contrib.State(objectstorage.NewOCIObjectStorageStore, word)},

@@ -18,7 +18,14 @@ func testDeliver(s *suite) {
 	b := s.connect(s.group)
 	in := newInbox()
 	s.subscribe(b, s.topic, 0, in.take)
-	for _, data := range []string{"plain", `{"id":"1","data":{"a":1}}`, "bytes \x00\xff\xfe\r\n", "ünïcödé"} {
+	bytes := "bytes \x00\xff\xfe\r\n"
+	if s.opts.Texts {
+		if err := b.Publish(s.Context(), &pubsub.Message{Topic: s.topic, Data: []byte(bytes)}); !errors.Is(err, pubsub.ErrInvalid) {
+			s.Errorf("Publish of bytes that are no text: %v, want ErrInvalid", err)
+		}
+		bytes = "no bytes \r\n"
+	}
+	for _, data := range []string{"plain", `{"id":"1","data":{"a":1}}`, bytes, "ünïcödé"} {
 		s.publish(b, s.topic, data)
 	}
 	got := s.distinct(in, 4)
@@ -27,7 +34,7 @@ func testDeliver(s *suite) {
 			s.Errorf("%s arrived with the topic %q, want %q", short(string(m.Data)), m.Topic, s.topic)
 		}
 	}
-	if _, count := in.snapshot(); count["bytes \x00\xff\xfe\r\n"] == 0 {
+	if _, count := in.snapshot(); count[bytes] == 0 {
 		s.Errorf("bytes that are no text did not arrive as they were sent: %q", names(count))
 	}
 }

@@ -29,6 +29,8 @@ type Options struct {
 	MaxMessage int
 	// Redelivery is the longest time until a failed message comes again; 0: 5 s.
 	Redelivery time.Duration
+	// Texts: the broker carries UTF-8 only; it must refuse other bytes with ErrInvalid.
+	Texts bool
 	// Skip names tests that the broker cannot pass, each with the reason.
 	Skip map[string]string
 }

@@ -179,6 +179,9 @@ type suite struct {
 func newSuite(t *testing.T, o Options) *suite {
 	t.Helper()
 	s := &suite{T: t, ctx: t.Context(), store: o.New(t), opts: o, prefix: rand.Text() + "/"}
+	if o.Keys != nil && !o.Keys(s.prefix) {
+		s.prefix = rand.Text() + "-"
+	}
 	t.Cleanup(func() {
 		if err := s.store.Close(); err != nil {
 			t.Errorf("Close: %v", err)
