@@ -139,7 +139,7 @@ func TestPluggable(t *testing.T) {
 	if !ok {
 		t.Fatal("there is no component of the own kind")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	resp, err := hellov1.NewHelloClient(arm.(grpc.ClientConnInterface)).SayHello(ctx, &hellov1.HelloRequest{Name: "eva"})
 	if err != nil || resp.GetHelloString() != "pluggable eva" {

@@ -72,7 +72,7 @@ runtime:
 `, app.serve(t)))
 	client = runtimev1.NewRuntimeClient(rt.Client(t))
 	<-app.asked
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

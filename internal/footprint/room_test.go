@@ -38,7 +38,7 @@ func percent() int {
 // does not become so.
 func collectUntil(t *testing.T, right func(int) bool, what string) {
 	t.Helper()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(2 * time.Minute)
 	for !right(percent()) {
 		if time.Now().After(end) {
 			t.Fatalf("the percentage stays %d, want %s", percent(), what)

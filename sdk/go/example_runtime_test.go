@@ -105,7 +105,7 @@ func exampleClient() (context.Context, *ottavo.Client, func()) {
 	if err != nil {
 		log.Panic(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	// Until the process listens.
 	_, err = client.API().SayHello(ctx, &runtimev1.SayHelloRequest{ServiceName: "hello"}, grpc.WaitForReady(true))
 	if err != nil {

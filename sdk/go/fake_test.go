@@ -137,7 +137,7 @@ func (f *fake) wantSent(t *testing.T, want proto.Message) {
 // timeout bounds a call of a test.
 func timeout(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/qiniu/go-sdk/v7/auth"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // fake is a Kodo with one bucket, all of whose servers are one. What is signed it
@@ -45,7 +47,7 @@ const bucket = "pail"
 
 func newFake(t testing.TB) *fake {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", testserver.Addr(t)) // start listens there again
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // Credentials that the server accepts.
@@ -91,7 +93,7 @@ func New(t testing.TB, dialect string, opts ...Option) *Server {
 		}
 		s.ask(http.MethodDelete, "/"+b+"/x", url.Values{"uploadId": {out.UploadID}}, nil, nil)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", testserver.Addr(t)) // Start listens there again
 	if err != nil {
 		t.Fatal(err)
 	}
