@@ -31,10 +31,14 @@ type Conn struct {
 	Timeout time.Duration
 	// NotAfter ends every write; zero is never. The goroutine that writes sets it.
 	NotAfter time.Time
-	// writeBy is the write deadline that limitWrite has set; moved tells that
-	// somebody else has set one since.
-	writeBy time.Time
-	moved   atomic.Bool
+	// writeEnd is when the write at hand fails, writeBy the deadline that the
+	// connection below was told for that; moved tells that somebody else has set
+	// one since.
+	writeEnd, writeBy time.Time
+	moved             atomic.Bool
+	readBy            readLimit
+	// layered: the connection below is a layer above another, TLS for example.
+	layered bool
 
 	// Ended, unless it is nil, is called once, by the first Close or Abort, with
 	// why the connection has ended: LocalClose where nobody has said. It does not
@@ -53,6 +57,7 @@ type Conn struct {
 
 	in, out  atomic.Int64
 	mu       sync.Mutex
+	looker   *socketLooker // nil until somebody looks
 	idle     bool
 	draining bool
 	closed   atomic.Bool
@@ -68,7 +73,10 @@ func (c *Conn) Target() string {
 }
 
 // New wraps nc. The Conn owns nc from then on.
-func New(nc net.Conn) *Conn { return &Conn{Conn: nc} }
+func New(nc net.Conn) *Conn {
+	_, layered := bottom(nc)
+	return &Conn{Conn: nc, layered: layered}
+}
 
 // Reader returns the buffered reader, taking a buffer from the pool if need
 // be. It stays valid until Release.
@@ -157,6 +165,9 @@ func (c *Conn) read(p []byte) (int, error) {
 		return 1, nil
 	}
 	n, err := c.Conn.Read(p)
+	for n == 0 && c.resumes(err) {
+		n, err = c.Conn.Read(p)
+	}
 	if n > 0 {
 		c.in.Add(int64(n))
 	}
@@ -178,6 +189,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.limitWrite()
 	n, err := c.Conn.Write(p)
+	for c.resumesWrite(err) {
+		var m int
+		m, err = c.Conn.Write(p[n:])
+		n += m
+	}
 	if n > 0 {
 		c.out.Add(int64(n))
 	}
@@ -185,43 +201,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.noteWrite(err)
 	}
 	return n, err
-}
-
-// limitWrite makes the connection's write deadline what Timeout and NotAfter
-// ask for. A deadline that is nearly right stays: moving it costs more than
-// most writes do.
-func (c *Conn) limitWrite() {
-	if c.moved.Load() {
-		c.moved.Store(false)
-		c.writeBy = time.Time{}
-	}
-	at := c.NotAfter
-	if c.Timeout > 0 {
-		now := time.Now()
-		if stall := now.Add(c.Timeout); at.IsZero() || stall.Before(at) {
-			at = stall
-			if c.writeBy.After(now.Add(c.Timeout-c.Timeout/4)) && !c.writeBy.After(stall) {
-				return
-			}
-		}
-	}
-	if !at.Equal(c.writeBy) {
-		c.writeBy = at
-		_ = c.Conn.SetWriteDeadline(at)
-	}
-}
-
-// SetDeadline does what SetReadDeadline and SetWriteDeadline do.
-func (c *Conn) SetDeadline(t time.Time) error {
-	c.moved.Store(true)
-	return c.Conn.SetDeadline(t)
-}
-
-// SetWriteDeadline sets when writes fail, until the next Write that Timeout or
-// NotAfter bounds: those go first.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.moved.Store(true)
-	return c.Conn.SetWriteDeadline(t)
 }
 
 // BytesRead and BytesWritten count what passed the connection so far.

@@ -11,6 +11,7 @@ import (
 // counters and deadlines go on to work. On an error the connection is of no
 // more use. It must be called by the goroutine that reads and writes.
 func (c *Conn) Secure(layer func(net.Conn) (net.Conn, error)) error {
+	c.exact()
 	below := &below{Conn: c.Conn}
 	if c.r != nil {
 		held, _ := c.r.Peek(c.r.Buffered())
@@ -27,7 +28,7 @@ func (c *Conn) Secure(layer func(net.Conn) (net.Conn, error)) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Conn = nc
+	c.Conn, c.layered = nc, true
 	return nil
 }
 

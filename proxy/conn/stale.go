@@ -16,20 +16,24 @@ func (c *Conn) Stale() bool {
 		return true
 	}
 	// Below TLS, what has come may be no answer: tickets, new keys.
-	_, layered := bottom(c.Conn)
 	arrived, ended := c.look()
-	return ended || arrived > 0 && !layered
+	return ended || arrived > 0 && !c.layered
 }
 
 // look looks, without waiting, at what the peer has sent that nobody has read:
 // whether there are bytes, and whether the connection has ended (behind them,
 // as far as that can be seen). Where nothing can be seen it returns nothing.
 func (c *Conn) look() (arrived int, ended bool) {
-	nc, _ := bottom(c.under())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	nc, _ := bottom(c.Conn)
 	if p, ok := nc.(*PipeConn); ok {
 		return p.in.look()
 	}
-	return socketLook(nc)
+	if c.looker == nil {
+		c.looker = newSocketLooker(nc)
+	}
+	return c.looker.look()
 }
 
 func (h *half) look() (arrived int, ended bool) {
@@ -49,10 +53,17 @@ func (h *half) look() (arrived int, ended bool) {
 // meanwhile; writing is allowed.
 func (c *Conn) WaitHangUp() error {
 	nc, _ := bottom(c.under())
-	if p, ok := nc.(*PipeConn); ok {
-		return p.wrap("wait", p.in.waitClosed())
+	for {
+		var err error
+		if p, ok := nc.(*PipeConn); ok {
+			err = p.wrap("wait", p.in.waitClosed())
+		} else {
+			err = socketWaitHangUp(nc)
+		}
+		if !c.resumes(err) {
+			return err
+		}
 	}
-	return socketWaitHangUp(nc)
 }
 
 // waitClosed waits until the writing end is closed, and not only shut.

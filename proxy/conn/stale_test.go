@@ -129,3 +129,13 @@ func TestWaitHangUpPipe(t *testing.T) {
 
 // unseen is a connection of some other kind.
 type unseen struct{ net.Conn }
+
+// TestWaitHangUpDeadline: a deadline that was put off holds for this wait, too.
+func TestWaitHangUpDeadline(t *testing.T) {
+	pair(t, func(t *testing.T, c *Conn, peer *PipeConn) {
+		_ = peer.CloseWrite()
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(4 * time.Second))
+		expires(t, 4*time.Second, c.WaitHangUp)
+	})
+}

@@ -78,8 +78,11 @@ func (c *Conn) wait(timeout time.Duration, quiet func()) error {
 		if quiet != nil {
 			quiet()
 		}
-		var n int
-		if n, err = c.Conn.Read(c.first[:]); n == 1 {
+		n, again := 0, true
+		for ; again; again = c.resumes(err) {
+			n, err = c.Conn.Read(c.first[:])
+		}
+		if n == 1 {
 			c.in.Add(1)
 			c.hasFirst, err = true, nil
 		}
@@ -121,6 +124,9 @@ func (c *Conn) readFirst(d time.Duration) error {
 	_ = c.SetReadDeadline(time.Now().Add(d))
 	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
 	n, err := c.Conn.Read(c.first[:])
+	for c.resumes(err) {
+		n, err = c.Conn.Read(c.first[:])
+	}
 	if n == 1 {
 		c.in.Add(1)
 		c.hasFirst, err = true, nil
