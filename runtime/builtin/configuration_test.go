@@ -22,7 +22,7 @@ import (
 // healthOf waits until a configuration store is in that state, and returns why.
 func healthOf(t *testing.T, r *runtimetest.Runtime, store string, want actuator.Status) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -59,7 +59,7 @@ runtime:
     local: {type: file, metadata: {path: %q, interval: 20ms}}
     central: {type: etcd, address: [%q], timeout: "1"}
 `, path, link.Addr))
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	client := runtimev1.NewRuntimeClient(r.Client(t))
 	stream, err := client.SubscribeConfiguration(ctx)
@@ -128,7 +128,7 @@ runtime:
 
 	// A subscription does not keep the process from ending.
 	began := time.Now()
-	if err := r.Stop(); err != nil || time.Since(began) > 10*time.Second {
+	if err := r.Stop(); err != nil || time.Since(began) > 25*time.Second {
 		t.Errorf("stopping with a subscription took %s: %v", time.Since(began), err)
 	}
 	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {

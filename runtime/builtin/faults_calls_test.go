@@ -396,12 +396,12 @@ func values(prefix string, n int) []string {
 	return all
 }
 
-// eventually calls f until it returns nil, each time with a context of three
+// eventually calls f until it returns nil, each time with a context of twenty
 // seconds; the test ends when it does not within the limit.
 func eventually(t *testing.T, limit time.Duration, what string, f func(ctx context.Context) error) {
 	t.Helper()
 	testserver.Eventually(t, limit, func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		if err := f(ctx); err != nil {
 			return fmt.Errorf("%s: %w", what, err)

@@ -69,9 +69,10 @@ func TestFaultsDeadlines(t *testing.T) {
 			t.Parallel()
 			s, addr := row.start(t)
 			p := newPatient(t, faultFile(addr, "", row.components...))
-			p.works(row.components, 20*time.Second)
+			p.works(row.components, testserver.Patience)
+			paused := time.Now()
 			s.Pause()
-			eventually(t, 10*time.Second, "the server hangs", func(ctx context.Context) error {
+			eventually(t, testserver.Patience, "the server hangs", func(ctx context.Context) error {
 				ctx, cancel := context.WithTimeout(ctx, ownLimit/10)
 				defer cancel()
 				c := row.components[0]
@@ -87,7 +88,7 @@ func TestFaultsDeadlines(t *testing.T) {
 				for range 3 {
 					wg.Go(func() {
 						each(row.components, func(c faultComponent, call faultCall) {
-							ctx, cancel := context.WithTimeout(t.Context(), 10*ownLimit)
+							ctx, cancel := context.WithTimeout(t.Context(), 60*ownLimit)
 							defer cancel()
 							if deadline > 0 {
 								ctx, cancel = context.WithTimeout(ctx, deadline)
@@ -98,7 +99,9 @@ func TestFaultsDeadlines(t *testing.T) {
 							begin := time.Now()
 							err := call.do(ctx, p.cc, "one")
 							code := status.Code(err)
-							if code == codes.DeadlineExceeded || row.findsOut && (deadline == 0 || deadline > ownLimit/2) && code == codes.Unavailable {
+							// On a machine that is slow others have the time to find out, too.
+							findsOut := row.findsOut && (deadline == 0 || deadline > ownLimit/2) || time.Since(paused) > 5*time.Second
+							if code == codes.DeadlineExceeded || findsOut && code == codes.Unavailable {
 								return
 							}
 							mu.Lock()
@@ -114,7 +117,7 @@ func TestFaultsDeadlines(t *testing.T) {
 				t.Errorf("%d calls:\n%s", len(wrong), strings.Join(wrong, "\n"))
 			}
 			s.Resume()
-			p.works(row.components, 20*time.Second)
+			p.works(row.components, testserver.Patience)
 		})
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // smallDisk is a file system of two megabytes.
@@ -48,7 +50,7 @@ runtime:
   oss: {one: {type: local, metadata: {root: %[1]s/objects}}}
 `, dir))
 	kinds := []string{"state", "configuration", "file", "objectstore"} // of a sequencer nothing can be read
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for _, kind := range kinds {
 		if err := faultKinds[kind].save(ctx, p.cc, "one", "before"); err != nil {
@@ -58,7 +60,7 @@ runtime:
 	if err := nextID(ctx, p.cc, "one"); err != nil {
 		t.Fatal(err)
 	}
-	p.up(5 * time.Second)
+	p.up(testserver.Patience)
 
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast)
@@ -76,19 +78,19 @@ runtime:
 			t.Errorf("%s: what was there before is now %.20q, %v", kind, got, err)
 		}
 	}
-	p.down(10*time.Second, "file", "objectstore")
+	p.down(testserver.Patience, "file", "objectstore")
 
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range kinds {
-		eventually(t, 10*time.Second, kind+" writes again", func(ctx context.Context) error { return faultKinds[kind].save(ctx, p.cc, "one", "after") })
+		eventually(t, testserver.Patience, kind+" writes again", func(ctx context.Context) error { return faultKinds[kind].save(ctx, p.cc, "one", "after") })
 		if got, err := faultKinds[kind].load(ctx, p.cc, "one"); err != nil || got != "after" {
 			t.Errorf("%s: %.20q, %v, want what was written last", kind, got, err)
 		}
 	}
-	eventually(t, 10*time.Second, "numbers are counted again", func(ctx context.Context) error { return nextID(ctx, p.cc, "one") })
-	p.up(10 * time.Second)
+	eventually(t, testserver.Patience, "numbers are counted again", func(ctx context.Context) error { return nextID(ctx, p.cc, "one") })
+	p.up(testserver.Patience)
 }
 
 // fill writes until nothing fits any more.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/status"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // TestFaultsFull: a server without room is told of as such, what was there before
@@ -27,10 +28,10 @@ func TestFaultsFull(t *testing.T) {
 			}
 			s, addr := row.start(t)
 			p := newPatient(t, faultFile(addr, "", cs...))
-			p.works(cs, 20*time.Second)
+			p.works(cs, testserver.Patience)
 			for _, c := range cs {
 				kind := faultKinds[c.kind]
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 				if err := kind.save(ctx, p.cc, "one", "before"); err != nil {
 					t.Errorf("%s: %v", c.typ, err)
 				}
@@ -39,7 +40,7 @@ func TestFaultsFull(t *testing.T) {
 			free := row.fill(t, s, addr)
 			for _, c := range cs {
 				kind := faultKinds[c.kind]
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 				err := kind.save(ctx, p.cc, "one", "during")
 				t.Logf("%s/%s: %v", c.kind, c.typ, err)
 				if want := kind.writeCode(); status.Code(err) != want || !strings.Contains(err.Error(), row.noRoom) {
@@ -56,16 +57,16 @@ func TestFaultsFull(t *testing.T) {
 			free()
 			for _, c := range cs {
 				kind := faultKinds[c.kind]
-				eventually(t, 10*time.Second, c.kind+" writes again", func(ctx context.Context) error { return kind.save(ctx, p.cc, "one", "after") })
+				eventually(t, testserver.Patience, c.kind+" writes again", func(ctx context.Context) error { return kind.save(ctx, p.cc, "one", "after") })
 				if kind.load != nil {
-					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+					ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 					if got, err := kind.load(ctx, p.cc, "one"); err != nil || got != "after" {
 						t.Errorf("%s/%s: %q, %v, want what was written last", c.kind, c.typ, got, err)
 					}
 					cancel()
 				}
 			}
-			p.up(10 * time.Second)
+			p.up(testserver.Patience)
 		})
 	}
 }

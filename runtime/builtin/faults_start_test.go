@@ -1,6 +1,7 @@
 package builtin_test
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ottavo-runtime/ottavo/internal/logtest"
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 	"github.com/ottavo-runtime/ottavo/runtime"
 	"github.com/ottavo-runtime/ottavo/runtime/builtin"
 	"github.com/ottavo-runtime/ottavo/runtime/config"
@@ -38,17 +40,25 @@ func refused(t *testing.T, starts []failedStart) {
 		wg.Go(func() {
 			what := s.c.kind + "/" + s.c.typ
 			log := new(logtest.Log)
-			begin := time.Now()
-			rt, err := runtime.New(t.Context(), runtime.Options{Config: s.cfg, Tables: builtin.Tables(), Log: slog.New(slog.NewTextHandler(log, nil))})
-			took := time.Since(begin)
+			var err error
+			testserver.OnceOf(t, func(int) error {
+				begin := time.Now()
+				var rt *runtime.Runtime
+				rt, err = runtime.New(t.Context(), runtime.Options{Config: s.cfg, Tables: builtin.Tables(), Log: slog.New(slog.NewTextHandler(log, nil))})
+				took := time.Since(begin)
+				if err == nil {
+					rt.Close(t.Context())
+					return nil
+				}
+				t.Logf("%s, after %s: %v", what, took.Round(time.Millisecond), err)
+				if took > startLimit {
+					return fmt.Errorf("%s: it took %s", what, took)
+				}
+				return nil
+			})
 			if err == nil {
-				rt.Close(t.Context())
 				t.Errorf("%s: the runtime started", what)
 				return
-			}
-			t.Logf("%s, after %s: %v", what, took.Round(time.Millisecond), err)
-			if took > startLimit {
-				t.Errorf("%s: it took %s", what, took)
 			}
 			for _, want := range append([]string{s.c.kind, `"one"`, s.c.typ}, s.want...) {
 				if !strings.Contains(err.Error(), want) {
@@ -89,7 +99,7 @@ func TestFaultsAtStart(t *testing.T) {
 		cfg.Runtime.DataDir = s.cfg.Runtime.DataDir
 		begin := time.Now()
 		rt, err := runtime.New(t.Context(), runtime.Options{Config: cfg, Tables: builtin.Tables(), Log: slog.New(slog.DiscardHandler)})
-		if err != nil || time.Since(begin) > 3*time.Second {
+		if err != nil || time.Since(begin) > time.Minute {
 			t.Errorf("%s/%s: after the start that failed, the file beside it cannot be had, for %s: %v", s.c.kind, s.c.typ, time.Since(begin), err)
 		}
 		if err == nil {
@@ -134,14 +144,14 @@ func (row faultRow) wrongPassword(t *testing.T) {
 	}
 	refused(t, starts)
 	p := newPatient(t, faultFile(addr, rightPassword, cs...))
-	p.works(cs, 20*time.Second)
-	p.up(5 * time.Second)
+	p.works(cs, testserver.Patience)
+	p.up(testserver.Patience)
 	if change == nil {
 		return
 	}
 	change(t)
 	p.fails(cs, 15*time.Second, true)
-	p.down(20*time.Second, kinds...)
+	p.down(testserver.Patience, kinds...)
 	if log := p.rt.Log.String(); strings.Contains(log, rightPassword) {
 		t.Errorf("the log holds the password:\n%s", log)
 	}

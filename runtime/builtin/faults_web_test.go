@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 // web is an HTTP server that plays several services: a page for bindings, Vault,
@@ -28,7 +30,7 @@ type web struct {
 }
 
 func newWeb(t *testing.T, password string) *web {
-	w := &web{t: t, addr: "127.0.0.1:0", password: password, objects: map[string][]byte{}}
+	w := &web{t: t, addr: testserver.Addr(t), password: password, objects: map[string][]byte{}}
 	w.Start()
 	t.Cleanup(w.Stop)
 	return w
@@ -41,7 +43,6 @@ func (w *web) Start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.addr = l.Addr().String()
 	w.server = &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second}
 	go w.server.Serve(l) //nolint:errcheck // it ends with Stop
 }

@@ -140,7 +140,7 @@ func TestLayottoSamples(t *testing.T) {
 				}
 			}
 			rt := runtimetest.Start(t, text)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			callAll(t, ctx, rt.Client(t), rt.Config.Runtime.Components)
 		})
@@ -173,9 +173,9 @@ func callAll(t *testing.T, ctx context.Context, cc *grpc.ClientConn, components 
 		check("GetState "+name, string(resp.GetData()) == "v", err)
 	})
 	each(config.Locks, func(name string) {
-		got, err := client.TryLock(ctx, &runtimev1.TryLockRequest{StoreName: name, ResourceId: "r", LockOwner: "me", Expire: 30})
+		got, err := client.TryLock(ctx, &runtimev1.TryLockRequest{StoreName: name, ResourceId: "r", LockOwner: "me", Expire: 600})
 		check("TryLock "+name, got.GetSuccess(), err)
-		again, err := client.TryLock(ctx, &runtimev1.TryLockRequest{StoreName: name, ResourceId: "r", LockOwner: "other", Expire: 30})
+		again, err := client.TryLock(ctx, &runtimev1.TryLockRequest{StoreName: name, ResourceId: "r", LockOwner: "other", Expire: 600})
 		check("second TryLock "+name, !again.GetSuccess(), err)
 		left, err := client.Unlock(ctx, &runtimev1.UnlockRequest{StoreName: name, ResourceId: "r", LockOwner: "me"})
 		check("Unlock "+name, left.GetStatus() == runtimev1.UnlockResponse_SUCCESS, err)

@@ -81,7 +81,7 @@ func restart(t *testing.T, s server, b pubsub.Broker) {
 	try := func(limit time.Duration, what string, f func(ctx context.Context) error) {
 		t.Helper()
 		testserver.Eventually(t, limit, func() error {
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			if err := f(ctx); err != nil {
 				return fmt.Errorf("%s: %w", what, err)
@@ -104,9 +104,9 @@ func restart(t *testing.T, s server, b pubsub.Broker) {
 			return nil
 		}
 	}
-	try(10*time.Second, "publishing", publish("before"))
-	try(20*time.Second, "the first message", arrived("before"))
-	try(5*time.Second, "health", check.Check)
+	try(testserver.Patience, "publishing", publish("before"))
+	try(testserver.Patience, "the first message", arrived("before"))
+	try(testserver.Patience, "health", check.Check)
 	s.Stop()
 	short, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	if err := publish("lost")(short); err == nil {
@@ -119,10 +119,10 @@ func restart(t *testing.T, s server, b pubsub.Broker) {
 	}
 	stop()
 	s.Start()
-	try(30*time.Second, "health after the restart", check.Check)
-	try(40*time.Second, "publishing after the restart", publish("after"))
+	try(testserver.Patience, "health after the restart", check.Check)
+	try(testserver.Patience, "publishing after the restart", publish("after"))
 	// A server that forgets everything knows of no subscriber until it is back, too.
-	try(40*time.Second, "a message after the restart", func(ctx context.Context) error {
+	try(testserver.Patience, "a message after the restart", func(ctx context.Context) error {
 		return errors.Join(publish("after")(ctx), arrived("after")(ctx))
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/ottavo-runtime/ottavo/internal/matrix"
 	"github.com/ottavo-runtime/ottavo/internal/testserver/nats"
 	delayqueuev1 "github.com/ottavo-runtime/ottavo/spec/proto/extension/v1/delay_queue"
+
+	"github.com/ottavo-runtime/ottavo/internal/testserver"
 )
 
 func publishLater(ctx context.Context, cc grpc.ClientConnInterface, data string, seconds int32) error {
@@ -40,13 +42,13 @@ func TestDelayStore(t *testing.T) {
 	}
 
 	p := newPatient(t, file(", delayStore: embedded"))
-	p.up(10 * time.Second)
+	p.up(testserver.Patience)
 	heard := subscribeTopic(t.Context(), t, p.cc, "one")
 	begin := time.Now()
 	if err := publishLater(t.Context(), p.cc, "second", 1); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "it arrives", func(context.Context) error { return heard.missing([]string{"second"}) })
+	eventually(t, testserver.Patience, "it arrives", func(context.Context) error { return heard.missing([]string{"second"}) })
 	if took := time.Since(begin); took < time.Second {
 		t.Errorf("it came after %s", took)
 	}
@@ -54,8 +56,8 @@ func TestDelayStore(t *testing.T) {
 	if err := publishLater(t.Context(), p.cc, "away", 1); err != nil {
 		t.Errorf("while the broker is away: %v", err)
 	}
-	p.down(10*time.Second, "pubsub")
+	p.down(testserver.Patience, "pubsub")
 	s.Start()
-	eventually(t, 40*time.Second, "it arrives when the broker is back", func(context.Context) error { return heard.missing([]string{"away"}) })
-	p.up(20 * time.Second)
+	eventually(t, testserver.Patience, "it arrives when the broker is back", func(context.Context) error { return heard.missing([]string{"away"}) })
+	p.up(testserver.Patience)
 }

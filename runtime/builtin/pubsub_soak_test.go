@@ -218,7 +218,7 @@ runtime:
 	for end := time.Now().Add(duration); kills < 3 || time.Now().Before(end); kills++ {
 		// Between two kills something must get through, however slow the machine is.
 		before := acknowledged.Load()
-		for late := time.Now().Add(time.Minute); acknowledged.Load() < before+20; wait(20 * time.Millisecond) {
+		for late := time.Now().Add(3 * time.Minute); acknowledged.Load() < before+20; wait(20 * time.Millisecond) {
 			if time.Now().After(late) {
 				t.Fatalf("after %d kills nothing can be published any more", kills)
 			}
@@ -240,7 +240,7 @@ runtime:
 	}
 	stop()
 	numbers := <-published
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(testserver.Patience)
 	for {
 		lost, duplicates := app.missing(numbers)
 		if len(lost) == 0 {

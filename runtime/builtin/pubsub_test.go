@@ -31,7 +31,7 @@ func tryBroker(ctx context.Context, typ, group string, metadata map[string]any) 
 
 func newBroker(t *testing.T, typ, group string, metadata map[string]any) pubsub.Broker {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 	defer cancel()
 	b, err := tryBroker(ctx, typ, group, metadata)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestPubSubErrorsAtStart(t *testing.T) {
 		{"mqtt3", "127.0.0.1:1", map[string]any{"url": "tcp://127.0.0.1:1"}},
 		{"kafka", "127.0.0.1:1", map[string]any{"brokers": "127.0.0.1:1", "authType": "none"}},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		b, err := tryBroker(ctx, tt.typ, "g", tt.metadata)
 		cancel()
 		if err == nil {

@@ -149,7 +149,7 @@ runtime:
 			}
 			enough := func() {
 				t.Helper()
-				before, deadline := weaks.Count()+strongs.Count(), time.After(20*time.Second)
+				before, deadline := weaks.Count()+strongs.Count(), time.After(testserver.Patience)
 				for weaks.Count()+strongs.Count() < before+200 {
 					select {
 					case <-time.After(5 * time.Millisecond):
