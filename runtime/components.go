@@ -83,6 +83,11 @@ func (r *Runtime) inject(ctx context.Context, kind config.Kind, c config.Compone
 		if err != nil {
 			return c, nil, decode.Problems{{Path: at, Message: err.Error(), Remedy: "check store_name, key and sub_key, or write the setting into metadata, as ${VARIABLE}"}}
 		}
+		if value == "" {
+			// As of a variable that is not set: local.env cannot tell, and Layotto goes on.
+			problem := decode.Problem{Path: at, Message: fmt.Sprintf("secret %q of the store %q is empty, and so is the setting that it becomes", ref.Key, ref.StoreName), Remedy: "set it, or remove the reference"}
+			r.log.Warn("a mistake in the configuration", "problem", problem.String())
+		}
 		if c.Metadata, err = c.Inject(i, name, value); err != nil {
 			return c, nil, decode.Problems{{Path: decode.Join(at, "inject_as"), Message: fmt.Sprintf("%q leads nowhere: %v", ref.InjectAs, err)}}
 		}

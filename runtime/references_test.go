@@ -93,6 +93,20 @@ runtime:
 	}
 }
 
+// A secret that is empty, as a variable that is not set, is used, and warned of.
+func TestEmptySecret(t *testing.T) {
+	rt := runtimetest.Start(t, `
+runtime:
+  listen: 127.0.0.1:0
+  actuator: {enabled: false}
+  secret_store: {env: {type: local.env}}
+  pub_subs: {events: {type: in-memory, secret_ref: [{store_name: env, key: SECRETS_TEST_NOBODY_SETS_THIS, inject_as: consumerID}]}}
+`)
+	if !rt.Log.Contains("runtime.pub_subs.events.secret_ref[0]", "SECRETS_TEST_NOBODY_SETS_THIS", "is empty") {
+		t.Errorf("the log does not tell:\n%s", rt.Log)
+	}
+}
+
 // closing notes its end.
 type closing struct{ closed bool }
 
