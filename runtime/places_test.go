@@ -104,7 +104,7 @@ runtime:
     flat: {type: minio, metadata: {endpoint: %[2]q, accessKeyID: flat}, secret_ref: [{store_name: s, key: minio, inject_as: accessKeySecret}]}
 `, path, server.URL))
 	waiting := map[string]bool{"there": true, secret: true, "listed": true, "named": true, "flat": true}
-	timeout := time.NewTimer(20 * time.Second)
+	timeout := time.NewTimer(2 * time.Minute)
 	defer timeout.Stop()
 	for len(waiting) > 0 {
 		select {

@@ -109,7 +109,7 @@ func untilSubscribed(ctx context.Context, t *testing.T, address string, printed 
 		t.Fatal(err)
 	}
 	defer client.Close() //nolint:errcheck // nothing hangs on it
-	ottavotest.Eventually(t, 20*time.Second, "the application gets events", func() error {
+	ottavotest.Eventually(t, 2*time.Minute, "the application gets events", func() error {
 		if err := client.PubSub(broker).Publish(ctx, topic, []byte("probe")); err != nil {
 			return err
 		}
