@@ -173,7 +173,7 @@ func startCallers(t *testing.T, p Protocol, secure bool, n int) *process {
 	t.Helper()
 	exe, err := os.Executable()
 	must(t, err)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), exe, "-test.run=^TestIdleCallers$", "-test.timeout=5m")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), exe, "-test.run=^TestIdleCallers$", "-test.timeout=9m")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %t %d", idleCallers, p.Label, secure, n))
 	cmd.Stderr = os.Stderr
 	to, err := cmd.StdinPipe()

@@ -38,7 +38,7 @@ const asked = "%{http_code} %{http_version} %{num_connects} %{size_upload}\n"
 
 // always are the options that bound curl's time and let it find and trust the port.
 func (c curl) always() []string {
-	return []string{"-sS", "--max-time", "15", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1"}
+	return []string{"-sS", "--max-time", "50", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1"}
 }
 
 func (c curl) url(scheme, path string) string {
