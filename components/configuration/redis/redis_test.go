@@ -103,7 +103,7 @@ func raw(t *testing.T, server *testserver.RedisServer) *goredis.Client {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testserver.Patience)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -186,8 +186,11 @@ func TestLayout(t *testing.T) {
 		t.Errorf("by name: %+v", got)
 	}
 	for _, bad := range []configuration.Item{
-		{Key: "k", Content: "a||b"}, {Key: "k", Content: "a|", Metadata: map[string]string{"version": "1"}},
-		{Key: "k", Metadata: map[string]string{"version": "1||2"}}, {Key: "ottavo||a||b||c"}, {Key: "ottavo||x"},
+		{Key: "k", Content: "a||b"},
+		{Key: "k", Content: "a|", Metadata: map[string]string{"version": "1"}},
+		{Key: "k", Metadata: map[string]string{"version": "1||2"}},
+		{Key: "ottavo||a||b||c"},
+		{Key: "ottavo||x"},
 	} {
 		if err := s.Save(t.Context(), "", []configuration.Item{bad}, nil); !errors.Is(err, configuration.ErrInvalid) {
 			t.Errorf("Save of %+v: %v", bad, err)

@@ -170,10 +170,11 @@ func (c *Client) Check(ctx context.Context) error {
 // Close closes all connections; calls under way fail. It is safe twice.
 func (c *Client) Close() error {
 	c.end()
-	if err := c.redis.Close(); err != nil && !errors.Is(err, goredis.ErrClosed) && !errors.Is(err, net.ErrClosed) {
-		return err
+	err := c.redis.Close()
+	if err == nil || errors.Is(err, goredis.ErrClosed) || errors.Is(err, errDead) || components.IsAway(err) {
+		return nil // TLS would say goodbye, to a server that is gone
 	}
-	return nil
+	return err
 }
 
 // ended returns ctx's error, also when go-redis has kept its deadline a moment

@@ -3,7 +3,9 @@
 package redisnode
 
 import (
+	"errors"
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -24,5 +26,8 @@ func hungUp(c net.Conn) bool {
 		up = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR
 		return true
 	})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false // that of a read before: nobody looked
+	}
 	return err != nil || !up
 }

@@ -268,6 +268,9 @@ func (l *lanes) close() error {
 	l.end()
 	err := l.client.Close()
 	l.running.Wait()
+	if errors.Is(err, errNotSent) || components.IsAway(err) {
+		return nil // TLS would say goodbye, to a server that is gone
+	}
 	return err
 }
 
