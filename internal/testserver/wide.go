@@ -134,10 +134,34 @@ func Hazelcast(t testing.TB) *Process {
 // and stops it when the test ends.
 func Artemis(t testing.TB) *Process {
 	t.Helper()
-	java := wideJava(t, "artemis", "-Xmx256m")
-	main := filepath.Join(here(), "testdata", "wide", "artemis", "Main.java")
+	return javaMain(t, "artemis", "-Xmx256m")
+}
+
+// Zeebe starts Zeebe's engine, in memory, with its gateway, and stops it when the test
+// ends.
+func Zeebe(t testing.TB) *Process {
+	t.Helper()
+	return javaMain(t, "zeebe", "-Xmx256m", "--add-opens=java.base/java.nio=ALL-UNNAMED", "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED")
+}
+
+// Dubbo starts a provider of Dubbo, in Java, and stops it when the test ends. It has
+// the service DubboService, whose method hello puts a greeting before a text.
+func Dubbo(t testing.TB) *Process {
+	t.Helper()
+	return javaMain(t, "dubbo", "-Xmx256m", "-Duser.home="+t.TempDir(),
+		"--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.math=ALL-UNNAMED")
+}
+
+// DubboService is the interface that Dubbo's provider has.
+const DubboService = "Main$Greeter"
+
+// javaMain starts testdata/wide/NAME/Main.java, which has a port as its argument.
+func javaMain(t testing.TB, name string, flags ...string) *Process {
+	t.Helper()
+	java := wideJava(t, name, flags...)
+	main := filepath.Join(here(), "testdata", "wide", name, "Main.java")
 	dir := t.TempDir()
-	p := &Process{t: t, name: "Artemis", ready: accepts, command: func(port int) *exec.Cmd {
+	p := &Process{t: t, name: name, ready: accepts, command: func(port int) *exec.Cmd {
 		cmd := run(java, main, strconv.Itoa(port))
 		cmd.Dir = dir
 		return cmd

@@ -3,10 +3,14 @@
 package builtin
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	hessian "github.com/apache/dubbo-go-hessian2"
 
 	"github.com/ottavo-runtime/ottavo/components/binding"
 	"github.com/ottavo-runtime/ottavo/components/binding/bindingtest"
@@ -18,15 +22,18 @@ import (
 func inOut(t *testing.T, open func(t *testing.T) binding.Binding, request binding.Request) {
 	t.Helper()
 	bindingtest.RunOutput(t, bindingtest.Output{New: open, Request: request})
-	bindingtest.RunInput(t, bindingtest.Input{New: open, Cause: func(t *testing.T) {
-		b := open(t)
-		if _, err := b.(binding.Output).Invoke(t.Context(), &request); err != nil {
-			t.Error(err)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}})
+	bindingtest.RunInput(t, bindingtest.Input{New: open, Cause: func(t *testing.T) { send(t, open(t), request) }})
+}
+
+// send makes one call of an output, and closes it.
+func send(t *testing.T, b binding.Binding, request binding.Request) {
+	t.Helper()
+	if _, err := b.(binding.Output).Invoke(t.Context(), &request); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWideKafkaBinding(t *testing.T) {
@@ -39,10 +46,68 @@ func TestWideKafkaBinding(t *testing.T) {
 	}, binding.Request{Operation: "create", Data: []byte("x")})
 }
 
+// packing is a process of one task, of the type "pack".
+const packing = `<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL" xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" targetNamespace="test">
+<process id="order" isExecutable="true">
+<startEvent id="begin"/><sequenceFlow id="to" sourceRef="begin" targetRef="task"/>
+<serviceTask id="task"><extensionElements><zeebe:taskDefinition type="pack"/></extensionElements></serviceTask>
+<sequenceFlow id="from" sourceRef="task" targetRef="done"/><endEvent id="done"/>
+</process></definitions>`
+
+func TestWideZeebe(t *testing.T) {
+	s := testserver.Zeebe(t)
+	gateway := map[string]any{"gatewayAddr": s.Addr, "usePlainTextConnection": "true"}
+	command := func(t *testing.T) binding.Binding { return openBinding(t, "zeebe.command", gateway) }
+	order := binding.Request{Operation: "create-instance", Data: []byte(`{"bpmnProcessId": "order"}`)}
+	send(t, command(t), binding.Request{Operation: "deploy-process", Data: []byte(packing), Metadata: map[string]string{"fileName": "order.bpmn"}})
+	t.Run("command", func(t *testing.T) {
+		matrix.Wide(t, "binding", "zeebe.command", "Zeebe 8.3")
+		bindingtest.RunOutput(t, bindingtest.Output{
+			New: command, Request: order, Want: "order",
+			Wrong: &binding.Request{Operation: "create-instance", Data: []byte(`{"bpmnProcessId": "unknown"}`)},
+		})
+	})
+	t.Run("jobworker", func(t *testing.T) {
+		matrix.Wide(t, "binding", "zeebe.jobworker", "Zeebe 8.3")
+		bindingtest.RunInput(t, bindingtest.Input{
+			New: func(t *testing.T) binding.Binding {
+				meta := maps.Clone(gateway)
+				meta["jobType"], meta["workerName"] = "pack", "worker"
+				return openBinding(t, "zeebe.jobworker", meta)
+			},
+			Cause: func(t *testing.T) { send(t, command(t), order) },
+		})
+	})
+}
+
+func TestWideDubbo(t *testing.T) {
+	matrix.Wide(t, "binding", "dubbo", "Dubbo 2.7 in Java")
+	s := testserver.Dubbo(t)
+	host, port, _ := strings.Cut(s.Addr, ":")
+	// The data are what Dubbo's encoding has of a call: the types of its arguments, and those.
+	e := hessian.NewEncoder()
+	for _, part := range []string{"Ljava/lang/String;", "you"} {
+		if err := e.Encode(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call := func(method string) binding.Request {
+		return binding.Request{Operation: "get", Data: e.Buffer(), Metadata: map[string]string{
+			"interfaceName": testserver.DubboService, "methodName": method, "providerHostname": host, "providerPort": port,
+		}}
+	}
+	wrong := call("unknown")
+	bindingtest.RunOutput(t, bindingtest.Output{
+		New:     func(t *testing.T) binding.Binding { return openBinding(t, "dubbo", nil) },
+		Request: call("hello"), Want: "hello you", Wrong: &wrong,
+	})
+}
+
 // upper is a program that answers with what it reads, in capitals.
 const upper = `package main
 
 import (
+	"maps"
 	"bytes"
 	"io"
 	"os"

@@ -44,11 +44,14 @@ func open[T any](t *testing.T, kind string, rows []components.Row[T], typ string
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	c, err := table.New(ctx, components.Env{AppID: "wide"}, components.Config{Name: "wide", Type: typ, Path: "wide", Metadata: metadata})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var c T
+	// A driver may give up sooner than a server answers that has just begun to compile.
+	testserver.Eventually(t, 2*time.Minute, func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var err error
+		c, err = table.New(ctx, components.Env{AppID: "wide"}, components.Config{Name: "wide", Type: typ, Path: "wide", Metadata: metadata})
+		return err
+	})
 	return c
 }
