@@ -175,7 +175,8 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: etcd at %s: %w: check username, password and the user's roles", configuration.ErrDenied, s.where, err)
 	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
 		late := fmt.Errorf("%w: etcd at %s does not answer within %s: check address, and whether it runs", configuration.ErrUnavailable, s.where, s.timeout)
-		if s.client.ActiveConnection().GetState() != connectivity.Ready {
+		// Without a client: it was to log in, which is done when it is made.
+		if s.client != nil && s.client.ActiveConnection().GetState() != connectivity.Ready {
 			return late // nobody is there
 		}
 		return components.Late(late)

@@ -224,6 +224,15 @@ func TestFaults(t *testing.T) {
 	_, err := open(t, link.Addr, "0.15", nil)
 	unavailable("down at the start", err)
 	link.Mend()
+	link.Hold()
+	for what, credentials := range map[string]map[string]any{"hanging at the start": nil, "hanging when it is to log in": {"username": "root", "password": "sesame"}} {
+		_, err = open(t, link.Addr, "0.15", credentials)
+		unavailable(what, err)
+		if err != nil && strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: the error holds the password", what)
+		}
+	}
+	link.Mend()
 	s := mustOpen(t, link.Addr, "150ms")
 	for name, fault := range map[string]func(){"cut": link.Cut, "hanging": link.Hold} {
 		fault()
