@@ -70,6 +70,7 @@ const (
 // toMetadata returns a service's headers as gRPC can carry them.
 func toMetadata(header []rpc.Pair) metadata.MD {
 	md := make(metadata.MD, len(header))
+	values := make([]string, 0, len(header)) // one piece of memory for those of all names
 	room, dropped := maxMetadata, 0
 	for _, h := range header {
 		name := strings.ToLower(h.Name)
@@ -86,7 +87,12 @@ func toMetadata(header []rpc.Pair) metadata.MD {
 			continue
 		}
 		room -= size
-		md[name] = append(md[name], h.Value)
+		if before := md[name]; before != nil {
+			md[name] = append(before, h.Value)
+			continue
+		}
+		values = append(values, h.Value)
+		md[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	if dropped > 0 {
 		md[droppedKey] = []string{strconv.Itoa(dropped)}

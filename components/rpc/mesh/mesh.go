@@ -181,12 +181,11 @@ func (inv *Invoker) answer(ch *channel, resp *stream.Response) (*rpc.Response, e
 }
 
 func (inv *Invoker) read(resp *stream.Response) ([]byte, error) {
-	tooLarge := &rpc.Error{Code: rpc.TooLarge, Msg: fmt.Sprintf("the answer is larger than max_response_bytes (%d)", inv.maxResponse)}
 	switch {
 	case resp.Body == nil || resp.ContentLength == 0:
 		return nil, nil
 	case resp.ContentLength > inv.maxResponse:
-		return nil, tooLarge
+		return nil, inv.tooLarge()
 	case resp.ContentLength > 0:
 		data := make([]byte, resp.ContentLength)
 		n, err := io.ReadFull(resp.Body, data)
@@ -203,9 +202,13 @@ func (inv *Invoker) read(resp *stream.Response) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > inv.maxResponse {
-		return nil, tooLarge
+		return nil, inv.tooLarge()
 	}
 	return data, nil
+}
+
+func (inv *Invoker) tooLarge() *rpc.Error {
+	return &rpc.Error{Code: rpc.TooLarge, Msg: fmt.Sprintf("the answer is larger than max_response_bytes (%d)", inv.maxResponse)}
 }
 
 // drained reads the end of a body whose bytes have all come, so that its
