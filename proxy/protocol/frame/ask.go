@@ -14,6 +14,7 @@ type ask struct {
 	cl       *client
 	ctx      context.Context
 	deadline time.Time // zero is never
+	caller   stream.Caller
 	timer    *time.Timer
 	out      outgoing
 	turn     turn
@@ -46,6 +47,12 @@ type askBody struct {
 func (b *askBody) Close() error {
 	b.k.over()
 	return nil
+}
+
+// blocked reports whether the caller does not take the answers that it has got.
+func (k *ask) blocked() bool {
+	b, ok := k.caller.(interface{ Blocked() bool })
+	return ok && b.Blocked()
 }
 
 // fail ends the request. The client's mutex is held.
@@ -130,6 +137,9 @@ func (k *ask) send(oneWay bool) error {
 		k.midway, k.got = cl.in.midway.Load(), cl.got.Load()
 		cl.asked[k.id] = k
 		cl.flying++
+		if cl.stalled {
+			cl.changed.Signal() // now somebody waits
+		}
 	}
 	cl.out.kick()
 	return nil
@@ -224,7 +234,7 @@ func (k *ask) over() {
 	k.out.over()
 	k.m.reset()
 	k.resp.Reset()
-	k.ctx, k.deadline, k.err, k.safe, k.id, k.body.left = nil, time.Time{}, nil, false, 0, nil
+	k.ctx, k.deadline, k.caller, k.err, k.safe, k.id, k.body.left = nil, time.Time{}, nil, nil, false, 0, nil
 	cl.mu.Lock()
 	cl.held -= k.size
 	k.size = 0

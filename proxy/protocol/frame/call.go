@@ -91,8 +91,10 @@ func (k *call) answer(resp *stream.Response, err error) (write bool) {
 	defer sc.mu.Unlock()
 	for sc.out.full() && !sc.out.broken {
 		sc.out.await(&k.turn)
+		sc.blocked.Add(1)
 		sc.mu.Unlock()
 		<-k.turn.ready
+		sc.blocked.Add(-1)
 		sc.mu.Lock()
 	}
 	if sc.out.broken {

@@ -26,7 +26,12 @@ var (
 	errEnded     = errors.New("the host closed the connection")
 	errForgotten = errors.New("the host leaves too many requests without an answer")
 	errStuck     = errors.New("the host has stopped in the middle of an answer")
+	errUnread    = errors.New("the caller does not take its answers, and others wait behind them")
 )
+
+// stall is how long no answer that is held may be taken by a caller before others
+// are let past those of callers that take none.
+const stall = time.Second
 
 // client sends requests over one connection, many at a time.
 type client struct {
@@ -51,6 +56,9 @@ type client struct {
 	// when it falls.
 	held    int
 	changed sync.Cond
+	// stalled: what is held was not taken for too long. Then answers for callers
+	// that take none are dropped, until it is half of what may be held.
+	stalled bool
 	// got counts frames that have come.
 	got atomic.Int64
 }
@@ -261,8 +269,10 @@ func (cl *client) goAway() {
 // answered gives an answer to who waits for it.
 func (cl *client) answered(m *Message) {
 	size := len(m.Frame)
+	var watch *stallWatch // while it waits for room
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
+	defer func() { watch.stop() }()
 	for {
 		k := cl.asked[m.ID]
 		if k == nil {
@@ -270,7 +280,19 @@ func (cl *client) answered(m *Message) {
 			m.from.release()
 			return
 		}
-		if cl.held == 0 || cl.held+size <= cl.limits.MaxHeld || cl.err != nil {
+		cl.stalled = cl.stalled && cl.held > cl.limits.MaxHeld/2
+		if cl.stalled && k.blocked() && cl.others(k) {
+			delete(cl.asked, m.ID)
+			cl.flying--
+			m.from.release()
+			k.fail(&stream.Error{Kind: stream.Overload, Err: errUnread}, false)
+			return
+		}
+		most := cl.limits.MaxHeld
+		if cl.stalled && k.caller != nil && !k.blocked() {
+			most *= 2 // its caller takes what it gets
+		}
+		if cl.held == 0 || cl.held+size <= most || cl.err != nil {
 			delete(cl.asked, m.ID)
 			cl.flying--
 			cl.held += size
@@ -280,8 +302,60 @@ func (cl *client) answered(m *Message) {
 			k.done <- struct{}{}
 			return
 		}
+		if watch == nil && !cl.stalled {
+			watch = cl.watchStall()
+		}
 		cl.changed.Wait()
 	}
+}
+
+// stallWatch notices that nothing of what is held is taken. The client's mutex
+// guards it.
+type stallWatch struct {
+	cl    *client
+	timer *time.Timer
+	held  int // when it last looked
+	over  bool
+}
+
+// watchStall begins to watch. The mutex is held.
+func (cl *client) watchStall() *stallWatch {
+	w := &stallWatch{cl: cl, held: cl.held}
+	w.timer = time.AfterFunc(stall, w.look)
+	return w
+}
+
+func (w *stallWatch) look() {
+	w.cl.mu.Lock()
+	defer w.cl.mu.Unlock()
+	switch held := w.cl.held; {
+	case w.over:
+	case held < w.held:
+		w.held = held
+		w.timer.Reset(stall)
+	default:
+		w.cl.stalled = true
+		w.cl.changed.Broadcast()
+	}
+}
+
+// stop ends the watch; there may be none. The mutex is held.
+func (w *stallWatch) stop() {
+	if w != nil {
+		w.over = true
+		w.timer.Stop()
+	}
+}
+
+// others reports whether somebody waits for an answer beside the caller of k, and
+// takes those that he gets. The mutex is held.
+func (cl *client) others(k *ask) bool {
+	for _, o := range cl.asked {
+		if o != nil && o.caller != k.caller && !o.blocked() {
+			return true
+		}
+	}
+	return false
 }
 
 // newID returns an id that is not in use, 0 if there is none. The mutex is held.
@@ -301,7 +375,7 @@ func (cl *client) newID() uint64 {
 // Handle implements stream.Handler.
 func (cl *client) Handle(ctx context.Context, req *stream.Request) (*stream.Response, error) {
 	k := cl.take()
-	k.ctx, k.deadline = ctx, req.Deadline
+	k.ctx, k.deadline, k.caller = ctx, req.Deadline, req.Caller
 	if at, ok := ctx.Deadline(); ok && (k.deadline.IsZero() || at.Before(k.deadline)) {
 		k.deadline = at
 	}

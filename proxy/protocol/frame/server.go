@@ -73,6 +73,8 @@ type serving struct {
 	hung, last, left bool
 	// drains is when the reader has seen that the connection drains; zero is never.
 	drains time.Time
+	// blocked counts answers that wait for room in the output.
+	blocked atomic.Int32
 	// control counts bytes of answers to heartbeats since the output was empty.
 	control int
 	calls   sync.WaitGroup
@@ -295,6 +297,9 @@ func (sc *serving) done(k *call) {
 
 // Number implements stream.Caller.
 func (sc *serving) Number() uint64 { return sc.number }
+
+// Blocked reports whether answers wait for the caller to take others.
+func (sc *serving) Blocked() bool { return sc.blocked.Load() > 0 }
 
 // Life implements stream.Caller.
 func (sc *serving) Life() context.Context { return sc.life }
