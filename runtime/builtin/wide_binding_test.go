@@ -107,7 +107,6 @@ func TestWideDubbo(t *testing.T) {
 const upper = `package main
 
 import (
-	"maps"
 	"bytes"
 	"io"
 	"os"
