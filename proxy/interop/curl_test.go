@@ -38,7 +38,7 @@ const asked = "%{http_code} %{http_version} %{num_connects} %{size_upload}\n"
 
 // always are the options that bound curl's time and let it find and trust the port.
 func (c curl) always() []string {
-	return []string{"-sS", "--max-time", "50", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1"}
+	return []string{"-sS", "--max-time", "200", "--cacert", c.r.file, "--resolve", serverName + ":" + c.r.port + ":127.0.0.1"}
 }
 
 func (c curl) url(scheme, path string) string {
@@ -187,7 +187,7 @@ func TestCurlExpect(t *testing.T) {
 	c := newCurl(t)
 	big := noise(2 << 20)
 	c.file(t, "big", big)
-	ask := []string{"--http1.1", "-H", "Expect: 100-continue", "--expect100-timeout", "60", "--data-binary", "@big"}
+	ask := []string{"--http1.1", "-H", "Expect: 100-continue", "--expect100-timeout", "300", "--data-binary", "@big"}
 	for _, scheme := range []string{"http", "https"} {
 		for _, to := range []string{"/h1/", "/h2/"} {
 			rep := c.get(t, nil, scheme, to+"sum", ask...)

@@ -164,7 +164,7 @@ func grpcThrough(t testing.TB, wrap ...stream.Filter) (pb.TestServiceClient, *te
 }
 
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
