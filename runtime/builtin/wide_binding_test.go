@@ -39,11 +39,21 @@ func send(t *testing.T, b binding.Binding, request binding.Request) {
 func TestWideKafkaBinding(t *testing.T) {
 	matrix.Wide(t, "binding", "kafka", "Kafka 4.1")
 	s := testserver.Kafka(t, "secret")
-	inOut(t, func(t *testing.T) binding.Binding {
+	open := func(t *testing.T) binding.Binding {
 		return openBinding(t, "kafka", map[string]any{
 			"brokers": s.Addr, "topics": "orders", "publishTopic": "orders", "consumerGroup": "wide", "authType": "none", "initialOffset": "oldest",
 		})
-	}, binding.Request{Operation: "create", Data: []byte("x")})
+	}
+	request := binding.Request{Operation: "create", Data: []byte("x")}
+	first := open(t)
+	testserver.Eventually(t, testserver.Patience, func() error { // it makes the topic, which may take the broker longer than the client waits
+		_, err := first.(binding.Output).Invoke(t.Context(), &request)
+		return err
+	})
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	inOut(t, open, request)
 }
 
 // packing is a process of one task, of the type "pack".
