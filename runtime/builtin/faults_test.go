@@ -266,7 +266,7 @@ func (p *patient) fails(cs []faultComponent, limit time.Duration, denied bool) {
 		testserver.OnceOf(p.t, func(int) error {
 			begin = time.Now()
 			// The deadline is the test's own: the runtime does not get to know it.
-			err = call.do(noDeadline{ctx}, p.cc, "one")
+			err = call.do(noDeadline{ctx}, p.cc, "one") //nolint:contextcheck // it is ctx, and does not say when it ends
 			if took := time.Since(begin); took > limit {
 				return fmt.Errorf("%s on %s ended after %s: %w", call.name, c.typ, took, err)
 			}

@@ -263,7 +263,7 @@ func TestTimeLimit(t *testing.T) {
 		m := r.last()
 		switch {
 		case took > 2*time.Second, m == nil, string(m.Payload()) != fmt.Sprint("a", try), m.Timeout < 100*time.Millisecond:
-			return fmt.Errorf("its own limit: %v after %v, and the service was told %+v", err, took, m)
+			return fmt.Errorf("its own limit: %w after %v, and the service was told %+v", err, took, m)
 		case m.Timeout > 200*time.Millisecond:
 			t.Errorf("the service was told %v", m.Timeout)
 		}

@@ -113,7 +113,7 @@ func testTTLRecreate(s *suite) {
 		s.write(state.Op{Key: k, Value: []byte("one"), TTL: ttl, Options: first})
 		if item := s.get(k); item != nil {
 			etag = item.ETag
-		} else if left := from.Add(ttl).Sub(time.Now()); left > s.opts.TTLUnit {
+		} else if left := time.Until(from.Add(ttl)); left > s.opts.TTLUnit {
 			s.Fatalf("the item with a TTL of %s is gone, %s before its end", ttl, left)
 		}
 	}
