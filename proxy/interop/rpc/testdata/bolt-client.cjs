@@ -30,7 +30,7 @@ const client = new RpcClient({ logger, protocol });
 client.on('error', () => {});
 const consumers = {};
 for (const name of ['A', 'B', 'Gone', 'Nowhere']) {
-  consumers[name] = client.createConsumer({ interfaceName: `test.${name}`, serverHost: `bolt://${address}`, responseTimeout: 20000 });
+  consumers[name] = client.createConsumer({ interfaceName: `test.${name}`, serverHost: `bolt://${address}`, responseTimeout: 60000 });
 }
 
 const say = (...words) => console.log(...words);
@@ -80,7 +80,7 @@ async function frames() {
   return { encoder, answer, sentReqs, end: () => socket.destroy() };
 }
 
-const asked = (service, methodName, args, more) => ({ serverSignature: `test.${service}:1.0`, methodName, args, timeout: 20000, ...more });
+const asked = (service, methodName, args, more) => ({ serverSignature: `test.${service}:1.0`, methodName, args, timeout: 60000, ...more });
 
 async function main() {
   say('who', await call('A', 'who', []), await call('B', 'who', []));

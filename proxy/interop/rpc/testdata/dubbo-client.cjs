@@ -35,7 +35,7 @@ async function main() {
   const logger = { info() {}, warn() {}, error() {}, debug() {} };
   const client = new RpcClient({ logger, protocol });
   client.on('error', () => {});
-  const consumer = name => client.createConsumer({ interfaceName: name, version: '1.0', serverHost: `dubbo://${address}`, responseTimeout: 20000 });
+  const consumer = name => client.createConsumer({ interfaceName: name, version: '1.0', serverHost: `dubbo://${address}`, responseTimeout: 60000 });
   const demo = consumer('test.Demo');
   await demo.ready();
   say('echo', await demo.invoke('echo', [{ $class: 'java.lang.String', $: 'größer' }]));
@@ -46,7 +46,7 @@ async function main() {
   say('at once', Date.now() - start < 15000);
   say('many', await many(async i => Number(await demo.invoke('echo', [{ $class: 'java.lang.String', $: String(i) }]))));
 
-  const direct = DirectlyDubbo.from({ dubboAddress: address, dubboVersion: '2.0.0', dubboInvokeTimeout: 20 });
+  const direct = DirectlyDubbo.from({ dubboAddress: address, dubboVersion: '2.0.0', dubboInvokeTimeout: 60 });
   const proxied = direct.proxyService({
     dubboInterface: 'test.Demo', version: '1.0',
     methods: { echo: x => [java.String(x)] },
