@@ -183,7 +183,7 @@ func TestGoAwayAtOnce(t *testing.T) {
 						if dials.Add(1) <= c.until {
 							_, _ = far.Write(toySamples().GoAway)
 						}
-						wg.Go(func() {
+						wg.Go(func() { //nolint:contextcheck // a host outlives the dial
 							_ = srv.ServeConn(t.Context(), conn.New(far), stream.HandlerFunc(echo))
 							_ = far.Close()
 						})
