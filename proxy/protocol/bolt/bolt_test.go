@@ -344,7 +344,7 @@ func TestStatusIsNoPair(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := bytes.Replace(f, []byte("\x00\x00\x00\x01a\x00\x00\x00\x01b"), []byte("\x00\x00\x00\x0arpc-status\x00\x00\x00\x010"), 1)
-	binary.BigEndian.PutUint16(forged[14:], uint16(binary.BigEndian.Uint16(f[14:])+9))
+	binary.BigEndian.PutUint16(forged[14:], binary.BigEndian.Uint16(f[14:])+9)
 	if got := read(t, forged).Header; got.Len() != 1 || got.Get(frame.StatusField) != "4" {
 		t.Errorf("the fields are %v", got)
 	}
