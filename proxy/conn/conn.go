@@ -31,12 +31,8 @@ type Conn struct {
 	Timeout time.Duration
 	// NotAfter ends every write; zero is never. The goroutine that writes sets it.
 	NotAfter time.Time
-	// writeEnd is when the write at hand fails, writeBy the deadline that the
-	// connection below was told for that; moved tells that somebody else has set
-	// one since.
-	writeEnd, writeBy time.Time
-	moved             atomic.Bool
-	readBy            readLimit
+	readBy   readLimit
+	writeBy  writeLimit
 	// layered: the connection below is a layer above another, TLS for example.
 	layered bool
 

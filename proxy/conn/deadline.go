@@ -63,51 +63,78 @@ func (c *Conn) exact() {
 		l.told = l.end
 		_ = c.Conn.SetReadDeadline(l.end)
 	}
-	if !c.writeBy.IsZero() {
-		c.writeBy = time.Time{}
-		_ = c.Conn.SetWriteDeadline(time.Time{}) // it is set for each write
+	w := &c.writeBy
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.told.Equal(w.most) {
+		w.told = w.most
+		_ = c.Conn.SetWriteDeadline(w.most) // the end is set for each write
 	}
+}
+
+// writeLimit is when writes fail. It is like readLimit, but each write has an end of
+// its own.
+type writeLimit struct {
+	mu sync.Mutex
+	// end is when the write at hand fails by Timeout and NotAfter, most when any
+	// does; zero is never.
+	end, most time.Time
+	// told is the deadline of the connection below.
+	told time.Time
+}
+
+// at returns when the write at hand fails. The mutex is held.
+func (w *writeLimit) at() time.Time {
+	if notLater(w.end, w.most) {
+		return w.end
+	}
+	return w.most
 }
 
 // SetDeadline does what SetReadDeadline and SetWriteDeadline do. The connection
 // below has both deadlines then.
 func (c *Conn) SetDeadline(t time.Time) error {
-	l := &c.readBy
+	l, w := &c.readBy, &c.writeBy
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	l.end, l.told = t, t
-	c.moved.Store(true)
+	w.most, w.told = t, t
 	return c.Conn.SetDeadline(t)
 }
 
-// SetWriteDeadline sets when writes fail, until the next Write that Timeout or
-// NotAfter bounds: those go first.
+// SetWriteDeadline sets when waiting and future writes fail, if Timeout or NotAfter
+// does not end them before; a zero time is never.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.moved.Store(true)
+	w := &c.writeBy
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.most, w.told = t, t
 	return c.Conn.SetWriteDeadline(t)
 }
 
 // limitWrite sees to it that the connection below has a write deadline that is
-// not later than Timeout and NotAfter ask for. One that is earlier stays, if a
-// write that it ends can go on, or if it is nearly right.
+// not later than Timeout, NotAfter and SetWriteDeadline ask for. One that is earlier
+// stays, if a write that it ends can go on, or if it is nearly right.
 func (c *Conn) limitWrite() {
-	if c.moved.Load() {
-		c.moved.Store(false)
-		c.writeBy = time.Time{}
-	}
-	at, early := c.NotAfter, !c.layered
+	w := &c.writeBy
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	early := !c.layered
+	w.end = c.NotAfter
 	if c.Timeout > 0 {
 		now := time.Now()
-		if stall := now.Add(c.Timeout); at.IsZero() || stall.Before(at) {
-			at = stall
-			early = early || c.writeBy.After(now.Add(c.Timeout-c.Timeout/4))
+		if stall := now.Add(c.Timeout); w.end.IsZero() || stall.Before(w.end) {
+			w.end = stall
+			early = early || w.told.After(now.Add(c.Timeout-c.Timeout/4))
 		}
 	}
-	c.writeEnd = at
-	if at.Equal(c.writeBy) || early && notLater(c.writeBy, at) {
+	at := w.at()
+	if at.Equal(w.told) || early && notLater(w.told, at) {
 		return
 	}
-	c.writeBy = at
+	w.told = at
 	_ = c.Conn.SetWriteDeadline(at)
 }
 
@@ -115,13 +142,16 @@ func (c *Conn) limitWrite() {
 // whether what is left is to be written: it has failed, but the time for it is not
 // over. A layer such as TLS cannot be written to after a deadline.
 func (c *Conn) resumesWrite(err error) bool {
-	if err == nil || c.layered || !errors.Is(err, os.ErrDeadlineExceeded) || c.moved.Load() {
+	if err == nil || c.layered || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	at := c.writeEnd
-	if at.Equal(c.writeBy) || !at.IsZero() && !time.Now().Before(at) {
+	w := &c.writeBy
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.at()
+	if at.Equal(w.told) || !at.IsZero() && !time.Now().Before(at) {
 		return false
 	}
-	c.writeBy = at
+	w.told = at
 	return c.Conn.SetWriteDeadline(at) == nil
 }

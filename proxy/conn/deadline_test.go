@@ -238,3 +238,35 @@ func TestWriteInterrupted(t *testing.T) {
 		})
 	})
 }
+
+// TestWriteDeadlineHolds: a deadline that somebody sets holds for every write until
+// it is taken back, whatever time a single write has.
+func TestWriteDeadlineHolds(t *testing.T) {
+	write := func(c *Conn, n int) func() error {
+		return func() error {
+			_, err := c.Write(make([]byte, n))
+			return err
+		}
+	}
+	pair(t, func(t *testing.T, c *Conn, peer *PipeConn) {
+		c.Timeout = time.Minute
+		if err := write(c, maxRing)(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(3 * time.Second))
+		in(t, time.Second, func() { _, _ = io.ReadFull(peer, make([]byte, maxRing)) })
+		begin := time.Now()
+		if err := write(c, maxRing)(); err != nil {
+			t.Fatal(err)
+		}
+		expires(t, 3*time.Second-time.Since(begin), write(c, 1))
+		expires(t, 0, write(c, 1))
+		_ = c.SetWriteDeadline(time.Time{})
+		expires(t, time.Minute, write(c, 1))
+	})
+	pair(t, func(t *testing.T, c *Conn, _ *PipeConn) {
+		c.Timeout = time.Minute
+		_ = c.SetDeadline(time.Unix(1, 0))
+		expires(t, 0, write(c, 2*maxRing))
+	})
+}
