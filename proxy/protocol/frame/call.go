@@ -91,7 +91,9 @@ func (k *call) answer(resp *stream.Response, err error) (write bool) {
 	defer sc.mu.Unlock()
 	for sc.out.full() && !sc.out.broken {
 		sc.out.await(&k.turn)
-		sc.blocked.Add(1)
+		if sc.blocked.Add(1) == 1 {
+			sc.out.moves()
+		}
 		sc.mu.Unlock()
 		<-k.turn.ready
 		sc.blocked.Add(-1)

@@ -30,8 +30,9 @@ var (
 )
 
 // stall is how long no answer that is held may be taken by a caller before others
-// are let past those of callers that take none.
-const stall = time.Second
+// are let past those of callers that take none. Callers may stop for a moment, but
+// others have little time.
+const stall = 2 * time.Second
 
 // client sends requests over one connection, many at a time.
 type client struct {
@@ -280,7 +281,7 @@ func (cl *client) answered(m *Message) {
 			m.from.release()
 			return
 		}
-		cl.stalled = cl.stalled && cl.held > cl.limits.MaxHeld/2
+		cl.stalled = cl.stalled && (cl.held > cl.limits.MaxHeld/2 || cl.held+size > cl.limits.MaxHeld)
 		if cl.stalled && k.blocked() && cl.others(k) {
 			delete(cl.asked, m.ID)
 			cl.flying--
@@ -302,15 +303,15 @@ func (cl *client) answered(m *Message) {
 			k.done <- struct{}{}
 			return
 		}
-		if watch == nil && !cl.stalled {
+		if watch == nil {
 			watch = cl.watchStall()
 		}
 		cl.changed.Wait()
 	}
 }
 
-// stallWatch notices that nothing of what is held is taken. The client's mutex
-// guards it.
+// stallWatch notices that nothing of what is held is taken, and has it looked again
+// who takes nothing. The client's mutex guards it.
 type stallWatch struct {
 	cl    *client
 	timer *time.Timer
@@ -328,15 +329,13 @@ func (cl *client) watchStall() *stallWatch {
 func (w *stallWatch) look() {
 	w.cl.mu.Lock()
 	defer w.cl.mu.Unlock()
-	switch held := w.cl.held; {
-	case w.over:
-	case held < w.held:
-		w.held = held
-		w.timer.Reset(stall)
-	default:
-		w.cl.stalled = true
-		w.cl.changed.Broadcast()
+	if w.over {
+		return
 	}
+	w.cl.stalled = w.cl.stalled || w.cl.held >= w.held
+	w.held = w.cl.held
+	w.cl.changed.Broadcast()
+	w.timer.Reset(stall)
 }
 
 // stop ends the watch; there may be none. The mutex is held.

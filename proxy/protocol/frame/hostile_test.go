@@ -258,7 +258,7 @@ func TestCallerThatDoesNotReadAmongOthers(t *testing.T) {
 			other.send(ask('?', id+1, "x"))
 			other.expect(ask('=', id+1, "y"))
 		}
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 3*time.Second {
 			t.Errorf("the other caller has waited %v", took)
 		}
 		// One that begins to read gets what was held, and is told of the rest.
@@ -284,6 +284,109 @@ func TestCallerThatDoesNotReadAmongOthers(t *testing.T) {
 		if whole < 20 || dropped < 50 {
 			t.Errorf("%d answers came, and %d were dropped", whole, dropped)
 		}
+		if dials.Load() != 1 {
+			t.Errorf("there were %d connections", dials.Load())
+		}
+	})
+}
+
+// party is a caller as a client sees it.
+type party struct{ blocked atomic.Bool }
+
+func (*party) Number() uint64        { return 1 }
+func (*party) Life() context.Context { return context.Background() } //nolint:forbidigo // it never ends
+func (*party) HangUp()               {}
+func (p *party) Blocked() bool       { return p.blocked.Load() }
+
+// A large answer for a caller that does not read makes others wait no longer than
+// small ones do, and neither if the caller is found out only later.
+func TestLargeAnswerThatIsNotTaken(t *testing.T) {
+	for name, found := range map[string]time.Duration{"before": 0, "while others wait": 5 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cl, host := hosted(t, frame.Options{MaxHeld: 200 << 10, HeartbeatInterval: -1}, 0)
+				calls := func(caller stream.Caller) (uint16, <-chan *stream.Response, <-chan error) {
+					answered, failed := make(chan *stream.Response, 1), make(chan error, 1)
+					go func() {
+						req := request(io.NopCloser(strings.NewReader("x")), 1)
+						req.Caller, req.Deadline = caller, time.Now().Add(time.Minute)
+						resp, err := cl.Handle(t.Context(), req)
+						if err != nil {
+							failed <- err
+							return
+						}
+						answered <- resp
+					}()
+					return take(t, host, "x"), answered, failed
+				}
+				hostile := new(party)
+				first, held, _ := calls(hostile)
+				second, _, dropped := calls(hostile)
+				third, other, _ := calls(new(party))
+				time.AfterFunc(found, func() { hostile.blocked.Store(true) })
+				go func() {
+					_, _ = host.Write(ask('=', first, strings.Repeat("x", 80<<10)))
+					_, _ = host.Write(ask('=', second, strings.Repeat("x", 350<<10)))
+					_, _ = host.Write(ask('=', third, "y"))
+				}()
+				start := time.Now()
+				kept := <-held
+				resp := <-other
+				if took := time.Since(start); took > found+3*time.Second {
+					t.Errorf("the other caller has waited %v", took)
+				}
+				if err := <-dropped; stream.AsError(err).Kind != stream.Overload {
+					t.Errorf("the answer that is not taken ended with %v", err)
+				}
+				_, _ = kept.Close(), resp.Close()
+			})
+		})
+	}
+}
+
+// A caller that takes its answers as fast as it can gets all of them, although they
+// wait for it now and then, and another one takes none.
+func TestCallerThatReadsAmongOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dials atomic.Int32
+		answer := strings.Repeat("x", 20<<10)
+		p := pool(t, frame.Options{MaxHeld: 200 << 10}, func(_ context.Context, req *stream.Request) (*stream.Response, error) {
+			if req.Info.BytesIn == 1 { // somebody waits all the time
+				time.Sleep(time.Minute)
+				return text("y"), nil
+			}
+			return text(answer), nil
+		}, &dials)
+		third := serve(t, rigOptions{}, p.Handle)
+		third.send(ask('?', 1, "x"))
+		hostile := serve(t, rigOptions{writeTimeout: time.Hour}, p.Handle)
+		const calls = 200
+		var all []byte
+		for id := range uint16(calls) {
+			all = append(all, ask('?', id+1, "many")...)
+		}
+		hostile.send(all)
+		synctest.Wait()
+		steady := serve(t, rigOptions{writeTimeout: time.Hour}, p.Handle)
+		steady.send(all)
+		lost := 0
+		for range calls {
+			f := make([]byte, toyHead)
+			if _, err := io.ReadFull(steady.near, f); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.CopyN(io.Discard, steady.near, int64(binary.BigEndian.Uint32(f[6:]))); err != nil {
+				t.Fatal(err)
+			}
+			if f[2] != 0 {
+				lost++
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if lost > 0 {
+			t.Errorf("%d of %d answers were dropped", lost, calls)
+		}
+		third.expect(ask('=', 1, "y"))
 		if dials.Load() != 1 {
 			t.Errorf("there were %d connections", dials.Load())
 		}

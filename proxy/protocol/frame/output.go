@@ -3,6 +3,8 @@ package frame
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ottavo-runtime/ottavo/proxy/conn"
 )
@@ -37,6 +39,11 @@ type output struct {
 	run     func()
 	stopped sync.Cond // the writer has come to rest
 	turns   []*turn
+
+	// moved is when the peer last took something while others waited for room, or
+	// the first of them began to, in ns after made.
+	moved atomic.Int64
+	made  time.Time
 }
 
 // turn is somebody who waits for room.
@@ -46,13 +53,21 @@ type turn struct {
 }
 
 func (o *output) init(mu *sync.Mutex, c *conn.Conn, failed func(error)) {
-	o.mu, o.c, o.failed = mu, c, failed
+	o.mu, o.c, o.failed, o.made = mu, c, failed, time.Now()
 	o.run = o.flush
 	o.stopped.L = mu
 }
 
 // full reports whether those who have more to say must wait.
 func (o *output) full() bool { return len(o.buf) >= maxOutput }
+
+// moves notes that the peer has taken something, or is waited for from now on.
+func (o *output) moves() { o.moved.Store(int64(time.Since(o.made))) }
+
+// rested returns how long moves was not called.
+func (o *output) rested() time.Duration {
+	return time.Since(o.made) - time.Duration(o.moved.Load())
+}
 
 // queue takes what add returns for the bytes queued so far: those, and more.
 // After an error nothing was added. The mutex is held.
@@ -111,6 +126,9 @@ func (o *output) flush() {
 		}
 		o.buf, o.spare = o.spare[:0], nil
 		o.taken = o.queued
+		if len(o.turns) > 0 {
+			o.moves()
+		}
 		o.wake(maxOutput)
 		o.mu.Unlock()
 
@@ -124,6 +142,8 @@ func (o *output) flush() {
 				o.broken = true
 				o.mu.Unlock()
 				o.failed(err)
+			} else if len(rest) > 0 {
+				o.moves()
 			}
 		}
 		o.mu.Lock()

@@ -298,8 +298,11 @@ func (sc *serving) done(k *call) {
 // Number implements stream.Caller.
 func (sc *serving) Number() uint64 { return sc.number }
 
-// Blocked reports whether answers wait for the caller to take others.
-func (sc *serving) Blocked() bool { return sc.blocked.Load() > 0 }
+// Blocked reports whether answers wait for the caller to take others, of which it has
+// taken none for a while.
+func (sc *serving) Blocked() bool {
+	return sc.blocked.Load() > 0 && sc.out.rested() >= stall/2
+}
 
 // Life implements stream.Caller.
 func (sc *serving) Life() context.Context { return sc.life }
