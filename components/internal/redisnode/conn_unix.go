@@ -3,9 +3,7 @@
 package redisnode
 
 import (
-	"errors"
 	"net"
-	"os"
 	"syscall"
 )
 
@@ -20,14 +18,11 @@ func hungUp(c net.Conn) bool {
 		return true
 	}
 	up := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Not by Read: the deadline of a read before may have passed.
+	err = raw.Control(func(fd uintptr) {
 		var one [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		up = n > 0 || err == syscall.EAGAIN || err == syscall.EINTR
-		return true
 	})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return false // that of a read before: nobody looked
-	}
 	return err != nil || !up
 }
