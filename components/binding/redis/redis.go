@@ -136,18 +136,21 @@ func (b *Binding) Invoke(ctx context.Context, req *binding.Request) (*binding.Re
 	return resp, nil
 }
 
+// incrementScript adds one to a key and sets its time to live. A key that holds no
+// number keeps its own, so that it is no transaction: that goes on after a failure.
+var incrementScript = goredis.NewScript(`
+redis.call('INCR', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+`)
+
 // increment adds one to a key and sets its time to live, together; 0: it keeps the one
 // that it has.
 func increment(ctx context.Context, r goredis.UniversalClient, key string, ttl time.Duration) error {
 	if ttl == 0 {
 		return r.Incr(ctx, key).Err()
 	}
-	_, err := r.TxPipelined(ctx, func(pipe goredis.Pipeliner) error {
-		pipe.Incr(ctx, key)
-		pipe.PExpire(ctx, key, ttl)
-		return nil
-	})
-	return err
+	return incrementScript.Run(ctx, r, []string{key}, ttl.Milliseconds()).Err()
 }
 
 // ttlOf reads a time to live; 0: there is none.

@@ -132,6 +132,7 @@ func TestAsDapr(t *testing.T) {
 		{request("create", "", "key", "k"), "", false, "", -1},
 		{request("create", "text", "key", "k"), "", false, "text", -1},
 		{request("increment", "", "key", "k"), "", true, "text", -1},
+		{request("increment", "", "key", "k", "ttl", "50s"), "", true, "text", -1},
 		{request("list", "", "key", "k"), "", true, "text", -1},
 		{request("get", ""), "", true, "text", -1},
 		{request("get", "", "key", ""), "", true, "text", -1},
