@@ -103,7 +103,7 @@ func (s *Store) Check(ctx context.Context) error {
 		key = *known
 	}
 	err := s.do(ctx, true, func(ctx context.Context, r goredis.UniversalClient) error { return r.Get(ctx, key).Err() })
-	if errors.Is(err, goredis.Nil) || known == nil && errors.Is(err, configuration.ErrDenied) && redisnode.Denied(err) {
+	if errors.Is(err, goredis.Nil) || isOther(err) || known == nil && errors.Is(err, configuration.ErrDenied) && redisnode.Denied(err) {
 		err = nil // the access list need not know the key of checks
 	}
 	if saved := s.trial.Key(); err == nil && saved != "" {
@@ -225,7 +225,7 @@ func (s *Store) fetch(ctx context.Context, names []string) ([]configuration.Item
 			}
 			_, err := pipe.Exec(ctx)
 			for _, v := range values {
-				if err := v.Err(); err != nil && !errors.Is(err, goredis.Nil) && !strings.HasPrefix(err.Error(), "WRONGTYPE") {
+				if err := v.Err(); err != nil && !errors.Is(err, goredis.Nil) && !isOther(err) {
 					return err
 				}
 			}
@@ -252,6 +252,12 @@ func (s *Store) fetch(ctx context.Context, names []string) ([]configuration.Item
 		}
 	}
 	return items, nil
+}
+
+// isOther tells the server's answer that a key holds anything but a string.
+func isOther(err error) bool {
+	_, reply := errors.AsType[goredis.Error](err)
+	return reply && strings.Contains(err.Error(), "WRONGTYPE")
 }
 
 // Save implements configuration.Store. An item's version is what its metadata have as

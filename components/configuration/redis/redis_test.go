@@ -307,6 +307,39 @@ func TestNotifications(t *testing.T) {
 	told.Want("//k=3")
 }
 
+// What the server tells of keeps nobody from seeing the rest: here it tells of writes,
+// which do not end, and not of deletes.
+func TestRereadWhileHinted(t *testing.T) {
+	server := testserver.Redis(t, testserver.RedisArgs("--notify-keyspace-events", "K$"))
+	server.Command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-config")
+	s := mustOpen(t, server.Addr, "redisUsername", "app", "redisPassword", "pw", "pollInterval", "500ms")
+	save(t, s, configuration.Item{Key: "a", Content: "1"}, configuration.Item{Key: "b", Content: "1"}, configuration.Item{Key: "noise", Content: "same"})
+	told := configurationtest.Follow(t, s, anywhere)
+	told.Want("//a=1", "//b=1", "//noise=same", configurationtest.Stands)
+	ctx, cancel := context.WithCancel(t.Context())
+	c := raw(t, server)
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer cancel()
+	writing.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			_ = c.Set(ctx, "noise", "same", 0).Err()
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	for _, key := range []string{"a", "b"} { // the first may be seen as the subscription stands
+		if err := c.Del(t.Context(), key).Err(); err != nil {
+			t.Fatal(err)
+		}
+		told.Want("//" + key + "=(deleted)")
+	}
+}
+
 func TestFlags(t *testing.T) {
 	for flags, want := range map[string]string{"": "Kg$xe", "KEA": "", "AE": "K", "Kg$xe": "", "K$": "gxe", "xKlg": "$e"} {
 		if got := missingFlags(flags); got != want {
@@ -410,6 +443,12 @@ func TestHealth(t *testing.T) {
 				t.Errorf("%s: Check says %v, want an error with %q", step.name, err, *want)
 			}
 		}
+	}
+	// The key of checks has become something else, as other applications' keys do.
+	server.Command("DEL", "app1")
+	server.Command("LPUSH", "app1", "v")
+	if err := reader.Check(t.Context()); err != nil {
+		t.Errorf("the key that was read is a list now: %v", err)
 	}
 	if got := get(t, writer, anywhere, "app2"); len(got) != 1 || got[0].Content != "v" {
 		t.Errorf("checks have changed the item: %+v", got)

@@ -146,7 +146,9 @@ func (s *Store) follow(ctx context.Context, f feed, ready func()) error {
 			return nil
 		case err == nil:
 			pause = 0
-			timer.Reset(s.interval(h))
+			if all { // after hints the next one is not put off
+				timer.Reset(s.interval(h))
+			}
 			continue
 		case pause == 0:
 			s.log.WarnContext(ctx, "configuration cannot be read; what was read before stays in force, and it is tried again", "error", err)
