@@ -31,6 +31,7 @@ func (s *TopicStream) handle(ctx context.Context, m *pubsub.Message) error {
 	}
 	if !expires.IsZero() && !time.Now().Before(expires) {
 		log.Info("an event was dropped: its time to live has passed", "expired", expires)
+		s.p.oversize.forget(s.key, m)
 		return nil
 	}
 	verdict, err := s.deliver(ctx, event)
@@ -50,6 +51,7 @@ func (s *TopicStream) handle(ctx context.Context, m *pubsub.Message) error {
 	case err == nil && verdict == Drop:
 		log.Warn("an event is dropped: the application wants it so")
 		s.tries.forget(m)
+		s.p.oversize.forget(s.key, m)
 		return s.bury(ctx, m, "dropped by the application")
 	}
 	if err == nil {

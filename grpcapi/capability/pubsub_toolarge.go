@@ -59,6 +59,7 @@ var errOversize = errors.New("the event was too large for the application; it is
 type oversize struct {
 	mu     sync.Mutex
 	events map[oversizeKey]*oversizeEvent
+	least  int // no message that is known has fewer bytes
 }
 
 type oversizeKey struct {
@@ -71,26 +72,38 @@ type oversizeEvent struct {
 	until    time.Time
 }
 
-// waits tells whether a message was too large and is not to be tried yet.
-func (o *oversize) waits(key topicKey, m *pubsub.Message) bool {
+// mayKnow tells whether a message can be one of those that are known, so that the many
+// others need no fingerprint.
+func (o *oversize) mayKnow(m *pubsub.Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.events) == 0 {
+	return len(o.events) > 0 && len(m.Data) >= o.least
+}
+
+// waits tells whether a message was too large and is not to be tried yet.
+func (o *oversize) waits(key topicKey, m *pubsub.Message) bool {
+	if !o.mayKnow(m) {
 		return false
 	}
-	e := o.events[oversizeKey{key, fingerprint(m.Data)}]
+	k := oversizeKey{key, fingerprint(m.Data)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := o.events[k]
 	return e != nil && time.Now().Before(e.until)
 }
 
 // failed notes that a message was too large, and returns how often it has been.
 func (o *oversize) failed(key topicKey, m *pubsub.Message) int {
+	k := oversizeKey{key, fingerprint(m.Data)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	k := oversizeKey{key, fingerprint(m.Data)}
 	e := o.events[k]
 	if e == nil {
 		if o.events == nil {
 			o.events = make(map[oversizeKey]*oversizeEvent)
+		}
+		if len(o.events) == 0 || len(m.Data) < o.least {
+			o.least = len(m.Data)
 		}
 		if len(o.events) >= maxOversize {
 			for other := range o.events { // any one: it is tried again sooner than it should
@@ -108,11 +121,13 @@ func (o *oversize) failed(key topicKey, m *pubsub.Message) int {
 
 // forget is for a message that was taken, or is the broker's no longer.
 func (o *oversize) forget(key topicKey, m *pubsub.Message) {
+	if !o.mayKnow(m) {
+		return
+	}
+	k := oversizeKey{key, fingerprint(m.Data)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.events) > 0 {
-		delete(o.events, oversizeKey{key, fingerprint(m.Data)})
-	}
+	delete(o.events, k)
 }
 
 // tooLarge is what becomes of an event that is larger than the application takes. It

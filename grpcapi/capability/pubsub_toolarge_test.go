@@ -126,3 +126,28 @@ func TestTooLargeIsBuried(t *testing.T) {
 		})
 	}
 }
+
+// One that the application has dropped is forgotten: the same event later has all its
+// tries again.
+func TestTooLargeIsForgotten(t *testing.T) {
+	withLimit(t, true, func(w *world, r *target, limited *atomic.Bool, _ *logtest.Log) {
+		refuse := r.answer
+		r.answer = func(ctx context.Context, e *capability.Event) (capability.Verdict, error) {
+			if verdict, err := refuse(ctx, e); err != nil {
+				return verdict, err
+			}
+			return capability.Drop, nil
+		}
+		w.subscribe("t", r, map[string]string{"maxRedeliveries": "1"})
+		for turn := range 2 {
+			limited.Store(true)
+			w.publish("t", "big", map[string]string{"rawPayload": "true"})
+			synctest.Wait()
+			limited.Store(false)
+			time.Sleep(time.Hour)
+			if n := len(r.received()); n != 2*(turn+1) {
+				t.Errorf("turn %d: %d deliveries in all", turn, n)
+			}
+		}
+	})
+}

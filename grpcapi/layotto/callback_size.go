@@ -20,11 +20,11 @@ const usualLimit = 4 << 20
 // take; the first group is the limit, if they say it. An application's own error with
 // the same code does not read so.
 var tooLargeTexts = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)larger than max \(\d+ vs\.? (\d+)\)`),         // Go, and what is made of C; Node
-	regexp.MustCompile(`(?i)exceeds maximum size (\d+)`),                  // Java
-	regexp.MustCompile(`(?i)message length too large.*limit is:? (\d+)`),  // Rust
-	regexp.MustCompile(`(?i)exceeds the maximum configured message size`), // .NET
-	regexp.MustCompile(`(?i)larger than (?:the )?max`),
+	regexp.MustCompile(`(?i)larger than max \(\d+ vs\.? (\d+)\)`),                    // Go, and what is made of C; Node
+	regexp.MustCompile(`(?i)exceeds maximum size (\d+)`),                             // Java
+	regexp.MustCompile(`(?i)message length too large.*limit is:? (\d+)`),             // Rust
+	regexp.MustCompile(`(?i)exceeds the maximum configured message size`),            // .NET
+	regexp.MustCompile(`(?i)received message.* larger than (?:the )?max(?: (\d+))?`), // Go, of what was compressed
 }
 
 // tooLarge tells whether a call with a message of this size failed because the other

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,8 +35,7 @@ func (r *runtimeServer) SubscribeTopicEvents(stream runtimev1.Runtime_SubscribeT
 		return status.Error(codes.Unknown, "initial request is required")
 	}
 	s := &topicStream{
-		out: make(chan *runtimev1.SubscribeTopicEventsResponse), over: make(chan struct{}),
-		waiting: make(map[string][]chan capability.Verdict),
+		out: make(chan *topicDelivery), over: make(chan struct{}), waiting: make(map[string][]*topicDelivery),
 	}
 	defer s.end() // deliveries that wait for an answer fail, and come again
 	// The client learns that it is subscribed before its first event: nothing is
@@ -62,23 +60,47 @@ func (r *runtimeServer) SubscribeTopicEvents(stream runtimev1.Runtime_SubscribeT
 	received := make(chan error, 1)
 	go func() { received <- s.receive(stream) }() // ends with the stream, at the latest
 	err = s.send(stream, sub, received)
-	s.broken.Store(err != nil)
+	if err != nil {
+		s.broke()
+	}
 	return err
 }
 
 // topicStream is the receiver of events at the other end of a stream.
 type topicStream struct {
-	out chan *runtimev1.SubscribeTopicEventsResponse
+	out chan *topicDelivery
 
 	once sync.Once
 	over chan struct{} // closed when nothing can be delivered any more
-	// broken says that it was not the client's wish, or ours; it is set before over.
-	broken atomic.Bool
+	// suspect is the size of the largest event that had no answer when the stream broke,
+	// in bytes; 0: it ended in another way. It is set before over is closed.
+	suspect int
 
 	mu sync.Mutex
 	// waiting are the deliveries without an answer, by the event's id; an event
 	// that is delivered twice waits twice.
-	waiting map[string][]chan capability.Verdict
+	waiting map[string][]*topicDelivery
+}
+
+// topicDelivery is one of an event.
+type topicDelivery struct {
+	event   *runtimev1.TopicEventRequest
+	verdict chan capability.Verdict // has room for the one that comes
+	sent    bool                    // the client may have it; under the stream's mu
+}
+
+// broke notes which event may be to blame that the stream broke: if one was too large
+// for the client it is the largest of those that were sent.
+func (s *topicStream) broke() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range s.waiting {
+		for _, d := range list {
+			if d.sent {
+				s.suspect = max(s.suspect, proto.Size(d.event))
+			}
+		}
+	}
 }
 
 func (s *topicStream) end() { s.once.Do(func() { close(s.over) }) }
@@ -87,8 +109,14 @@ func (s *topicStream) end() { s.once.Do(func() { close(s.over) }) }
 func (s *topicStream) send(stream runtimev1.Runtime_SubscribeTopicEventsServer, sub *capability.TopicStream, received <-chan error) error {
 	for {
 		select {
-		case event := <-s.out:
-			if err := stream.Send(event); err != nil {
+		case d := <-s.out:
+			s.mu.Lock()
+			d.sent = true
+			s.mu.Unlock()
+			err := stream.Send(&runtimev1.SubscribeTopicEventsResponse{
+				SubscribeTopicEventsResponseType: &runtimev1.SubscribeTopicEventsResponse_EventMessage{EventMessage: d.event},
+			})
+			if err != nil {
 				return err
 			}
 		case err := <-received:
@@ -128,15 +156,15 @@ func (s *topicStream) answer(id string, v capability.Verdict) {
 	if len(list) == 0 {
 		return
 	}
-	list[0] <- v // it has room
+	list[0].verdict <- v
 	s.leave(id, list[0])
 }
 
 // leave takes a delivery out; s.mu is held.
-func (s *topicStream) leave(id string, ch chan capability.Verdict) {
+func (s *topicStream) leave(id string, d *topicDelivery) {
 	list := s.waiting[id]
 	for i, other := range list {
-		if other == ch {
+		if other == d {
 			list = append(list[:i:i], list[i+1:]...)
 			break
 		}
@@ -156,36 +184,34 @@ var errStreamOver = errors.New("the subscription's stream has ended")
 
 // Deliver implements capability.Target.
 func (s *topicStream) Deliver(ctx context.Context, e *capability.Event) (capability.Verdict, error) {
-	event := toTopicEvent(e)
-	verdict := make(chan capability.Verdict, 1)
+	d := &topicDelivery{event: toTopicEvent(e), verdict: make(chan capability.Verdict, 1)}
+	id := d.event.GetId()
 	s.mu.Lock()
-	s.waiting[event.GetId()] = append(s.waiting[event.GetId()], verdict)
+	s.waiting[id] = append(s.waiting[id], d)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.leave(event.GetId(), verdict)
+		s.leave(id, d)
 	}()
 	select {
-	case s.out <- &runtimev1.SubscribeTopicEventsResponse{
-		SubscribeTopicEventsResponseType: &runtimev1.SubscribeTopicEventsResponse_EventMessage{EventMessage: event},
-	}:
+	case s.out <- d:
 	case <-s.over:
 		return capability.Retry, errors.Join(capability.ErrUnreached, errStreamOver)
 	case <-ctx.Done():
 		return capability.Retry, errors.Join(capability.ErrUnreached, ctx.Err())
 	}
 	select {
-	case v := <-verdict:
+	case v := <-d.verdict:
 		return v, nil
 	case <-s.over:
 		select { // the answer may have come at the same moment
-		case v := <-verdict:
+		case v := <-d.verdict:
 			return v, nil
 		default:
 		}
 		err := errors.Join(capability.ErrUnreached, errStreamOver)
-		if size := proto.Size(event); size > usualLimit && s.broken.Load() {
+		if size := proto.Size(d.event); size > usualLimit && s.suspect > 0 && size >= s.suspect {
 			return capability.Retry, &capability.TooLargeError{Size: int64(size), Suspected: true, Err: err}
 		}
 		return capability.Retry, err
