@@ -7,5 +7,6 @@
 // metadata `delete: "true"` taking it away, `delete` removes it, and `increment` adds
 // one. `create` and `increment` take a time to live: `ttlInSeconds` (or `ttl`), a
 // number of seconds or a Go duration. That is what Dapr's binding does; here a time to
-// live is set in the same step.
+// live is set in the same step, in the case of `increment` by a script, which the user
+// must have the right to run.
 package redis
