@@ -6,9 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,6 +132,24 @@ func (s *server) dial() net.Conn {
 	_ = nc.SetDeadline(time.Now().Add(3 * patience))
 	s.t.Cleanup(func() { _ = nc.Close() })
 	return nc
+}
+
+// dialCut makes a connection that the proxy cuts off at once. On a busy machine the
+// reset may be there before the connect is over, which fails then.
+func (s *server) dialCut() {
+	s.t.Helper()
+	nc, err := net.Dial(s.network, s.listener.Addr().String())
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	_ = nc.SetDeadline(time.Now().Add(3 * patience))
+	if n, err := nc.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		s.t.Errorf("read %d bytes, %v", n, err)
+	}
 }
 
 // host answers each connection with serve, until the test ends. It returns its address.
