@@ -38,6 +38,7 @@ func (h *helloServer) register(g *grpc.Server) { hellov1.RegisterHelloServer(g, 
 func (h *helloServer) Init(ctx context.Context, c *hellov1.HelloConfig) (*emptypb.Empty, error) {
 	if h.hang {
 		<-ctx.Done()
+		return nil, ctx.Err() // its time may be over a moment before the caller's
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
